@@ -1,0 +1,2 @@
+//! The `safeguard` command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Many requests at once over one model: scheduling, sampling, cached keys and values, bound output.

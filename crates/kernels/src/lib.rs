@@ -1,0 +1,1 @@
+//! Vector and matrix code: the only home of SIMD.

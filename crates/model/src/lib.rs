@@ -1,0 +1,1 @@
+//! gpt-oss: checkpoint, tokenizer, harmony and the forward pass.
