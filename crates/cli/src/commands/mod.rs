@@ -1,0 +1,32 @@
+//! The subcommands, one file each: flags as a struct, `run` as the work.
+
+mod model;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+
+/// Bring-your-own-policy safety classification.
+#[derive(Debug, Parser)]
+#[command(name = "safeguard", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Weights and tokens: list, download, describe and check models
+    #[command(subcommand)]
+    Model(model::Command),
+}
+
+impl Cli {
+    /// Runs the chosen subcommand.
+    pub(crate) fn run(self) -> Result<Exit> {
+        match self.command {
+            Command::Model(command) => command.run(),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `safeguard model …`: everything about weights and tokens that needs no policy.
+//!
+//! One file per subcommand, each with `pub(crate) struct Args` (clap) and
+//! `pub(crate) fn run(args: Args) -> anyhow::Result<Exit>`; add it here as a variant.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::exit::Exit;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<Exit> {
+        match self {}
+    }
+}
