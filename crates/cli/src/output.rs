@@ -1,6 +1,6 @@
 //! What people read: errors, hints and notes on stderr. Results go to stdout, from the commands.
 //!
-//! Colours come and go with the terminal (`anstream` strips them from pipes and honours NO_COLOR).
+//! Colours come and go with the terminal (`anstream` strips them from pipes and honours `NO_COLOR`).
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
