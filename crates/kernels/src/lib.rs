@@ -1,1 +1,29 @@
-//! Vector and matrix code: the only home of SIMD.
+//! Vector and matrix arithmetic of the gpt-oss architecture: the only home of SIMD.
+//!
+//! It knows numbers and layouts, never what they mean. [`Kernels`] is the table of one instruction
+//! set, made once at start (`dispatch.rs`, after asking the CPU in `isa.rs`); [`Kernels::matmul`] is
+//! the one matrix product and [`Kernels::attend`] the one attention. `scalar/` is the plain twin of
+//! `avx2/` and `avx512/`: same file names, same function names.
+//!
+//! Every result is a fixed sum: a row gives the same bits alone or in any batch, with any number of
+//! threads, and however the keys and values before it are cut into runs.
+#![allow(unsafe_code, reason = "vector loads and stores, and one output shared by threads")]
+
+mod attend;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod dispatch;
+mod isa;
+mod matmul;
+mod matrix;
+mod pointwise;
+mod pool;
+mod scalar;
+
+pub use attend::Run;
+pub use dispatch::Kernels;
+pub use isa::Isa;
+pub use matrix::{GROUP, Matrix, MatrixError, NAN_SCALE};
+pub use pool::Pool;

@@ -1,0 +1,17 @@
+//! 8 lanes with FMA; twin of `scalar/`. The table exists only where the CPU has the set.
+
+pub(crate) mod product;
+pub(crate) mod unpack;
+
+use crate::dispatch::Kernels;
+use crate::isa::Isa;
+
+pub(crate) const KERNELS: Kernels = Kernels {
+    isa: Isa::Avx2,
+    unpack_mxfp4: unpack::mxfp4,
+    unpack_bf16: unpack::bf16,
+    unpack_f16: unpack::f16,
+    tile: product::tile,
+    dot: product::dot,
+    add_scaled: product::add_scaled,
+};

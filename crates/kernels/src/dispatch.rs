@@ -1,0 +1,61 @@
+//! The table of one instruction set's kernels, chosen once and passed down by reference.
+
+use crate::isa::Isa;
+use crate::scalar;
+
+/// The kernels of one instruction set.
+///
+/// All inputs and sums are `f32`. Scalar and vector kernels add in different orders, so their results
+/// differ by rounding; one table always adds in the same order.
+#[derive(Clone, Copy)]
+pub struct Kernels {
+    pub(crate) isa: Isa,
+    /// 32-value groups of packed MXFP4 into `f32`: blocks, scales, out.
+    pub(crate) unpack_mxfp4: fn(&[u8], &[u8], &mut [f32]),
+    /// Little-endian bfloat16 into `f32`.
+    pub(crate) unpack_bf16: fn(&[u8], &mut [f32]),
+    /// Little-endian IEEE half into `f32`.
+    pub(crate) unpack_f16: fn(&[u8], &mut [f32]),
+    /// Rows of `x` by rows of `w`, both `n_in` wide: `out[r * n_w + n]`.
+    pub(crate) tile: fn(&[f32], &[f32], usize, &mut [f32]),
+    pub(crate) dot: fn(&[f32], &[f32]) -> f32,
+    /// `out += factor * x`
+    pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),
+}
+
+impl Kernels {
+    /// The best table for this CPU. `SAFEGUARD_ISA` = `scalar`, `avx2` or `avx512` may lower the
+    /// choice; it never raises it, and other values change nothing.
+    pub fn detect() -> Kernels {
+        let best = Isa::best();
+        let wanted = std::env::var("SAFEGUARD_ISA").ok().and_then(|name| Isa::from_name(&name));
+        let isa = wanted.map_or(best, |isa| isa.min(best));
+        Kernels::with_isa(isa).expect("a lower instruction set is present when a higher one is")
+    }
+
+    /// The table of `isa`; `None` when this CPU lacks it.
+    pub fn with_isa(isa: Isa) -> Option<Kernels> {
+        isa.is_present().then(|| Kernels::table(isa))
+    }
+
+    /// Which instruction set this table uses.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    fn table(isa: Isa) -> Kernels {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => crate::avx512::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => crate::avx2::KERNELS,
+            _ => scalar::KERNELS,
+        }
+    }
+}
+
+impl std::fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kernels({})", self.isa)
+    }
+}

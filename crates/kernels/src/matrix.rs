@@ -1,0 +1,129 @@
+//! A weight matrix as it lies in a checkpoint: packed bytes with a shape that has been checked.
+
+/// Values that share one scale in MXFP4.
+pub const GROUP: usize = 32;
+/// The scale byte that the OCP microscaling standard reserves for "not a number".
+pub const NAN_SCALE: u8 = 255;
+/// Bytes of one packed group: two 4-bit values a byte.
+pub(crate) const GROUP_BYTES: usize = GROUP / 2;
+
+/// Why bytes cannot be a matrix of the wanted shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MatrixError {
+    /// The shape needs another number of bytes.
+    Length {
+        /// Bytes that the shape needs.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// MXFP4 rows are made of whole groups of 32.
+    Group {
+        /// The row length that is no multiple of 32.
+        n_in: usize,
+    },
+    /// The shape has more bytes than can be addressed.
+    TooLarge,
+}
+
+impl std::fmt::Display for MatrixError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            MatrixError::Length { expected, found } => {
+                write!(f, "the shape needs {expected} bytes, there are {found}")
+            }
+            MatrixError::Group { n_in } => {
+                write!(f, "MXFP4 rows hold groups of {GROUP}, and {n_in} is no multiple")
+            }
+            MatrixError::TooLarge => f.write_str("the shape is larger than memory can be"),
+        }
+    }
+}
+
+impl std::error::Error for MatrixError {}
+
+/// A matrix `[n_out, n_in]`, row-major, little-endian bytes as stored; no alignment is needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    pub(crate) cells: Cells<'a>,
+    pub(crate) n_out: usize,
+    pub(crate) n_in: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cells<'a> {
+    F32(&'a [u8]),
+    F16(&'a [u8]),
+    Bf16(&'a [u8]),
+    Mxfp4 { blocks: &'a [u8], scales: &'a [u8] },
+}
+
+impl<'a> Matrix<'a> {
+    /// 32-bit floats: 4 bytes a cell.
+    ///
+    /// # Errors
+    /// [`MatrixError::Length`] when `bytes` does not fit the shape; likewise for the other formats.
+    pub fn f32(bytes: &'a [u8], n_out: usize, n_in: usize) -> Result<Self, MatrixError> {
+        check(bytes, n_out, n_in, 4)?;
+        Ok(Matrix { cells: Cells::F32(bytes), n_out, n_in })
+    }
+
+    /// IEEE half floats: 2 bytes a cell.
+    ///
+    /// # Errors
+    /// As [`Matrix::f32`].
+    pub fn f16(bytes: &'a [u8], n_out: usize, n_in: usize) -> Result<Self, MatrixError> {
+        check(bytes, n_out, n_in, 2)?;
+        Ok(Matrix { cells: Cells::F16(bytes), n_out, n_in })
+    }
+
+    /// Brain floats: 2 bytes a cell.
+    ///
+    /// # Errors
+    /// As [`Matrix::f32`].
+    pub fn bf16(bytes: &'a [u8], n_out: usize, n_in: usize) -> Result<Self, MatrixError> {
+        check(bytes, n_out, n_in, 2)?;
+        Ok(Matrix { cells: Cells::Bf16(bytes), n_out, n_in })
+    }
+
+    /// Packed MXFP4: `blocks` `[n_out, n_in/32, 16]`, low nibble first, `scales` `[n_out, n_in/32]`,
+    /// each the exponent of a power of two with bias 127. Value 255 is for the loader to refuse.
+    ///
+    /// # Errors
+    /// [`MatrixError::Group`] when `n_in` is no multiple of 32, [`MatrixError::Length`] otherwise.
+    pub fn mxfp4(
+        blocks: &'a [u8],
+        scales: &'a [u8],
+        n_out: usize,
+        n_in: usize,
+    ) -> Result<Self, MatrixError> {
+        if !n_in.is_multiple_of(GROUP) {
+            return Err(MatrixError::Group { n_in });
+        }
+        check(blocks, n_out, n_in / GROUP, GROUP_BYTES)?;
+        check(scales, n_out, n_in / GROUP, 1)?;
+        Ok(Matrix { cells: Cells::Mxfp4 { blocks, scales }, n_out, n_in })
+    }
+
+    /// Rows: outputs of the product.
+    pub fn n_out(&self) -> usize {
+        self.n_out
+    }
+
+    /// Columns: inputs of the product.
+    pub fn n_in(&self) -> usize {
+        self.n_in
+    }
+}
+
+fn check(bytes: &[u8], n_out: usize, n_in: usize, cell: usize) -> Result<(), MatrixError> {
+    let expected = n_out
+        .checked_mul(n_in)
+        .and_then(|cells| cells.checked_mul(cell))
+        .ok_or(MatrixError::TooLarge)?;
+    if bytes.len() != expected {
+        return Err(MatrixError::Length { expected, found: bytes.len() });
+    }
+    Ok(())
+}

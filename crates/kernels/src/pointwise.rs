@@ -1,0 +1,70 @@
+//! What happens to single rows between the products: norm, rotation, gate, softmax.
+
+use crate::dispatch::Kernels;
+
+/// Slope inside the gate's sigmoid (gpt-oss; not in the published configuration).
+const SWIGLU_ALPHA: f32 = 1.702;
+
+impl Kernels {
+    /// `out = x / sqrt(mean(x²) + eps) * weight`
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        assert!(x.len() == weight.len() && x.len() == out.len());
+        let mean = (self.dot)(x, x) / x.len() as f32;
+        let scale = 1.0 / (mean + eps).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
+        }
+    }
+
+    /// Rotates one head `[d]` in place: element `i` pairs with `i + d/2`; `cos` and `sin` are `[d/2]`.
+    ///
+    /// # Panics
+    /// When the tables are not half as long as the head.
+    pub fn rope(&self, x: &mut [f32], cos: &[f32], sin: &[f32]) {
+        assert!(x.len() == 2 * cos.len() && cos.len() == sin.len());
+        let (low, high) = x.split_at_mut(cos.len());
+        for (((a, b), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+        }
+    }
+
+    /// The clamped gate of the experts: `gate_up` holds gate and up in turns, `out` is half as long.
+    /// The gate is clamped above, `up` on both sides.
+    ///
+    /// # Panics
+    /// When `gate_up` is not twice as long as `out`.
+    pub fn swiglu(&self, gate_up: &[f32], limit: f32, out: &mut [f32]) {
+        assert_eq!(gate_up.len(), 2 * out.len());
+        let (pairs, _) = gate_up.as_chunks::<2>();
+        for ([gate, up], out) in pairs.iter().zip(out) {
+            let gate = gate.min(limit);
+            let up = up.clamp(-limit, limit);
+            *out = gate / (1.0 + (-SWIGLU_ALPHA * gate).exp()) * (up + 1.0);
+        }
+    }
+
+    /// Softmax in place.
+    pub fn softmax(&self, x: &mut [f32]) {
+        let top = x.iter().fold(f32::NEG_INFINITY, |top, &value| top.max(value));
+        let mut total = 0.0;
+        for value in x.iter_mut() {
+            *value = (*value - top).exp();
+            total += *value;
+        }
+        for value in x {
+            *value /= total;
+        }
+    }
+
+    /// `out += factor * x`
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn add_scaled(&self, out: &mut [f32], factor: f32, x: &[f32]) {
+        assert_eq!(out.len(), x.len());
+        (self.add_scaled)(out, factor, x);
+    }
+}

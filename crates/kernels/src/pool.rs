@@ -1,0 +1,189 @@
+//! A small pool of own threads: the caller works too, workers spin briefly and then sleep.
+//!
+//! Regions are short (tens of microseconds) and many (a few hundred a step), so waking must be cheap and
+//! a worker that comes too late must not hold the others up: a region closes when its tasks are
+//! done, and only workers already inside are waited for.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+/// Checks for new work before a worker sleeps: some tens of microseconds.
+const SPINS: usize = 20_000;
+
+/// Threads that share the tasks of one region at a time.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    /// One region at a time, whoever calls.
+    turn: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Counts regions; workers watch it while they spin.
+    epoch: AtomicUsize,
+    woken: Condvar,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    region: Option<Region>,
+    /// Workers that took the region and have not come back.
+    n_inside: usize,
+    panic: Option<Box<dyn Any + Send>>,
+    closing: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Region {
+    task: *const (dyn Fn(usize) + Sync),
+    next: *const AtomicUsize,
+    n_tasks: usize,
+}
+
+// SAFETY: the pointers are only followed while `Pool::run` keeps what they point to alive.
+unsafe impl Send for Region {}
+
+impl Pool {
+    /// A pool of `n_threads` in all, the caller's included; at least one.
+    pub fn new(n_threads: usize) -> Pool {
+        let shared = Arc::new(Shared::default());
+        let workers = (1..n_threads)
+            .map(|at| {
+                let shared = Arc::clone(&shared);
+                std::thread::Builder::new()
+                    .name(format!("safeguard-kernel-{at}"))
+                    .spawn(move || shared.work())
+                    .expect("the system starts a thread")
+            })
+            .collect();
+        Pool { shared, workers, turn: Mutex::new(()) }
+    }
+
+    /// Threads in all, the caller's included.
+    pub fn n_threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `task` with each of `0..n_tasks` once, on any thread, and returns when all are done.
+    ///
+    /// # Panics
+    /// When a task panics: the first panic goes on in the caller, after the other tasks have ended.
+    pub fn run(&self, n_tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        if self.workers.is_empty() || n_tasks <= 1 {
+            (0..n_tasks).for_each(task);
+            return;
+        }
+        let turn = self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let next = AtomicUsize::new(0);
+        // SAFETY: only the lifetime is erased; `close` below waits for every worker that took it.
+        let task = unsafe {
+            std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task)
+        };
+        let region = Region { task, next: &raw const next, n_tasks };
+        self.shared.open(region);
+        let own = catch_unwind(AssertUnwindSafe(|| region.work()));
+        let theirs = self.shared.close();
+        drop(turn);
+        if let Some(panic) = own.err().or(theirs) {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.epoch.fetch_add(1, Ordering::Release);
+        self.shared.woken.notify_all();
+        for worker in self.workers.drain(..) {
+            // A worker catches its tasks' panics, so joining cannot fail with one.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Region {
+    /// Takes tasks until none is left.
+    fn work(&self) {
+        // SAFETY: `Pool::run` keeps both alive until every worker has left the region.
+        let (task, next) = unsafe { (&*self.task, &*self.next) };
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= self.n_tasks {
+                return;
+            }
+            task(at);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn open(&self, region: Region) {
+        let mut state = self.lock();
+        state.region = Some(region);
+        // Inside the lock, or a worker about to sleep would miss it.
+        self.epoch.fetch_add(1, Ordering::Release);
+        drop(state);
+        self.woken.notify_all();
+    }
+
+    /// Ends the region and waits for the workers inside; gives the panic of one of them.
+    fn close(&self) -> Option<Box<dyn Any + Send>> {
+        let mut state = self.lock();
+        state.region = None;
+        while state.n_inside > 0 {
+            state = self.left.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        state.panic.take()
+    }
+
+    fn work(&self) {
+        let mut seen = 0;
+        while let Some(region) = self.enter(&mut seen) {
+            let result = catch_unwind(AssertUnwindSafe(|| region.work()));
+            let mut state = self.lock();
+            state.n_inside -= 1;
+            if let Err(panic) = result {
+                state.panic.get_or_insert(panic);
+            }
+            if state.n_inside == 0 {
+                self.left.notify_one();
+            }
+        }
+    }
+
+    /// Waits for a region that this worker has not seen; `None` when the pool closes.
+    fn enter(&self, seen: &mut usize) -> Option<Region> {
+        for _ in 0..SPINS {
+            if self.epoch.load(Ordering::Acquire) != *seen {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        let mut state = self.lock();
+        loop {
+            if state.closing {
+                return None;
+            }
+            let epoch = self.epoch.load(Ordering::Acquire);
+            if epoch != *seen {
+                *seen = epoch;
+                if let Some(region) = state.region {
+                    state.n_inside += 1;
+                    return Some(region);
+                }
+            }
+            state = self.woken.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+}

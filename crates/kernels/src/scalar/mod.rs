@@ -1,0 +1,17 @@
+//! Plain Rust, short enough to check against the formats by eye; the twin of the vector folders.
+
+pub(crate) mod product;
+pub(crate) mod unpack;
+
+use crate::dispatch::Kernels;
+use crate::isa::Isa;
+
+pub(crate) const KERNELS: Kernels = Kernels {
+    isa: Isa::Scalar,
+    unpack_mxfp4: unpack::mxfp4,
+    unpack_bf16: unpack::bf16,
+    unpack_f16: unpack::f16,
+    tile: product::tile,
+    dot: product::dot,
+    add_scaled: product::add_scaled,
+};

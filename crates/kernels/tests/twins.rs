@@ -1,0 +1,239 @@
+//! Every instruction set of this CPU against plain sums in `f64`, and a row's bits in any company.
+
+use kernels::{GROUP, Isa, Kernels, Matrix, Pool, Run};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn tables() -> impl Iterator<Item = Kernels> {
+    Isa::ALL.into_iter().filter_map(Kernels::with_isa)
+}
+
+/// How far a sum in `f32` may be from the exact one: `2 n eps sum |a b|`.
+fn slack(a: &[f32], b: &[f32]) -> f64 {
+    let size: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a * b).abs()).sum();
+    2.0 * a.len() as f64 * f64::from(f32::EPSILON) * size + 1e-30
+}
+
+fn exact_dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// The value of one cell by the formula of the standard.
+fn mxfp4_cell(blocks: &[u8], scales: &[u8], at: usize) -> f32 {
+    let magnitudes = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let byte = blocks[at / 2];
+    let code = if at.is_multiple_of(2) { byte & 15 } else { byte >> 4 };
+    let sign = if code & 8 == 0 { 1.0 } else { -1.0 };
+    let scale = 2.0_f64.powi(i32::from(scales[at / GROUP]) - 127);
+    (sign * magnitudes[usize::from(code & 7)] * scale) as f32
+}
+
+fn floats(n: usize) -> impl Strategy<Value = Vec<f32>> {
+    vec(-8.0_f32..8.0, n)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn dot_is_near_the_exact_sum(n in 0_usize..200, seed in any::<u64>()) {
+        let a = noise(n, seed);
+        let b = noise(n, seed ^ 1);
+        for kernels in tables() {
+            let off = f64::from(kernels.dot(&a, &b)) - exact_dot(&a, &b);
+            prop_assert!(off.abs() <= slack(&a, &b), "{kernels:?}: {off}");
+        }
+    }
+
+    #[test]
+    fn mxfp4_unpacks_exactly(groups in 1_usize..9, seed in any::<u64>()) {
+        let blocks = bytes(groups * GROUP / 2, seed);
+        let mut scales = bytes(groups, seed ^ 7);
+        scales.iter_mut().for_each(|scale| *scale = (*scale).min(252));
+        scales[0] = 0;
+        let expected: Vec<f32> = (0..groups * GROUP).map(|at| mxfp4_cell(&blocks, &scales, at)).collect();
+        let w = Matrix::mxfp4(&blocks, &scales, 1, groups * GROUP).expect("the shape fits");
+        for kernels in tables() {
+            let mut out = vec![f32::NAN; groups * GROUP];
+            kernels.unpack_rows(&w, 0, &mut out);
+            prop_assert_eq!(&out, &expected, "{:?}", kernels);
+        }
+    }
+
+    #[test]
+    fn sixteen_bit_floats_unpack_exactly(n in 1_usize..70, seed in any::<u64>()) {
+        let cells: Vec<u8> = bytes(n * 2, seed).chunks(2).flat_map(|cell| [cell[0], cell[1] & 0xbb]).collect();
+        for (name, w) in [
+            ("bf16", Matrix::bf16(&cells, 1, n).expect("fits")),
+            ("f16", Matrix::f16(&cells, 1, n).expect("fits")),
+        ] {
+            let mut twins = tables().map(|kernels| {
+                let mut out = vec![f32::NAN; n];
+                kernels.unpack_rows(&w, 0, &mut out);
+                out.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
+            });
+            let scalar = twins.next().expect("scalar is always there");
+            prop_assert!(twins.all(|other| other == scalar), "{}", name);
+        }
+    }
+
+    #[test]
+    fn matmul_is_near_the_exact_product(n_rows in 0_usize..12, n_out in 1_usize..40, groups in 1_usize..5, seed in any::<u64>()) {
+        let n_in = groups * GROUP;
+        let x = noise(n_rows * n_in, seed);
+        let blocks = bytes(n_out * n_in / 2, seed ^ 3);
+        let scales: Vec<u8> = bytes(n_out * groups, seed ^ 5).iter().map(|byte| 120 + byte % 10).collect();
+        let bias = noise(n_out, seed ^ 9);
+        let w = Matrix::mxfp4(&blocks, &scales, n_out, n_in).expect("the shape fits");
+        let pool = Pool::new(2);
+        for kernels in tables() {
+            let mut out = vec![f32::NAN; n_rows * n_out];
+            kernels.matmul(&pool, &x, &w, Some(&bias), &mut out);
+            for (at, &value) in out.iter().enumerate() {
+                let (r, n) = (at / n_out, at % n_out);
+                let row: Vec<f32> = (0..n_in).map(|k| mxfp4_cell(&blocks, &scales, n * n_in + k)).collect();
+                let x = &x[r * n_in..][..n_in];
+                let exact = exact_dot(x, &row) + f64::from(bias[n]);
+                prop_assert!((f64::from(value) - exact).abs() <= slack(x, &row) + 1e-5, "{:?}", kernels);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_alone_and_in_any_batch(n_rows in 2_usize..14, n_out in 1_usize..40, n_in in 1_usize..80, seed in any::<u64>()) {
+        let x = noise(n_rows * n_in, seed);
+        let stored: Vec<u8> = noise(n_out * n_in, seed ^ 3).iter().flat_map(|value| value.to_le_bytes()).collect();
+        let w = Matrix::f32(&stored, n_out, n_in).expect("the shape fits");
+        let (one, two) = (Pool::new(1), Pool::new(2));
+        for kernels in tables() {
+            let mut together = vec![0.0; n_rows * n_out];
+            kernels.matmul(&two, &x, &w, None, &mut together);
+            for r in 0..n_rows {
+                let mut alone = vec![0.0; n_out];
+                kernels.matmul(&one, &x[r * n_in..][..n_in], &w, None, &mut alone);
+                prop_assert_eq!(bits(&alone), bits(&together[r * n_out..][..n_out]), "{:?} row {}", kernels, r);
+            }
+        }
+    }
+
+    #[test]
+    fn attention_is_exact_and_blind_to_cuts(n in 1_usize..60, cut in 0_usize..60, d in prop::sample::select(vec![8_usize, 16, 33, 64]), seed in any::<u64>()) {
+        let (stride, cut) = (d + 5, cut.min(n));
+        let (keys, values, q) = (noise(n * stride, seed), noise(n * stride, seed ^ 1), noise(d, seed ^ 2));
+        let sink = noise(1, seed ^ 4)[0];
+        let whole = [Run { keys: &keys, values: &values, stride, n }];
+        let halves = [
+            Run { keys: &keys, values: &values, stride, n: cut },
+            Run { keys: &keys[cut * stride..], values: &values[cut * stride..], stride, n: n - cut },
+        ];
+        let scale = 1.0 / (d as f32).sqrt();
+        let exact = exact_attention(&q, scale, &keys, &values, stride, n, sink);
+        for kernels in tables() {
+            let (mut a, mut b, mut scores) = (vec![0.0; d], vec![0.0; d], Vec::new());
+            kernels.attend(&q, scale, &whole, sink, &mut scores, &mut a);
+            kernels.attend(&q, scale, &halves, sink, &mut scores, &mut b);
+            prop_assert_eq!(bits(&a), bits(&b), "{:?}", kernels);
+            for (found, exact) in a.iter().zip(&exact) {
+                prop_assert!((f64::from(*found) - exact).abs() < 1e-4, "{:?}: {} {}", kernels, found, exact);
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_sums_to_one(x in floats(17)) {
+        let mut out = x.clone();
+        Kernels::detect().softmax(&mut out);
+        prop_assert!((out.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        let top = |x: &[f32]| (0..x.len()).max_by(|&a, &b| x[a].total_cmp(&x[b]));
+        prop_assert_eq!(out[top(&x).expect("not empty")], out[top(&out).expect("not empty")]);
+    }
+}
+
+fn exact_attention(
+    q: &[f32],
+    scale: f32,
+    keys: &[f32],
+    values: &[f32],
+    stride: usize,
+    n: usize,
+    sink: f32,
+) -> Vec<f64> {
+    let score = |at: usize| exact_dot(q, &keys[at * stride..][..q.len()]) * f64::from(scale);
+    let top = (0..n).map(score).fold(f64::from(sink), f64::max);
+    let total: f64 =
+        (0..n).map(|at| (score(at) - top).exp()).sum::<f64>() + (f64::from(sink) - top).exp();
+    let mixed = |i: usize| {
+        (0..n).map(|at| (score(at) - top).exp() / total * f64::from(values[at * stride + i])).sum()
+    };
+    (0..q.len()).map(mixed).collect()
+}
+
+#[test]
+fn extreme_scales_stay_exact() {
+    let blocks = [0x7f_u8; GROUP / 2];
+    for scale in [0_u8, 1, 126, 127, 252] {
+        let scales = [scale];
+        let w = Matrix::mxfp4(&blocks, &scales, 1, GROUP).expect("the shape fits");
+        for kernels in tables() {
+            let mut out = [0.0; GROUP];
+            kernels.unpack_rows(&w, 0, &mut out);
+            assert_eq!(out[0], mxfp4_cell(&blocks, &scales, 0), "{kernels:?} scale {scale}");
+            assert_eq!(out[1], mxfp4_cell(&blocks, &scales, 1), "{kernels:?} scale {scale}");
+        }
+    }
+    let scales = [254_u8];
+    let w = Matrix::mxfp4(&blocks, &scales, 1, GROUP).expect("the shape fits");
+    for kernels in tables() {
+        let mut out = [0.0; GROUP];
+        kernels.unpack_rows(&w, 0, &mut out);
+        assert!(out[0].is_infinite(), "{kernels:?}: 6 * 2^127 overflows, it does not wrap");
+    }
+}
+
+#[test]
+fn shapes_are_checked() {
+    assert!(Matrix::bf16(&[0; 6], 2, 2).is_err());
+    assert!(Matrix::mxfp4(&[0; 16], &[0; 1], 1, 31).is_err());
+    assert!(Matrix::mxfp4(&[0; 16], &[], 1, 32).is_err());
+    assert!(Matrix::f32(&[], usize::MAX, 2).is_err());
+}
+
+#[test]
+fn the_pool_runs_each_task_once_and_hands_panics_on() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let pool = Pool::new(3);
+    for n_tasks in [0, 1, 2, 100] {
+        let counts: Vec<AtomicUsize> = (0..n_tasks).map(|_| AtomicUsize::new(0)).collect();
+        pool.run(n_tasks, &|at| {
+            counts[at].fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+    }
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        pool.run(8, &|at| assert_ne!(at, 5, "task five fails"));
+    }));
+    assert!(result.is_err());
+    pool.run(4, &|_| {});
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Values in -4..4 from a seed (xorshift): proptest shrinks the seed, not thousands of floats.
+fn noise(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed | 1;
+    (0..n).map(|_| next(&mut state) as f32 / u32::MAX as f32 * 8.0 - 4.0).collect()
+}
+
+fn bytes(n: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..n).map(|_| (next(&mut state) >> 11) as u8).collect()
+}
+
+fn next(state: &mut u64) -> u32 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 16) as u32
+}

@@ -1,0 +1,15 @@
+//! Harmony: the frame of messages and channels that gpt-oss reads and writes.
+//!
+//! `message.rs` has the types (their JSON is the layout that `safeguard model tokens --conversations`
+//! reads), `render.rs` turns a conversation into tokens, `parse.rs` turns generated tokens back into
+//! messages as they come.
+
+mod error;
+mod message;
+mod parse;
+mod render;
+
+pub use error::HarmonyError;
+pub use message::{Conversation, Effort, Message, Role, SystemMessage};
+pub use parse::{Event, Header, Parser, parse_completion};
+pub use render::{render, system_text};
