@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::tokenizer::TokenizerError;
+
 /// Why a model could not be loaded or run. Every variant names the file and the place in it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,6 +157,24 @@ pub enum ModelError {
         tensor: String,
         /// Which of its bytes.
         at: usize,
+    },
+    /// The tokenizer's file cannot be used.
+    #[error("{} cannot be used", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TokenizerError,
+    },
+    /// The tokenizer has tokens that the model has no rows for.
+    #[error("{}: {n_tokens} tokens, but the model has {vocab_size} rows", path.display())]
+    Vocabulary {
+        /// The tokenizer's file.
+        path: PathBuf,
+        /// Tokens in it.
+        n_tokens: usize,
+        /// Rows of the embedding.
+        vocab_size: usize,
     },
     /// A token that the model has no row for.
     #[error("token {token} does not exist: the model has {vocab_size} rows")]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use crate::error::{ModelError, OffsetProblem};
 
@@ -43,12 +43,12 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Entry>,
     }
     let start = (N_PREFIX + n_header) as usize;
     let json = |source| ModelError::Json { path: path.to_owned(), source };
-    let raw: BTreeMap<String, &RawValue> =
+    let raw: BTreeMap<String, Value> =
         serde_json::from_slice(&bytes[N_PREFIX as usize..start]).map_err(json)?;
     let mut entries = Vec::with_capacity(raw.len());
     for (name, value) in raw {
         if name != "__metadata__" {
-            entries.push((name, serde_json::from_str::<RawEntry>(value.get()).map_err(json)?));
+            entries.push((name, serde_json::from_value::<RawEntry>(value).map_err(json)?));
         }
     }
     entries.sort_by_key(|(_, entry)| entry.data_offsets);
@@ -93,7 +93,7 @@ fn problem_of(entry: &RawEntry, last_end: u64) -> Option<OffsetProblem> {
     }
 }
 
-/// The tensors fill the file to its end. `entries` are in order and without gaps.
+/// Every tensor ends inside the file.
 fn check_end(
     path: &Path,
     entries: &[(String, RawEntry)],
