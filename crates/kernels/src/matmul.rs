@@ -2,7 +2,7 @@
 
 use crate::dispatch::Kernels;
 use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
-use crate::pool::Pool;
+use crate::pool::{Pool, SharedOut};
 
 /// Weight rows a thread unpacks at once: at 2,880 inputs they fill 184 KB, inside most L2 caches.
 const TILE: usize = 16;
@@ -27,7 +27,7 @@ impl Kernels {
         if n_rows == 0 || w.n_out == 0 {
             return;
         }
-        let shared = SharedOut(out.as_mut_ptr());
+        let shared = SharedOut::new(out);
         pool.run(w.n_out.div_ceil(TILE), &|task| {
             let first = task * TILE;
             let n_tile = TILE.min(w.n_out - first);
@@ -93,20 +93,4 @@ fn rows_of(x: &[f32], n_in: usize) -> usize {
     }
     assert_eq!(x.len() % n_in, 0, "x is [n_rows, n_in]");
     x.len() / n_in
-}
-
-/// The output, written by several threads in ranges that do not overlap.
-struct SharedOut(*mut f32);
-
-// SAFETY: `range` is only called for ranges that no other thread uses.
-unsafe impl Sync for SharedOut {}
-
-impl SharedOut {
-    /// # Safety
-    /// The range lies inside the output and no other thread uses it meanwhile.
-    #[expect(clippy::mut_from_ref, reason = "ranges are disjoint by contract")]
-    unsafe fn range(&self, start: usize, len: usize) -> &mut [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
-    }
 }

@@ -5,6 +5,7 @@
 //! done, and only workers already inside are waited for.
 
 use std::any::Any;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -93,6 +94,51 @@ impl Pool {
         if let Some(panic) = own.err().or(theirs) {
             resume_unwind(panic);
         }
+    }
+}
+
+impl Pool {
+    /// Calls `task` with each chunk of `out` and its index; chunks have `chunk_len` cells, the last
+    /// one what is left.
+    ///
+    /// # Panics
+    /// As [`Pool::run`], and when `chunk_len` is 0.
+    pub fn for_chunks(
+        &self,
+        out: &mut [f32],
+        chunk_len: usize,
+        task: &(dyn Fn(usize, &mut [f32]) + Sync),
+    ) {
+        let len = out.len();
+        let shared = SharedOut::new(out);
+        self.run(len.div_ceil(chunk_len), &|at| {
+            let start = at * chunk_len;
+            // SAFETY: chunks lie inside `out` and do not overlap, and each index comes once.
+            task(at, unsafe { shared.range(start, chunk_len.min(len - start)) });
+        });
+    }
+}
+
+/// A slice that several threads write, in ranges that do not overlap.
+pub(crate) struct SharedOut<'a> {
+    start: *mut f32,
+    slice: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: `range` is only called for ranges that no other thread uses.
+unsafe impl Sync for SharedOut<'_> {}
+
+impl<'a> SharedOut<'a> {
+    pub(crate) fn new(out: &'a mut [f32]) -> SharedOut<'a> {
+        SharedOut { start: out.as_mut_ptr(), slice: PhantomData }
+    }
+
+    /// # Safety
+    /// The range lies inside the slice, and no other thread uses it meanwhile.
+    #[expect(clippy::mut_from_ref, reason = "ranges are disjoint by contract")]
+    pub(crate) unsafe fn range(&self, start: usize, len: usize) -> &mut [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 }
 

@@ -1,351 +1,271 @@
-//! `config.json`: the numbers of a gpt-oss network, each checked before anything is sized by it.
-//!
-//! It knows the keys of the published files (20b, 120b and anything between) and no tensor. What is
-//! done with the numbers is in `weights.rs` and `rope.rs`.
+//! `config.json`: the numbers of a network, all checked before anything is allocated by them.
 
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
 
 use crate::error::ModelError;
 
-/// The architecture this crate computes, as `model_type` names it.
-const MODEL_TYPE: &str = "gpt_oss";
-/// Slope of the gate's sigmoid: fixed in the kernels, absent from the published files.
-const SWIGLU_ALPHA: f64 = 1.702;
+/// The largest number that any size in a configuration may have: 2^24, far above the 120b's vocabulary,
+/// and small enough that products of three never overflow 64 bits.
+const MOST: usize = 1 << 24;
+/// Layers, heads and experts: no published network comes near.
+const MOST_PARTS: usize = 4096;
 
-/// A network's shape and constants, as `config.json` gives them.
+/// The network's numbers, named as in the file.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Config {
+    /// Rows of embedding and head.
+    pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
-    /// Width inside one expert.
+    /// Width of one expert.
     pub intermediate_size: usize,
-    /// What each layer attends to; one entry a layer.
-    pub layers: Vec<LayerKind>,
+    /// Layers.
+    pub num_hidden_layers: usize,
     /// Query heads.
-    pub n_heads: usize,
-    /// Key and value heads; each serves `n_heads / n_kv_heads` query heads.
-    pub n_kv_heads: usize,
-    /// Width of a head; even.
+    pub num_attention_heads: usize,
+    /// Key and value heads; each serves a group of query heads.
+    pub num_key_value_heads: usize,
+    /// Width of a head.
     pub head_dim: usize,
-    /// Experts in a layer.
-    pub n_experts: usize,
-    /// Experts that one token uses.
-    pub n_experts_per_token: usize,
-    /// Rows of the embedding and of the head.
-    pub vocab_size: usize,
-    /// Positions a sliding layer sees, the current one included.
+    /// Experts of a layer.
+    pub num_local_experts: usize,
+    /// Experts that a token uses.
+    pub num_experts_per_tok: usize,
+    /// Keys that a sliding layer sees, the current one included.
     pub sliding_window: usize,
-    /// Longest sequence.
+    /// For each layer, whether it slides.
+    pub is_sliding: Vec<bool>,
+    /// Positions there are.
     pub max_position_embeddings: usize,
-    /// Rotary position embedding.
-    pub rope: RopeConfig,
-    /// Added to the mean square in every norm.
+    /// Added to the mean square.
     pub rms_norm_eps: f32,
-    /// Clamp of the experts' gate and up values.
+    /// Clamp inside the experts.
     pub swiglu_limit: f32,
-    /// How the experts' weights are stored.
-    pub experts: ExpertFormat,
-    /// `eos_token_id`, one or several; `generation_config.json` may know more.
-    pub eos_tokens: Vec<u32>,
+    /// Rotary embedding.
+    pub rope: RopeConfig,
 }
 
-/// What a layer attends to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerKind {
-    /// The last `sliding_window` positions.
-    Sliding,
-    /// All positions so far.
-    Full,
-}
-
-/// How the experts' weights are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExpertFormat {
-    /// Packed 4-bit groups: `*_blocks` and `*_scales`, rows `[n_out, n_in]`.
-    Mxfp4,
-    /// One float tensor each, stored `[n_in, n_out]` as transformers writes it.
-    Plain,
-}
-
-/// Rotary position embedding with YaRN scaling. Factor 1 is plain rotation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Rotary embedding with `YaRN`; factor 1 is plain rotation.
+#[derive(Clone, Debug, PartialEq)]
 pub struct RopeConfig {
     /// Base of the frequencies.
     pub theta: f64,
-    /// How much longer the context is than the original one; at least 1.
+    /// How much the context was stretched.
     pub factor: f64,
-    /// Context length before scaling.
-    pub original_len: f64,
-    /// Turns within the original length above which a frequency is left alone.
+    /// Context before stretching.
+    pub original_len: usize,
+    /// Turns within the original context above which a frequency stays.
     pub beta_fast: f64,
-    /// Turns below which a frequency is divided by `factor`.
+    /// Turns below which it is divided by the factor.
     pub beta_slow: f64,
-    /// Whether the range between them is rounded to whole indices (gpt-oss: no).
+    /// Whether the borders are rounded outwards (gpt-oss: no).
     pub truncate: bool,
 }
 
 impl Config {
-    /// Reads the text of `config.json`; `path` is for error messages.
+    /// Reads the text of a `config.json`; `path` is for messages.
     ///
     /// # Errors
-    /// [`ModelError::Json`], [`ModelError::Architecture`], or [`ModelError::Setting`] naming the key.
-    pub fn from_json(path: &Path, json: &[u8]) -> Result<Config, ModelError> {
-        let fields = Fields::parse(path, json)?;
-        fields.check_architecture()?;
-        fields.refuse_variants()?;
-        let layers = fields.layers()?;
-        let n_heads = fields.count("num_attention_heads", 1..=1024)?;
-        let n_kv_heads = fields.count("num_key_value_heads", 1..=1024)?;
-        if !n_heads.is_multiple_of(n_kv_heads) {
-            return Err(fields.refused("num_key_value_heads", "a divisor of num_attention_heads"));
+    /// [`ModelError::Json`], [`ModelError::Architecture`], or [`ModelError::Config`] for the first number
+    /// that cannot be.
+    pub fn from_json(bytes: &[u8], path: &Path) -> Result<Config, ModelError> {
+        let file: File = serde_json::from_slice(bytes)
+            .map_err(|source| ModelError::Json { path: path.to_owned(), source })?;
+        if file.model_type.as_deref() != Some("gpt_oss") {
+            let found = file.model_type.unwrap_or_else(|| "not named".to_owned());
+            return Err(ModelError::Architecture { path: path.to_owned(), found });
         }
-        let head_dim = fields.count("head_dim", 2..=1024)?;
-        if !head_dim.is_multiple_of(2) {
-            return Err(fields.refused("head_dim", "an even number"));
-        }
-        let n_experts = fields.count("num_local_experts", 1..=4096)?;
-        let n_experts_per_token = fields.count("num_experts_per_tok", 1..=4096)?;
-        if n_experts_per_token > n_experts {
-            return Err(fields.refused("num_experts_per_tok", "at most num_local_experts"));
-        }
-        let vocab_size = fields.count("vocab_size", 1..=1 << 24)?;
-        Ok(Config {
-            hidden_size: fields.count("hidden_size", 1..=1 << 17)?,
-            intermediate_size: fields.count("intermediate_size", 1..=1 << 17)?,
-            layers,
-            n_heads,
-            n_kv_heads,
-            head_dim,
-            n_experts,
-            n_experts_per_token,
-            vocab_size,
-            sliding_window: fields.count("sliding_window", 1..=1 << 24)?,
-            max_position_embeddings: fields.count("max_position_embeddings", 1..=1 << 24)?,
-            rope: fields.rope()?,
-            rms_norm_eps: fields.number("rms_norm_eps", 0.0..=1.0)? as f32,
-            swiglu_limit: fields.number_or("swiglu_limit", 7.0, 0.0..=1e6)? as f32,
-            experts: fields.expert_format()?,
-            eos_tokens: fields.tokens("eos_token_id", vocab_size)?,
-        })
+        Reader { file, path }.read()
     }
 
-    /// Layers.
-    pub fn n_layers(&self) -> usize {
-        self.layers.len()
+    /// Query heads that share one key and value head.
+    pub fn group_size(&self) -> usize {
+        self.num_attention_heads / self.num_key_value_heads
     }
 
-    /// Floats of one position's keys, and of its values, in one layer.
+    /// Floats of the keys, or the values, of one position in one layer.
     pub fn kv_width(&self) -> usize {
-        self.n_kv_heads * self.head_dim
-    }
-
-    /// Floats of one position's queries in one layer.
-    pub fn q_width(&self) -> usize {
-        self.n_heads * self.head_dim
+        self.num_key_value_heads * self.head_dim
     }
 }
 
-/// Reads the stop tokens of `generation_config.json`: `eos_token_id`, one or several.
-///
-/// # Errors
-/// [`ModelError::Json`], or [`ModelError::Setting`] when a token is no row of the model.
-pub(crate) fn stop_tokens(
-    path: &Path,
-    json: &[u8],
-    vocab_size: usize,
-) -> Result<Vec<u32>, ModelError> {
-    Fields::parse(path, json)?.tokens("eos_token_id", vocab_size)
+/// The file as it is written; every number may be absent or absurd.
+#[derive(Deserialize)]
+struct File {
+    model_type: Option<String>,
+    vocab_size: Option<u64>,
+    hidden_size: Option<u64>,
+    intermediate_size: Option<u64>,
+    num_hidden_layers: Option<u64>,
+    num_attention_heads: Option<u64>,
+    num_key_value_heads: Option<u64>,
+    head_dim: Option<u64>,
+    num_local_experts: Option<u64>,
+    num_experts_per_tok: Option<u64>,
+    experts_per_token: Option<u64>,
+    sliding_window: Option<u64>,
+    layer_types: Option<Vec<String>>,
+    max_position_embeddings: Option<u64>,
+    rms_norm_eps: Option<f64>,
+    swiglu_limit: Option<f64>,
+    rope_theta: Option<f64>,
+    rope_scaling: Option<Rope>,
+    rope_parameters: Option<Rope>,
+    tie_word_embeddings: Option<bool>,
 }
 
-/// The object of a JSON file, read key by key.
-struct Fields {
-    path: PathBuf,
-    map: Map<String, Value>,
+#[derive(Clone, Default, Deserialize)]
+struct Rope {
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
+    factor: Option<f64>,
+    original_max_position_embeddings: Option<u64>,
+    beta_fast: Option<f64>,
+    beta_slow: Option<f64>,
+    truncate: Option<bool>,
 }
 
-impl Fields {
-    fn parse(path: &Path, json: &[u8]) -> Result<Fields, ModelError> {
-        match serde_json::from_slice(json) {
-            Ok(map) => Ok(Fields { path: path.to_owned(), map }),
-            Err(source) => Err(ModelError::Json { path: path.to_owned(), source }),
+struct Reader<'a> {
+    file: File,
+    path: &'a Path,
+}
+
+impl Reader<'_> {
+    fn read(&self) -> Result<Config, ModelError> {
+        let file = &self.file;
+        let n_layers = self.size("num_hidden_layers", file.num_hidden_layers, MOST_PARTS)?;
+        let n_heads = self.size("num_attention_heads", file.num_attention_heads, MOST_PARTS)?;
+        let n_kv_heads = self.size("num_key_value_heads", file.num_key_value_heads, MOST_PARTS)?;
+        if !n_heads.is_multiple_of(n_kv_heads) {
+            let expected = format!("a divisor of num_attention_heads ({n_heads})");
+            return Err(self.refused("num_key_value_heads", n_kv_heads, expected));
         }
-    }
-
-    /// The value of `key`; `null` counts as absent.
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.map.get(key).filter(|value| !value.is_null())
-    }
-
-    fn refused(&self, key: &'static str, expected: impl Into<String>) -> ModelError {
-        let found = self.get(key).map_or_else(|| "nothing".to_owned(), short);
-        ModelError::Setting { path: self.path.clone(), key, found, expected: expected.into() }
-    }
-
-    fn count(&self, key: &'static str, range: RangeInclusive<usize>) -> Result<usize, ModelError> {
-        let value = self.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
-        value.filter(|n| range.contains(n)).ok_or_else(|| {
-            self.refused(key, format!("a whole number from {} to {}", range.start(), range.end()))
+        let head_dim = self.size("head_dim", file.head_dim, MOST_PARTS)?;
+        if !head_dim.is_multiple_of(2) {
+            return Err(self.refused("head_dim", head_dim, "even".to_owned()));
+        }
+        let n_experts = self.size("num_local_experts", file.num_local_experts, MOST_PARTS)?;
+        let per_token = file.num_experts_per_tok.or(file.experts_per_token);
+        let n_used = self.size("num_experts_per_tok", per_token, n_experts)?;
+        if file.tie_word_embeddings == Some(true) {
+            return Err(self.refused("tie_word_embeddings", true, "false".to_owned()));
+        }
+        Ok(Config {
+            vocab_size: self.size("vocab_size", file.vocab_size, MOST)?,
+            hidden_size: self.groups("hidden_size", file.hidden_size)?,
+            intermediate_size: self.groups("intermediate_size", file.intermediate_size)?,
+            num_hidden_layers: n_layers,
+            num_attention_heads: n_heads,
+            num_key_value_heads: n_kv_heads,
+            head_dim,
+            num_local_experts: n_experts,
+            num_experts_per_tok: n_used,
+            sliding_window: self.size("sliding_window", file.sliding_window, MOST)?,
+            is_sliding: self.layer_kinds(n_layers)?,
+            max_position_embeddings: self.size(
+                "max_position_embeddings",
+                file.max_position_embeddings,
+                MOST,
+            )?,
+            rms_norm_eps: self.positive("rms_norm_eps", file.rms_norm_eps.unwrap_or(1e-5))? as f32,
+            swiglu_limit: self.positive("swiglu_limit", file.swiglu_limit.unwrap_or(7.0))? as f32,
+            rope: self.rope()?,
         })
     }
 
-    fn number(&self, key: &'static str, range: RangeInclusive<f64>) -> Result<f64, ModelError> {
-        let value = self.get(key).and_then(Value::as_f64);
-        value.filter(|x| range.contains(x)).ok_or_else(|| {
-            self.refused(key, format!("a number from {} to {}", range.start(), range.end()))
-        })
-    }
-
-    fn number_or(
+    fn size(
         &self,
         key: &'static str,
-        default: f64,
-        range: RangeInclusive<f64>,
-    ) -> Result<f64, ModelError> {
-        if self.get(key).is_none() { Ok(default) } else { self.number(key, range) }
+        value: Option<u64>,
+        most: usize,
+    ) -> Result<usize, ModelError> {
+        let found =
+            value.ok_or_else(|| self.refused(key, "absent", format!("between 1 and {most}")))?;
+        usize::try_from(found)
+            .ok()
+            .filter(|size| (1..=most).contains(size))
+            .ok_or_else(|| self.refused(key, found, format!("between 1 and {most}")))
     }
 
-    fn flag_or(&self, key: &'static str, default: bool) -> Result<bool, ModelError> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| self.refused(key, "true or false")),
+    /// A width that MXFP4 groups must divide.
+    fn groups(&self, key: &'static str, value: Option<u64>) -> Result<usize, ModelError> {
+        let size = self.size(key, value, MOST)?;
+        if !size.is_multiple_of(kernels::GROUP) {
+            return Err(self.refused(key, size, format!("a multiple of {}", kernels::GROUP)));
         }
+        Ok(size)
     }
 
-    fn check_architecture(&self) -> Result<(), ModelError> {
-        let found = match (self.get("model_type"), self.get("architectures")) {
-            (Some(Value::String(name)), _) if name == MODEL_TYPE => return Ok(()),
-            (Some(other), _) | (None, Some(other)) => short(other),
-            (None, None) => "nothing".to_owned(),
+    fn positive(&self, key: &'static str, value: f64) -> Result<f64, ModelError> {
+        if value.is_finite() && value > 0.0 {
+            return Ok(value);
+        }
+        Err(self.refused(key, value, "a number above 0".to_owned()))
+    }
+
+    /// Without `layer_types`, even layers slide.
+    fn layer_kinds(&self, n_layers: usize) -> Result<Vec<bool>, ModelError> {
+        let Some(kinds) = &self.file.layer_types else {
+            return Ok((0..n_layers).map(|layer| layer % 2 == 0).collect());
         };
-        Err(ModelError::Architecture { path: self.path.clone(), found })
-    }
-
-    /// Refuses variants of the architecture that would otherwise be computed wrongly in silence.
-    fn refuse_variants(&self) -> Result<(), ModelError> {
-        if !self.flag_or("attention_bias", true)? {
-            return Err(self.refused("attention_bias", "true"));
-        }
-        if self.flag_or("tie_word_embeddings", false)? {
-            return Err(self.refused("tie_word_embeddings", "false"));
-        }
-        if self.get("hidden_act").is_some_and(|act| act != "silu") {
-            return Err(self.refused("hidden_act", "\"silu\""));
-        }
-        if self.number_or("swiglu_alpha", SWIGLU_ALPHA, f64::MIN..=f64::MAX)? != SWIGLU_ALPHA {
-            return Err(self.refused("swiglu_alpha", SWIGLU_ALPHA.to_string()));
-        }
-        Ok(())
-    }
-
-    /// `layer_types`, or sliding and full in turns where it is missing.
-    fn layers(&self) -> Result<Vec<LayerKind>, ModelError> {
-        let n_layers = self.count("num_hidden_layers", 1..=1024)?;
-        let Some(types) = self.get("layer_types") else {
-            let in_turns = [LayerKind::Sliding, LayerKind::Full];
-            return Ok(in_turns.into_iter().cycle().take(n_layers).collect());
-        };
-        let kinds: Option<Vec<LayerKind>> = types.as_array().and_then(|types| {
-            types
-                .iter()
-                .map(|name| match name.as_str()? {
-                    "sliding_attention" => Some(LayerKind::Sliding),
-                    "full_attention" => Some(LayerKind::Full),
-                    _ => None,
-                })
-                .collect()
-        });
-        kinds.filter(|kinds| kinds.len() == n_layers).ok_or_else(|| {
-            self.refused(
+        if kinds.len() != n_layers {
+            return Err(self.refused(
                 "layer_types",
-                format!("{n_layers} times \"sliding_attention\" or \"full_attention\""),
-            )
-        })
-    }
-
-    fn expert_format(&self) -> Result<ExpertFormat, ModelError> {
-        match self.get("quantization_config").map(|config| &config["quant_method"]) {
-            None => Ok(ExpertFormat::Plain),
-            Some(method) if method == "mxfp4" => Ok(ExpertFormat::Mxfp4),
-            Some(_) => {
-                Err(self.refused("quantization_config", "{\"quant_method\": \"mxfp4\"} or nothing"))
-            }
+                format!("{} long", kinds.len()),
+                format!("{n_layers} long"),
+            ));
         }
-    }
-
-    /// `rope_parameters` (newer files: everything inside) or `rope_theta` and `rope_scaling`.
-    fn rope(&self) -> Result<RopeConfig, ModelError> {
-        let section = ["rope_parameters", "rope_scaling"]
-            .into_iter()
-            .find_map(|key| Some((key, self.get(key)?)));
-        let scaling = match section {
-            None => Fields { path: self.path.clone(), map: Map::new() },
-            Some((_, Value::Object(map))) => Fields { path: self.path.clone(), map: map.clone() },
-            Some((key, _)) => return Err(self.refused(key, "an object")),
-        };
-        let theta_at = if scaling.get("rope_theta").is_some() { &scaling } else { self };
-        let theta = theta_at.number("rope_theta", 1.0 + 1e-3..=1e12)?;
-        // Turns are counted in this length, so it may not be nothing even where nothing is scaled.
-        let original = |at: &Fields, key| at.number(key, 1.0..=16_777_216.0);
-        let plain = RopeConfig {
-            theta,
-            factor: 1.0,
-            original_len: original(self, "max_position_embeddings")?,
-            beta_fast: 32.0,
-            beta_slow: 1.0,
-            truncate: true,
-        };
-        let kind = scaling.get("rope_type").or_else(|| scaling.get("type"));
-        match kind.map_or(Some("default"), Value::as_str) {
-            Some("default") => return Ok(plain),
-            Some("yarn") => {}
-            _ => return Err(scaling.refused("rope_type", "\"yarn\" or \"default\"")),
-        }
-        for key in ["attention_factor", "mscale", "mscale_all_dim"] {
-            if scaling.get(key).is_some() {
-                return Err(scaling.refused(key, "nothing: gpt-oss derives it from the factor"));
-            }
-        }
-        let original_len = if scaling.get("original_max_position_embeddings").is_some() {
-            original(&scaling, "original_max_position_embeddings")?
-        } else {
-            original(self, "initial_context_length")?
-        };
-        Ok(RopeConfig {
-            theta,
-            factor: scaling.number("factor", 1.0..=65_536.0)?,
-            original_len,
-            beta_fast: scaling.number_or("beta_fast", plain.beta_fast, 1e-3..=1e6)?,
-            beta_slow: scaling.number_or("beta_slow", plain.beta_slow, 1e-3..=1e6)?,
-            truncate: scaling.flag_or("truncate", plain.truncate)?,
-        })
-    }
-
-    /// A token, a list of tokens, or none.
-    fn tokens(&self, key: &'static str, vocab_size: usize) -> Result<Vec<u32>, ModelError> {
-        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
-        let one = std::slice::from_ref(value);
-        let list = value.as_array().map_or(one, Vec::as_slice);
-        let tokens: Option<Vec<u32>> = list
+        kinds
             .iter()
-            .map(|token| {
-                let token = token.as_u64().filter(|&token| token < vocab_size as u64)?;
-                u32::try_from(token).ok()
+            .map(|kind| match kind.as_str() {
+                "sliding_attention" => Ok(true),
+                "full_attention" => Ok(false),
+                _ => Err(self.refused(
+                    "layer_types",
+                    kind,
+                    "sliding_attention or full_attention".to_owned(),
+                )),
             })
-            .collect();
-        tokens.ok_or_else(|| self.refused(key, format!("tokens below {vocab_size}")))
+            .collect()
     }
-}
 
-/// A value as text, cut where a message would become unreadable.
-fn short(value: &Value) -> String {
-    const MAX_CHARS: usize = 80;
-    let text = value.to_string();
-    match text.char_indices().nth(MAX_CHARS) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
+    /// `rope_parameters` (newer files) or `rope_scaling` with `rope_theta`.
+    fn rope(&self) -> Result<RopeConfig, ModelError> {
+        let rope = self
+            .file
+            .rope_parameters
+            .clone()
+            .or(self.file.rope_scaling.clone())
+            .unwrap_or_default();
+        let theta = rope.rope_theta.or(self.file.rope_theta).unwrap_or(150_000.0);
+        let kind = rope.rope_type.as_deref().unwrap_or("default");
+        if !["yarn", "default"].contains(&kind) {
+            return Err(self.refused("rope_type", kind, "yarn or default".to_owned()));
+        }
+        let is_yarn = kind == "yarn";
+        let factor = if is_yarn { rope.factor.unwrap_or(1.0) } else { 1.0 };
+        let original = rope.original_max_position_embeddings.or(self.file.max_position_embeddings);
+        Ok(RopeConfig {
+            theta: self.above_one("rope_theta", theta)?,
+            factor: self.positive("factor", factor)?,
+            original_len: self.size("original_max_position_embeddings", original, MOST)?,
+            beta_fast: self.positive("beta_fast", rope.beta_fast.unwrap_or(32.0))?,
+            beta_slow: self.positive("beta_slow", rope.beta_slow.unwrap_or(1.0))?,
+            // As in transformers, where an absent key means true.
+            truncate: rope.truncate.unwrap_or(true),
+        })
+    }
+
+    fn above_one(&self, key: &'static str, value: f64) -> Result<f64, ModelError> {
+        if value.is_finite() && value > 1.0 {
+            return Ok(value);
+        }
+        Err(self.refused(key, value, "a number above 1".to_owned()))
+    }
+
+    fn refused(&self, key: &'static str, found: impl ToString, expected: String) -> ModelError {
+        ModelError::Config { path: self.path.to_owned(), key, found: found.to_string(), expected }
     }
 }

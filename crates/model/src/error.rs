@@ -1,243 +1,145 @@
-//! Everything that can be wrong with a checkpoint or with what is asked of it.
+//! Why a model cannot be loaded or run: always with the place, so that people can look there.
 
 use std::path::PathBuf;
 
 use crate::tokenizer::TokenizerError;
 
-/// Why a model could not be loaded or run. Every variant names the file and the place in it.
+/// What is wrong with a model's files, or with a request to the forward pass.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A file could not be read.
-    #[error("cannot read {}", path.display())]
-    Io {
+    /// A file cannot be read.
+    #[error("{path}: cannot be read", path = path.display())]
+    Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file that must be there is not.
-    #[error("{} is missing", path.display())]
-    MissingFile {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A JSON file that is none.
-    #[error("{} is not the JSON it should be", path.display())]
+    /// A file is not the JSON it should be.
+    #[error("{path}: is not the JSON expected there", path = path.display())]
     Json {
         /// The file.
         path: PathBuf,
         /// Where and why.
         source: serde_json::Error,
     },
-    /// A JSON file larger than any sensible one.
-    #[error("{} has {n_bytes} bytes, more than {max_bytes}", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        n_bytes: u64,
-        /// The limit.
-        max_bytes: u64,
-    },
-    /// Another architecture than gpt-oss.
-    #[error("{}: the architecture is {found}, this program runs \"gpt_oss\"", path.display())]
+    /// Another network than gpt-oss.
+    #[error("{path}: the architecture is {found}, and only gpt_oss is known", path = path.display())]
     Architecture {
-        /// `config.json`
+        /// The configuration file.
         path: PathBuf,
         /// What it names.
         found: String,
     },
-    /// A setting that is missing, out of range or not supported.
-    #[error("{}: {key} is {found}, expected {expected}", path.display())]
-    Setting {
-        /// The file.
+    /// A number of the configuration that cannot be.
+    #[error("{path}: {key} is {found}; it must be {expected}", path = path.display())]
+    Config {
+        /// The configuration file.
         path: PathBuf,
         /// The key.
         key: &'static str,
-        /// Its value, shortened.
+        /// Its value.
         found: String,
-        /// What would have been right.
+        /// What would do.
         expected: String,
     },
-    /// The length of a safetensors header does not fit the file.
-    #[error("{}: a header of {n_header} bytes does not fit a file of {n_file}", path.display())]
-    HeaderLength {
+    /// A safetensors file that does not hold together.
+    #[error("{path}: {problem}", path = path.display())]
+    Safetensors {
         /// The file.
         path: PathBuf,
-        /// Bytes that the header claims.
-        n_header: u64,
-        /// Bytes of the file.
-        n_file: u64,
+        /// What is wrong.
+        problem: String,
     },
-    /// The file ends before a tensor does.
-    #[error("{}: cut off inside {tensor}: {n_file} bytes, {expected} expected", path.display())]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// The first tensor that is not whole.
-        tensor: String,
-        /// Bytes that the tensor needs the file to have.
-        expected: u64,
-        /// Bytes of the file.
-        n_file: u64,
-    },
-    /// A tensor's place does not fit its shape, or overlaps another's.
-    #[error("{}: {tensor} lies at {start}..{end}: {problem}", path.display())]
-    Offsets {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// First byte, counted from the end of the header.
-        start: u64,
-        /// Byte after the last.
-        end: u64,
-        /// What is wrong with that.
-        problem: OffsetProblem,
-    },
-    /// The index names a file that may not or cannot be opened.
-    #[error("{}: {tensor} is said to be in {file:?}, which is not a file beside it", path.display())]
-    IndexedFile {
-        /// `model.safetensors.index.json`
-        path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// The file it is said to be in.
-        file: String,
-    },
-    /// A tensor that the architecture needs is not there.
-    #[error("{}: tensor {tensor} is missing", path.display())]
+    /// A tensor that the architecture needs is nowhere.
+    #[error("{path}: tensor {tensor} is missing", path = path.display())]
     MissingTensor {
-        /// The checkpoint, or the file that the index names.
+        /// The file or folder that should have it.
         path: PathBuf,
-        /// The tensor.
+        /// Its name.
         tensor: String,
     },
-    /// A tensor of another shape than `config.json` makes it.
-    #[error("{}: {tensor} has shape {found:?}, expected {expected:?}", path.display())]
+    /// A tensor of another shape than the configuration asks for.
+    #[error("{path}: tensor {tensor} has the shape {found:?}, the configuration needs {expected:?}", path = path.display())]
     Shape {
         /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// The shape that follows from `config.json`.
+        /// By the configuration.
         expected: Vec<usize>,
-        /// The shape in the file.
+        /// In the file.
         found: Vec<usize>,
     },
-    /// A tensor of a number format that cannot be used there.
-    #[error("{}: {tensor} is stored as {found}, expected {expected}", path.display())]
+    /// A tensor in a format that has no place there.
+    #[error("{path}: tensor {tensor} is stored as {found}, expected {expected}", path = path.display())]
     Dtype {
         /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// The formats that can be used.
+        /// What can be read there.
         expected: &'static str,
-        /// The format in the file.
+        /// In the file.
         found: String,
     },
-    /// MXFP4 rows that are not whole groups of 32.
-    #[error("{}: {tensor} has rows of {n_in} values, no multiple of 32", path.display())]
-    Group {
+    /// A scale byte that stands for "not a number".
+    #[error("{path}: tensor {tensor} has the scale byte 255 (not a number) at position {position}", path = path.display())]
+    NanScale {
         /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Length of a row.
-        n_in: usize,
+        /// Index of the byte.
+        position: usize,
     },
-    /// An MXFP4 scale of 255: "not a number".
-    #[error("{}: {tensor} has the scale byte 255 (not a number) at {at}", path.display())]
-    NanScale {
-        /// The file.
-        path: PathBuf,
-        /// The tensor of scales.
-        tensor: String,
-        /// Which of its bytes.
-        at: usize,
-    },
-    /// The tokenizer's file cannot be used.
-    #[error("{} cannot be used", path.display())]
+    /// The tokenizer cannot be used.
+    #[error("{path}: the tokenizer cannot be used", path = path.display())]
     Tokenizer {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why.
         source: TokenizerError,
     },
-    /// The tokenizer has tokens that the model has no rows for.
-    #[error("{}: {n_tokens} tokens, but the model has {vocab_size} rows", path.display())]
-    Vocabulary {
+    /// The tokenizer has ids that the embedding has no rows for.
+    #[error("{path}: the tokenizer has {n_tokens} tokens, the model has rows for {vocab_size}", path = path.display())]
+    VocabSize {
         /// The tokenizer's file.
         path: PathBuf,
-        /// Tokens in it.
+        /// Ids of the tokenizer.
         n_tokens: usize,
         /// Rows of the embedding.
         vocab_size: usize,
     },
     /// A token that the model has no row for.
-    #[error("token {token} does not exist: the model has {vocab_size} rows")]
-    UnknownToken {
+    #[error("token {token} is beyond the vocabulary of {vocab_size}")]
+    Token {
         /// The token.
         token: u32,
         /// Rows of the embedding.
         vocab_size: usize,
     },
-    /// A segment without tokens.
-    #[error("segment {segment_idx} has no tokens")]
-    EmptySegment {
-        /// Which segment of the step.
-        segment_idx: usize,
+    /// More positions than the model or the table has room for.
+    #[error("position {position} is beyond {limit}")]
+    Position {
+        /// The position that was to be computed.
+        position: usize,
+        /// Positions there are.
+        limit: usize,
     },
-    /// A segment's table has no blocks for its tokens.
-    #[error("segment {segment_idx} ends at position {end}, its blocks at {room}")]
-    NoRoom {
-        /// Which segment of the step.
-        segment_idx: usize,
-        /// Positions that the sequence would have.
-        end: usize,
-        /// Positions that its blocks hold.
-        room: usize,
-    },
-    /// A segment's table would have to write into a block that others hold too.
-    #[error("segment {segment_idx} writes into block {block_idx}, which is shared")]
+    /// A block that is to be written belongs to another sequence too.
+    #[error("block {block_idx} is shared, so it cannot be written")]
     SharedBlock {
-        /// Which segment of the step.
-        segment_idx: usize,
-        /// Which block of its table.
+        /// Its place in the table.
         block_idx: usize,
     },
-    /// A block made for another network.
-    #[error("segment {segment_idx}: block {block_idx} was made for another model")]
-    ForeignBlock {
-        /// Which segment of the step.
-        segment_idx: usize,
-        /// Which block of its table.
-        block_idx: usize,
-    },
-}
-
-/// What is wrong with a tensor's place in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OffsetProblem {
-    /// The end is before the start.
-    #[error("it ends before it begins")]
-    Backwards,
-    /// The shape needs another number of bytes.
-    #[error("its shape needs {expected} bytes")]
-    Size {
-        /// Bytes that shape and format need.
-        expected: u64,
-    },
-    /// The shape has more bytes than can be counted.
-    #[error("its shape is larger than memory can be")]
-    Huge,
-    /// It does not begin where the tensor before it ends.
-    #[error("the tensor before it ends at {expected}")]
-    Gap {
-        /// Where it should begin.
-        expected: u64,
+    /// Golden numbers that do not fit the checkpoint.
+    #[error("{path}: {problem}", path = path.display())]
+    Golden {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
 }

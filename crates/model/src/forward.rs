@@ -1,301 +1,397 @@
-//! The forward pass: from tokens to logits, to be read from top to bottom.
+//! The forward pass: tokens of many sequences in, logits out.
 //!
-//! Rows are the tokens of all segments, one after the other. Everything a row needs is computed from
-//! that row and its own sequence, and every sum has one order, so a row's bits depend neither on its
-//! neighbours in the batch nor on the number of threads. What may go wrong is checked in `batch.rs`
-//! before the first number is computed.
+//! Rows of all segments are computed together, and every row's numbers are what they would be alone:
+//! each sum's order depends on the row's own length only (see `kernels`).
 
 use std::sync::Arc;
 
-use kernels::{Kernels, Pool};
+use kernels::{Kernels, Pool, Run};
 
-use crate::batch::Batch;
-pub use crate::batch::{LogitRows, Logits, Segment};
-use crate::config::{Config, LayerKind};
+use crate::Model;
+use crate::config::Config;
 use crate::error::ModelError;
-use crate::model::Model;
-use crate::parallel::for_chunks;
-use crate::rope::Rope;
-pub use crate::tap::TapPoint;
-use crate::weights::{Layer, Linear};
+use crate::kv::{BLOCK_LEN, KvTable};
+use crate::weights::{Dense, Layer};
 
-/// Who listens to the values inside a pass: layer, place, values.
-pub type Tap<'a> = &'a mut dyn FnMut(usize, TapPoint, &[f32]);
+/// Tokens that continue one sequence.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    /// The tokens at positions `kv.len..`.
+    pub tokens: &'a [u32],
+    /// The positions before, with blocks for the new ones too; its length grows by the tokens.
+    pub kv: &'a mut KvTable,
+    /// For which tokens logits are wanted.
+    pub logits: LogitRows,
+}
 
-/// Runs a model: its kernels, threads and scratch memory.
+/// Which of a segment's tokens get logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogitRows {
+    /// None of them.
+    None,
+    /// The last one.
+    Last,
+    /// All.
+    All,
+}
+
+/// Rows of logits, in the order of the segments that wanted them.
+#[derive(Clone, Debug)]
+pub struct Logits {
+    values: Vec<f32>,
+    vocab_size: usize,
+}
+
+impl Logits {
+    /// One row, `[vocab]`.
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.vocab_size..][..self.vocab_size]
+    }
+
+    /// Rows there are.
+    pub fn n_rows(&self) -> usize {
+        self.values.len() / self.vocab_size
+    }
+}
+
+/// Sees every activation: its layer (`None` before the first and after the last), its name, its rows.
+pub type Tap<'a> = &'a mut dyn FnMut(Option<usize>, &'static str, &[f32]);
+
+/// A model with kernels and threads to run it.
 pub struct Forward {
     model: Arc<Model>,
     kernels: Kernels,
     pool: Pool,
-    rope: Rope,
-    scratch: Scratch,
 }
 
-/// Memory that steps share; every use sizes it anew.
-#[derive(Default)]
-struct Scratch {
-    /// The residual stream `[n_rows, hidden_size]`.
-    x: Vec<f32>,
-    /// What a norm gives, `[n_rows, hidden_size]`.
-    normed: Vec<f32>,
-    /// What a half layer adds to the residual stream, `[n_rows, hidden_size]`.
-    added: Vec<f32>,
-    /// Cosines of the rows' positions, `[n_rows, head_dim / 2]`.
+/// What all layers of one pass need to know about its rows.
+struct Rows {
+    /// For each row: its segment and its position.
+    places: Vec<(usize, usize)>,
+    /// `[n_rows, head_dim / 2]`
     cos: Vec<f32>,
-    /// Their sines.
     sin: Vec<f32>,
-    /// Queries `[n_rows, n_heads, head_dim]`.
-    q: Vec<f32>,
-    /// Keys `[n_rows, n_kv_heads, head_dim]`.
-    k: Vec<f32>,
-    /// Values, as the keys.
-    v: Vec<f32>,
-    /// What the heads give, as the queries.
-    heads: Vec<f32>,
-    /// Router logits `[n_rows, n_experts]`.
-    routes: Vec<f32>,
-    /// One expert's input rows `[n, hidden_size]`.
-    expert_in: Vec<f32>,
-    /// Its gate and up values in turns, `[n, 2 * intermediate_size]`.
-    gate_up: Vec<f32>,
-    /// Its inner values `[n, intermediate_size]`.
-    inner: Vec<f32>,
-    /// Its output rows `[n, hidden_size]`.
-    expert_out: Vec<f32>,
-}
-
-/// The kernels, threads and shape that every part of a pass uses.
-#[derive(Clone, Copy)]
-struct Tools<'a> {
-    kernels: &'a Kernels,
-    pool: &'a Pool,
-    config: &'a Config,
 }
 
 impl Forward {
-    /// Prepares to run `model`.
+    /// Puts a model to work.
     pub fn new(model: Arc<Model>, kernels: Kernels, pool: Pool) -> Forward {
-        let rope = Rope::new(model.config());
-        Forward { model, kernels, pool, rope, scratch: Scratch::default() }
+        Forward { model, kernels, pool }
     }
 
-    /// Computes the segments' tokens, extends their tables, and returns the logits they want.
+    /// Computes all segments' tokens and extends their tables.
     ///
     /// # Errors
-    /// [`ModelError::UnknownToken`], [`ModelError::EmptySegment`], [`ModelError::NoRoom`],
-    /// [`ModelError::SharedBlock`] or [`ModelError::ForeignBlock`]; then no table has changed.
-    pub fn run(&mut self, segments: &mut [Segment<'_>]) -> Result<Logits, ModelError> {
+    /// [`ModelError::Token`], [`ModelError::Position`] or [`ModelError::SharedBlock`]; then no table's
+    /// length has changed.
+    pub fn run(&self, segments: &mut [Segment<'_>]) -> Result<Logits, ModelError> {
         self.run_tapped(segments, &mut |_, _, _| {})
     }
 
-    /// As [`Forward::run`], and shows the values on the way to `tap`.
+    /// As [`Forward::run`], showing every activation to `tap`.
     ///
     /// # Errors
     /// As [`Forward::run`].
     pub fn run_tapped(
-        &mut self,
+        &self,
         segments: &mut [Segment<'_>],
         tap: Tap<'_>,
     ) -> Result<Logits, ModelError> {
-        let config = self.model.config();
-        let weights = self.model.weights();
-        let batch = Batch::check(config, segments)?;
-        let tools = Tools { kernels: &self.kernels, pool: &self.pool, config };
-        let s = &mut self.scratch;
-
-        self.rope.table(&batch.positions, &mut s.cos, &mut s.sin);
-        let x = sized(&mut s.x, batch.tokens.len() * config.hidden_size);
-        for (&token, row) in batch.tokens.iter().zip(x.chunks_exact_mut(config.hidden_size)) {
-            tools.kernels.unpack_rows(&weights.embedding.matrix(), token as usize, row);
-        }
-        tap(0, TapPoint::Embed, &s.x);
-        for (layer_idx, layer) in weights.layers.iter().enumerate() {
-            tools.attention(layer_idx, layer, &batch, segments, s, tap);
-            tools.experts(layer_idx, layer, s, tap);
-            tap(layer_idx, TapPoint::Out, &s.x);
+        check(segments, self.model.config())?;
+        let rows = self.rows(segments);
+        let mut x = self.embed(segments);
+        tap(None, "embed", &x);
+        for layer in 0..self.model.weights().layers.len() {
+            self.attention(layer, &mut x, &rows, segments, tap)?;
+            self.experts(layer, &mut x, tap);
+            tap(Some(layer), "out", &x);
         }
         for segment in segments.iter_mut() {
             segment.kv.len += segment.tokens.len();
         }
-
-        let wanted = sized(&mut s.added, batch.wanted.len() * config.hidden_size);
-        gather(&s.x, &batch.wanted, config.hidden_size, wanted);
-        tools.norm(&s.added, &weights.final_norm, &mut s.normed);
-        tap(config.n_layers(), TapPoint::FinalNorm, &s.normed);
-        let mut logits = vec![0.0; batch.wanted.len() * config.vocab_size];
-        tools.kernels.matmul(tools.pool, &s.normed, &weights.head.matrix(), None, &mut logits);
-        Ok(Logits::new(logits, config.vocab_size))
+        Ok(self.logits(&x, segments, tap))
     }
-}
 
-impl Tools<'_> {
-    /// `x += Attention(norm(x))`, storing the rows' keys and values on the way.
+    fn rows(&self, segments: &[Segment<'_>]) -> Rows {
+        let mut rows = Rows { places: Vec::new(), cos: Vec::new(), sin: Vec::new() };
+        for (segment_idx, segment) in segments.iter().enumerate() {
+            for position in segment.kv.len..segment.kv.len + segment.tokens.len() {
+                rows.places.push((segment_idx, position));
+                self.model.rope().push_row(position, &mut rows.cos, &mut rows.sin);
+            }
+        }
+        rows
+    }
+
+    fn embed(&self, segments: &[Segment<'_>]) -> Vec<f32> {
+        let weights = self.model.weights();
+        let table = weights.dense(&weights.embed);
+        let hidden = self.model.config().hidden_size;
+        let tokens = segments.iter().flat_map(|segment| segment.tokens);
+        let mut x = vec![0.0; tokens.clone().count() * hidden];
+        for (row, &token) in x.chunks_exact_mut(hidden).zip(tokens) {
+            self.kernels.unpack_rows(&table, token as usize, row);
+        }
+        x
+    }
+
+    /// `x += o(attention(norm(x)))`
     fn attention(
-        self,
+        &self,
         layer_idx: usize,
-        layer: &Layer,
-        batch: &Batch,
+        x: &mut [f32],
+        rows: &Rows,
         segments: &mut [Segment<'_>],
-        s: &mut Scratch,
         tap: Tap<'_>,
-    ) {
-        self.norm(&s.x, &layer.attn_norm, &mut s.normed);
-        tap(layer_idx, TapPoint::AttnNorm, &s.normed);
-        self.linear(&s.normed, &layer.q, &mut s.q);
-        self.linear(&s.normed, &layer.k, &mut s.k);
-        self.linear(&s.normed, &layer.v, &mut s.v);
-        tap(layer_idx, TapPoint::Q, &s.q);
-        tap(layer_idx, TapPoint::K, &s.k);
-        tap(layer_idx, TapPoint::V, &s.v);
-        self.rotate(&mut s.q, self.config.n_heads, &s.cos, &s.sin);
-        self.rotate(&mut s.k, self.config.n_kv_heads, &s.cos, &s.sin);
-        batch.store(segments, layer_idx, &s.k, &s.v, self.config.kv_width());
-        let heads = sized(&mut s.heads, s.q.len());
-        self.attend(layer_idx, layer, batch, segments, &s.q, heads);
-        tap(layer_idx, TapPoint::AttnHeads, &s.heads);
-        self.linear(&s.heads, &layer.o, &mut s.added);
-        tap(layer_idx, TapPoint::AttnOut, &s.added);
-        self.kernels.add_scaled(&mut s.x, 1.0, &s.added);
+    ) -> Result<(), ModelError> {
+        let layer = &self.model.weights().layers[layer_idx];
+        let h = self.norm(x, &layer.attn_norm);
+        tap(Some(layer_idx), "attn_norm", &h);
+        let (mut q, mut k, v) =
+            (self.product(&h, &layer.q), self.product(&h, &layer.k), self.product(&h, &layer.v));
+        for (name, values) in [("q", &q), ("k", &k), ("v", &v)] {
+            tap(Some(layer_idx), name, values);
+        }
+        self.rotate(&mut q, rows);
+        self.rotate(&mut k, rows);
+        self.store(layer_idx, &k, &v, rows, segments)?;
+        let heads = self.heads(layer_idx, layer, &q, rows, segments);
+        tap(Some(layer_idx), "attn_heads", &heads);
+        let out = self.product(&heads, &layer.o);
+        tap(Some(layer_idx), "attn_out", &out);
+        add(x, &out);
+        Ok(())
     }
 
-    /// Every query head over the positions it may see: all up to its own, or a window of them.
-    fn attend(
-        self,
+    fn rotate(&self, heads: &mut [f32], rows: &Rows) {
+        let half = self.model.config().head_dim / 2;
+        let n_heads = heads.len() / rows.places.len() / (2 * half);
+        for (at, head) in heads.chunks_exact_mut(2 * half).enumerate() {
+            let row = at / n_heads * half;
+            self.kernels.rope(head, &rows.cos[row..][..half], &rows.sin[row..][..half]);
+        }
+    }
+
+    fn store(
+        &self,
+        layer: usize,
+        k: &[f32],
+        v: &[f32],
+        rows: &Rows,
+        segments: &mut [Segment<'_>],
+    ) -> Result<(), ModelError> {
+        let width = self.model.config().kv_width();
+        let pairs = k.chunks_exact(width).zip(v.chunks_exact(width));
+        for (&(segment_idx, position), (key, value)) in rows.places.iter().zip(pairs) {
+            let block_idx = position / BLOCK_LEN;
+            let block = Arc::get_mut(&mut segments[segment_idx].kv.blocks[block_idx])
+                .ok_or(ModelError::SharedBlock { block_idx })?;
+            block.write(layer, position % BLOCK_LEN, key, value);
+        }
+        Ok(())
+    }
+
+    /// The mixed values of all heads, `[n_rows, heads * head_dim]`.
+    fn heads(
+        &self,
         layer_idx: usize,
         layer: &Layer,
-        batch: &Batch,
-        segments: &[Segment<'_>],
         q: &[f32],
-        heads: &mut [f32],
-    ) {
-        let Config { head_dim, n_kv_heads, n_heads, sliding_window, .. } = *self.config;
-        let n_group = n_heads / n_kv_heads;
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        for_chunks(self.pool, heads, n_group * head_dim, &|task, out| {
-            let (row, kv_head) = (task / n_kv_heads, task % n_kv_heads);
-            let end = batch.positions[row] + 1;
-            let start = match self.config.layers[layer_idx] {
-                LayerKind::Sliding => end.saturating_sub(sliding_window),
-                LayerKind::Full => 0,
-            };
-            let (mut runs, mut scores) = (Vec::new(), Vec::new());
-            let table = &segments[batch.owners[row]].kv;
-            table.runs(layer_idx, kv_head, (start, end), &mut runs);
-            for (i, out) in out.chunks_exact_mut(head_dim).enumerate() {
-                let head = kv_head * n_group + i;
-                let q = &q[(row * n_heads + head) * head_dim..][..head_dim];
-                self.kernels.attend(q, scale, &runs, layer.sinks[head], &mut scores, out);
+        rows: &Rows,
+        segments: &[Segment<'_>],
+    ) -> Vec<f32> {
+        let config = self.model.config();
+        let (d, group) = (config.head_dim, config.group_size());
+        let scale = 1.0 / (d as f32).sqrt();
+        let window = if config.is_sliding[layer_idx] { config.sliding_window } else { usize::MAX };
+        let mut out = vec![0.0; q.len()];
+        self.pool.for_chunks(&mut out, config.num_attention_heads * d, &|row, out| {
+            let (segment_idx, position) = rows.places[row];
+            let first = (position + 1).saturating_sub(window);
+            let mut scores = Vec::with_capacity(position + 1 - first);
+            for kv_head in 0..config.num_key_value_heads {
+                let runs =
+                    runs(segments[segment_idx].kv, layer_idx, config, kv_head, first, position);
+                for head in kv_head * group..(kv_head + 1) * group {
+                    let q = &q[row * out.len() + head * d..][..d];
+                    let out = &mut out[head * d..][..d];
+                    self.kernels.attend(q, scale, &runs, layer.sinks[head], &mut scores, out);
+                }
             }
         });
+        out
     }
 
-    /// `x += MoE(norm(x))`: each expert once, over all rows that chose it.
-    fn experts(self, layer_idx: usize, layer: &Layer, s: &mut Scratch, tap: Tap<'_>) {
-        self.norm(&s.x, &layer.mlp_norm, &mut s.normed);
-        tap(layer_idx, TapPoint::MlpNorm, &s.normed);
-        self.linear(&s.normed, &layer.router, &mut s.routes);
-        tap(layer_idx, TapPoint::RouterLogits, &s.routes);
-        let rows_of_expert = self.route(layer_idx, &s.routes, tap);
-        sized(&mut s.added, s.x.len());
-        for (expert_idx, (rows, shares)) in rows_of_expert.iter().enumerate() {
-            if !rows.is_empty() {
-                self.expert(layer, expert_idx, rows, shares, s);
-            }
+    /// `x += experts(norm(x))`
+    fn experts(&self, layer_idx: usize, x: &mut [f32], tap: Tap<'_>) {
+        let layer = &self.model.weights().layers[layer_idx];
+        let h = self.norm(x, &layer.mlp_norm);
+        tap(Some(layer_idx), "mlp_norm", &h);
+        let logits = self.product(&h, &layer.router);
+        tap(Some(layer_idx), "router_logits", &logits);
+        let chosen = self.route(&logits, layer_idx, tap);
+        let mut out = vec![0.0; x.len()];
+        // Experts in ascending order, so that a row's sum has the same order in any batch.
+        for (expert, rows) in chosen.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            self.add_expert(layer, expert, rows, &h, &mut out);
         }
-        tap(layer_idx, TapPoint::MlpOut, &s.added);
-        self.kernels.add_scaled(&mut s.x, 1.0, &s.added);
+        tap(Some(layer_idx), "mlp_out", &out);
+        add(x, &out);
     }
 
-    /// For each expert the rows that chose it and the shares they give it: the best few experts of
-    /// a row first, then softmax over these alone. Equals go to the lower index.
-    fn route(self, layer_idx: usize, routes: &[f32], tap: Tap<'_>) -> Vec<(Vec<usize>, Vec<f32>)> {
-        let Config { n_experts, n_experts_per_token, .. } = *self.config;
-        let mut rows_of_expert = vec![(Vec::new(), Vec::new()); n_experts];
-        let (mut all_chosen, mut all_shares) = (Vec::new(), Vec::new());
-        for (row, logits) in routes.chunks_exact(n_experts).enumerate() {
-            let mut chosen: Vec<usize> = (0..n_experts).collect();
-            chosen.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-            chosen.truncate(n_experts_per_token);
-            let mut shares: Vec<f32> = chosen.iter().map(|&expert| logits[expert]).collect();
+    /// For each expert, the rows that chose it and the weights they give it.
+    fn route(&self, logits: &[f32], layer_idx: usize, tap: Tap<'_>) -> Vec<Vec<(usize, f32)>> {
+        let config = self.model.config();
+        let (n_experts, n_used) = (config.num_local_experts, config.num_experts_per_tok);
+        let mut chosen = vec![Vec::new(); n_experts];
+        let (mut indices, mut weights) = (Vec::new(), Vec::new());
+        for (row, logits) in logits.chunks_exact(n_experts).enumerate() {
+            let top = largest(logits, n_used);
+            let mut shares: Vec<f32> = top.iter().map(|&expert| logits[expert]).collect();
             self.kernels.softmax(&mut shares);
-            for (&expert, &share) in chosen.iter().zip(&shares) {
-                let (rows, expert_shares) = &mut rows_of_expert[expert];
-                rows.push(row);
-                expert_shares.push(share);
-                all_chosen.push(expert as f32);
-                all_shares.push(share);
+            for (&expert, &share) in top.iter().zip(&shares) {
+                chosen[expert].push((row, share));
+                indices.push(expert as f32);
+                weights.push(share);
             }
         }
-        tap(layer_idx, TapPoint::RouterIndices, &all_chosen);
-        tap(layer_idx, TapPoint::RouterWeights, &all_shares);
-        rows_of_expert
+        tap(Some(layer_idx), "router_indices", &indices);
+        tap(Some(layer_idx), "router_weights", &weights);
+        chosen
     }
 
-    /// Adds one expert's share of its rows to `s.added`.
-    fn expert(
-        self,
+    fn add_expert(
+        &self,
         layer: &Layer,
-        expert_idx: usize,
-        rows: &[usize],
-        shares: &[f32],
-        s: &mut Scratch,
+        expert: usize,
+        rows: &[(usize, f32)],
+        h: &[f32],
+        out: &mut [f32],
     ) {
-        let Config { hidden_size, intermediate_size, swiglu_limit, .. } = *self.config;
-        let expert_in = sized(&mut s.expert_in, rows.len() * hidden_size);
-        gather(&s.normed, rows, hidden_size, expert_in);
-        let (matrix, bias) = layer.gate_up.expert(expert_idx);
-        let gate_up = sized(&mut s.gate_up, rows.len() * 2 * intermediate_size);
-        self.kernels.matmul(self.pool, &s.expert_in, &matrix, Some(bias), gate_up);
-        let inner = sized(&mut s.inner, rows.len() * intermediate_size);
-        for_chunks(self.pool, inner, intermediate_size, &|row, inner| {
-            let gate_up = &gate_up[row * 2 * intermediate_size..][..2 * intermediate_size];
-            self.kernels.swiglu(gate_up, swiglu_limit, inner);
-        });
-        let (matrix, bias) = layer.down.expert(expert_idx);
-        let out = sized(&mut s.expert_out, rows.len() * hidden_size);
-        self.kernels.matmul(self.pool, &s.inner, &matrix, Some(bias), out);
-        for ((&row, &share), out) in rows.iter().zip(shares).zip(out.chunks_exact(hidden_size)) {
-            let added = &mut s.added[row * hidden_size..][..hidden_size];
-            self.kernels.add_scaled(added, share, out);
+        let config = self.model.config();
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let weights = self.model.weights();
+        let mut x = Vec::with_capacity(rows.len() * hidden);
+        for &(row, _) in rows {
+            x.extend_from_slice(&h[row * hidden..][..hidden]);
+        }
+        let mut gate_up = vec![0.0; rows.len() * 2 * inner];
+        let matrix = weights.expert(&layer.gate_up, expert);
+        self.kernels.matmul(
+            &self.pool,
+            &x,
+            &matrix,
+            Some(layer.gate_up.bias(expert)),
+            &mut gate_up,
+        );
+        let mut gated = vec![0.0; rows.len() * inner];
+        for (both, out) in gate_up.chunks_exact(2 * inner).zip(gated.chunks_exact_mut(inner)) {
+            self.kernels.swiglu(both, config.swiglu_limit, out);
+        }
+        let matrix = weights.expert(&layer.down, expert);
+        self.kernels.matmul(&self.pool, &gated, &matrix, Some(layer.down.bias(expert)), &mut x);
+        for (&(row, share), y) in rows.iter().zip(x.chunks_exact(hidden)) {
+            self.kernels.add_scaled(&mut out[row * hidden..][..hidden], share, y);
         }
     }
 
-    fn norm(self, x: &[f32], weight: &[f32], out: &mut Vec<f32>) {
-        let width = weight.len();
-        let rows = sized(out, x.len()).chunks_exact_mut(width);
-        for (row, out) in x.chunks_exact(width).zip(rows) {
-            self.kernels.rms_norm(row, weight, self.config.rms_norm_eps, out);
+    fn logits(&self, x: &[f32], segments: &[Segment<'_>], tap: Tap<'_>) -> Logits {
+        let weights = self.model.weights();
+        let hidden = self.model.config().hidden_size;
+        let mut wanted = Vec::new();
+        let mut start = 0;
+        for segment in segments {
+            let end = start + segment.tokens.len() * hidden;
+            let first = match segment.logits {
+                LogitRows::None => end,
+                LogitRows::Last => end - hidden.min(end - start),
+                LogitRows::All => start,
+            };
+            wanted.extend_from_slice(&x[first..end]);
+            start = end;
+        }
+        let h = self.norm(&wanted, &weights.norm);
+        tap(None, "final_norm", &h);
+        Logits {
+            values: self.product(&h, &weights.head),
+            vocab_size: self.model.config().vocab_size,
         }
     }
 
-    fn linear(self, x: &[f32], linear: &Linear, out: &mut Vec<f32>) {
-        let matrix = linear.weight.matrix();
-        let out = sized(out, x.len() / matrix.n_in() * matrix.n_out());
-        self.kernels.matmul(self.pool, x, &matrix, Some(&linear.bias), out);
+    fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
+        let eps = self.model.config().rms_norm_eps;
+        let mut out = vec![0.0; x.len()];
+        for (x, out) in x.chunks_exact(weight.len()).zip(out.chunks_exact_mut(weight.len())) {
+            self.kernels.rms_norm(x, weight, eps, out);
+        }
+        out
     }
 
-    /// Turns every head of every row by the angle of the row's position.
-    fn rotate(self, x: &mut [f32], n_heads: usize, cos: &[f32], sin: &[f32]) {
-        let head_dim = self.config.head_dim;
-        let angles = cos.chunks_exact(head_dim / 2).zip(sin.chunks_exact(head_dim / 2));
-        for (row, (cos, sin)) in x.chunks_exact_mut(n_heads * head_dim).zip(angles) {
-            for head in row.chunks_exact_mut(head_dim) {
-                self.kernels.rope(head, cos, sin);
+    fn product(&self, x: &[f32], dense: &Dense) -> Vec<f32> {
+        let matrix = self.model.weights().dense(dense);
+        let mut out = vec![0.0; x.len() / matrix.n_in() * matrix.n_out()];
+        self.kernels.matmul(&self.pool, x, &matrix, dense.bias.as_deref(), &mut out);
+        out
+    }
+}
+
+impl std::fmt::Debug for Forward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Forward({:?}, {} threads)", self.kernels, self.pool.n_threads())
+    }
+}
+
+fn check(segments: &[Segment<'_>], config: &Config) -> Result<(), ModelError> {
+    let vocab_size = config.vocab_size;
+    for segment in segments {
+        if let Some(&token) = segment.tokens.iter().find(|&&token| token as usize >= vocab_size) {
+            return Err(ModelError::Token { token, vocab_size });
+        }
+        let limit = config.max_position_embeddings.min(segment.kv.blocks.len() * BLOCK_LEN);
+        let end = segment.kv.len + segment.tokens.len();
+        if end > limit {
+            return Err(ModelError::Position { position: end - 1, limit });
+        }
+    }
+    Ok(())
+}
+
+/// The keys and values of one head at `first..=last`, block by block.
+fn runs<'a>(
+    kv: &'a KvTable,
+    layer: usize,
+    config: &Config,
+    kv_head: usize,
+    first: usize,
+    last: usize,
+) -> Vec<Run<'a>> {
+    let stride = config.kv_width();
+    (first / BLOCK_LEN..=last / BLOCK_LEN)
+        .map(|block_idx| {
+            let start = first.saturating_sub(block_idx * BLOCK_LEN);
+            let end = (last + 1 - block_idx * BLOCK_LEN).min(BLOCK_LEN);
+            let block = &kv.blocks[block_idx];
+            let offset = start * stride + kv_head * config.head_dim;
+            Run {
+                keys: &block.keys(layer)[offset..],
+                values: &block.values(layer)[offset..],
+                stride,
+                n: end - start,
             }
-        }
-    }
+        })
+        .collect()
 }
 
-/// The buffer as `n` zeros.
-fn sized(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
-    buffer.clear();
-    buffer.resize(n, 0.0);
-    buffer
+/// The indices of the `n` largest values, largest first; of equals the lower index.
+fn largest(values: &[f32], n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
+    order.truncate(n);
+    order
 }
 
-/// Copies the rows of `x` `[.., width]` that `rows` names into `out`, in that order.
-fn gather(x: &[f32], rows: &[usize], width: usize, out: &mut [f32]) {
-    for (&row, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
-        out.copy_from_slice(&x[row * width..][..width]);
+fn add(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
     }
 }

@@ -3,22 +3,21 @@
 //! This crate knows tensors and tokens; it has never heard of a policy or a request. Start with
 //! `forward.rs`, which reads from tokens to logits; `checkpoint/` finds the bytes, `weights.rs` gives
 //! them their shapes, `kv.rs` is the memory that the forward pass reads and extends, `tokenizer/` and
-//! `harmony/` turn text into tokens and back.
+//! `harmony/` turn text into tokens and back, `golden.rs` compares with numbers made elsewhere.
 
-mod batch;
-mod checkpoint;
+pub mod checkpoint;
 mod config;
 mod error;
 pub mod forward;
+pub mod golden;
 pub mod harmony;
 pub mod kv;
 mod model;
-mod parallel;
 mod rope;
-mod tap;
 pub mod tokenizer;
-mod weights;
+pub mod weights;
 
-pub use config::{Config, ExpertFormat, LayerKind, RopeConfig};
-pub use error::{ModelError, OffsetProblem};
-pub use model::Model;
+pub use config::{Config, RopeConfig};
+pub use error::ModelError;
+pub use model::{EmbeddedFiles, Model};
+pub use rope::Rope;

@@ -1,189 +1,161 @@
-//! A checkpoint in the Hugging Face layout: named files, and tensors found in them by name.
-//!
-//! It knows bytes, names, shapes and number formats, and nothing of what a tensor is for
-//! (`weights.rs`). Tensors stay in the mapped file; nothing is copied here.
+//! A checkpoint's tensors by name: where their bytes lie and what they are. Nothing is copied.
 
-mod header;
 mod map;
+mod safetensors;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::error::ModelError;
-use header::Entry;
-pub(crate) use map::FileBytes;
+use map::Bytes;
+pub use safetensors::Dtype;
 
-/// Longest JSON file that is read into memory; the tokenizer of the 20b has 28 MB.
-const MAX_JSON: u64 = 256 << 20;
 const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
 
-/// Where a checkpoint's files come from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source<'a> {
-    Dir(&'a Path),
-    Embedded(&'a [(&'static str, &'static [u8])]),
-}
-
-impl Source<'_> {
-    /// The path of a file, for error messages too.
-    pub(crate) fn path(self, name: &str) -> PathBuf {
-        match self {
-            Source::Dir(dir) => dir.join(name),
-            Source::Embedded(_) => Path::new("(built in)").join(name),
-        }
-    }
-
-    /// A small file's bytes, or `None` if it is not there.
-    pub(crate) fn read(self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
-        let path = self.path(name);
-        let failed = |source| ModelError::Io { path: path.clone(), source };
-        let Source::Dir(_) = self else { return Ok(self.embedded(name).map(<[u8]>::to_vec)) };
-        match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(error)),
-            Ok(facts) if facts.len() > MAX_JSON => {
-                Err(ModelError::TooLarge { path, n_bytes: facts.len(), max_bytes: MAX_JSON })
-            }
-            Ok(_) => std::fs::read(&path).map(Some).map_err(failed),
-        }
-    }
-
-    /// As [`Source::read`], for a file that must be there.
-    pub(crate) fn require(self, name: &str) -> Result<Vec<u8>, ModelError> {
-        self.read(name)?.ok_or_else(|| ModelError::MissingFile { path: self.path(name) })
-    }
-
-    fn map(self, name: &str) -> Result<FileBytes, ModelError> {
-        let path = self.path(name);
-        match self {
-            Source::Dir(_) if path.is_file() => FileBytes::map(&path),
-            Source::Dir(_) => Err(ModelError::MissingFile { path }),
-            Source::Embedded(_) => match self.embedded(name) {
-                Some(bytes) => Ok(FileBytes::Embedded(bytes)),
-                None => Err(ModelError::MissingFile { path }),
-            },
-        }
-    }
-
-    fn embedded(self, name: &str) -> Option<&'static [u8]> {
-        let Source::Embedded(files) = self else { return None };
-        files.iter().find(|(file, _)| *file == name).map(|(_, bytes)| *bytes)
-    }
-}
-
-/// The tensors of a checkpoint.
+/// The tensors of one or many safetensors files.
 #[derive(Debug)]
-pub(crate) struct Checkpoint {
-    /// What the tensors were looked up in: the index, or the only file.
-    path: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
+pub struct Checkpoint {
+    /// What messages name when a tensor is nowhere.
+    root: PathBuf,
+    files: Vec<(PathBuf, Bytes)>,
+    tensors: HashMap<String, Tensor>,
 }
 
-/// One tensor: its place in a file, and what the file says about it.
+/// One tensor: its format, its shape, and where its bytes lie.
 #[derive(Clone, Debug)]
-pub(crate) struct Tensor {
-    pub(crate) path: Arc<Path>,
-    pub(crate) name: String,
-    pub(crate) dtype: String,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) bytes: Bytes,
-}
-
-/// A part of a file that keeps the file alive.
-#[derive(Clone, Debug)]
-pub(crate) struct Bytes {
-    pub(crate) file: Arc<FileBytes>,
-    pub(crate) range: Range<usize>,
-}
-
-impl Bytes {
-    pub(crate) fn owned(bytes: Vec<u8>) -> Bytes {
-        Bytes { range: 0..bytes.len(), file: Arc::new(FileBytes::Owned(bytes)) }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.file[self.range.clone()]
-    }
+pub struct Tensor {
+    /// Format of a cell.
+    pub dtype: Dtype,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    file: usize,
+    range: Range<usize>,
 }
 
 #[derive(Deserialize)]
 struct Index {
-    weight_map: BTreeMap<String, String>,
+    weight_map: HashMap<String, String>,
 }
 
 impl Checkpoint {
-    /// Maps every file that the index names, or the only one, and reads their headers.
-    pub(crate) fn open(source: Source<'_>) -> Result<Checkpoint, ModelError> {
-        let Some(index) = source.read(INDEX)? else {
-            let tensors = read_file(source, SINGLE)?;
-            return Ok(Checkpoint { path: source.path(SINGLE), tensors });
-        };
-        let path = source.path(INDEX);
-        let index: Index = serde_json::from_slice(&index)
-            .map_err(|error| ModelError::Json { path: path.clone(), source: error })?;
-        let mut files = BTreeSet::new();
-        for (tensor, file) in &index.weight_map {
-            if files.insert(file.as_str()) && !is_file_beside(source, file) {
-                let (tensor, file) = (tensor.clone(), file.clone());
-                return Err(ModelError::IndexedFile { path, tensor, file });
-            }
+    /// Maps the files of a folder: those that the index names, or the single one.
+    ///
+    /// # Errors
+    /// [`ModelError`] for files that are missing, cut short or do not hold what the index says.
+    pub fn open(dir: &Path) -> Result<Checkpoint, ModelError> {
+        let index_path = dir.join(INDEX);
+        if !index_path.is_file() {
+            return Checkpoint::open_file(&dir.join(SINGLE));
         }
-        let mut tensors = BTreeMap::new();
-        for file in files {
-            let mut found = read_file(source, file)?;
-            for name in index.weight_map.iter().filter(|(_, at)| *at == file).map(|(name, _)| name)
-            {
-                let tensor = found.remove(name).ok_or_else(|| ModelError::MissingTensor {
-                    path: source.path(file),
-                    tensor: name.clone(),
-                })?;
-                tensors.insert(name.clone(), tensor);
-            }
-        }
-        Ok(Checkpoint { path, tensors })
+        let text = read(&index_path)?;
+        let index: Index = serde_json::from_slice(&text)
+            .map_err(|source| ModelError::Json { path: index_path.clone(), source })?;
+        let mut names: Vec<&String> = index.weight_map.values().collect();
+        names.sort();
+        names.dedup();
+        let files = names.into_iter().map(|name| {
+            let path = dir.join(plain_name(&index_path, name)?);
+            Ok((path.clone(), Bytes::map(&path)?))
+        });
+        let checkpoint = Checkpoint::from_files(dir, files.collect::<Result<_, ModelError>>()?)?;
+        checkpoint.check_index(dir, &index)?;
+        Ok(checkpoint)
     }
 
-    /// The tensor of that name.
-    pub(crate) fn tensor(&self, name: &str) -> Result<&Tensor, ModelError> {
+    /// Maps a single file.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open_file(path: &Path) -> Result<Checkpoint, ModelError> {
+        Checkpoint::from_files(path, vec![(path.to_owned(), Bytes::map(path)?)])
+    }
+
+    /// Takes one file's bytes that are in memory already.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Checkpoint, ModelError> {
+        let path = Path::new(name);
+        Checkpoint::from_files(path, vec![(path.join(SINGLE), Bytes::Static(bytes))])
+    }
+
+    fn from_files(root: &Path, files: Vec<(PathBuf, Bytes)>) -> Result<Checkpoint, ModelError> {
+        let mut tensors = HashMap::new();
+        for (file, (path, bytes)) in files.iter().enumerate() {
+            for (name, entry) in safetensors::read_header(path, bytes.as_slice())? {
+                let tensor =
+                    Tensor { dtype: entry.dtype, shape: entry.shape, file, range: entry.range };
+                if tensors.insert(name.clone(), tensor).is_some() {
+                    let problem = format!("tensor {name} is in another file too");
+                    return Err(ModelError::Safetensors { path: path.clone(), problem });
+                }
+            }
+        }
+        Ok(Checkpoint { root: root.to_owned(), files, tensors })
+    }
+
+    fn check_index(&self, dir: &Path, index: &Index) -> Result<(), ModelError> {
+        for (tensor, file) in &index.weight_map {
+            let path = dir.join(file);
+            let found =
+                self.tensors.get(tensor).is_some_and(|found| self.files[found.file].0 == path);
+            if !found {
+                return Err(ModelError::MissingTensor { path, tensor: tensor.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// A tensor by its name.
+    ///
+    /// # Errors
+    /// [`ModelError::MissingTensor`].
+    pub fn tensor(&self, name: &str) -> Result<&Tensor, ModelError> {
         self.tensors.get(name).ok_or_else(|| ModelError::MissingTensor {
-            path: self.path.clone(),
+            path: self.root.clone(),
             tensor: name.to_owned(),
         })
     }
 
-    /// All tensors, by name.
-    pub(crate) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.tensors.values()
+    /// The bytes of a tensor of this checkpoint.
+    pub fn bytes(&self, tensor: &Tensor) -> &[u8] {
+        &self.files[tensor.file].1.as_slice()[tensor.range.clone()]
+    }
+
+    /// The file that a tensor lies in.
+    pub fn path(&self, tensor: &Tensor) -> &Path {
+        &self.files[tensor.file].0
+    }
+
+    /// Tensors in all files.
+    pub fn n_tensors(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Bytes of all files.
+    pub fn n_bytes(&self) -> usize {
+        self.files.iter().map(|(_, bytes)| bytes.as_slice().len()).sum()
     }
 }
 
-/// The tensors of one safetensors file.
-pub(crate) fn read_file(
-    source: Source<'_>,
-    name: &str,
-) -> Result<BTreeMap<String, Tensor>, ModelError> {
-    let path: Arc<Path> = source.path(name).into();
-    let file = Arc::new(source.map(name)?);
-    let entries = header::read(&path, &file)?;
-    let tensor = |(name, Entry { dtype, shape, range }): (String, Entry)| {
-        let bytes = Bytes { file: Arc::clone(&file), range };
-        (name.clone(), Tensor { path: Arc::clone(&path), name, dtype, shape, bytes })
-    };
-    Ok(entries.into_iter().map(tensor).collect())
+/// A file's bytes.
+///
+/// # Errors
+/// [`ModelError::Read`].
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })
 }
 
-/// A plain name, so that an index cannot reach outside its folder, of a file that exists.
-fn is_file_beside(source: Source<'_>, name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    let is_plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
-    is_plain
-        && match source {
-            Source::Dir(dir) => dir.join(name).is_file(),
-            Source::Embedded(_) => source.embedded(name).is_some(),
-        }
+/// The name of a file beside the index; an index must not lead out of its folder.
+fn plain_name<'a>(index: &Path, name: &'a str) -> Result<&'a str, ModelError> {
+    let is_plain = !name.is_empty() && Path::new(name).file_name().is_some_and(|file| file == name);
+    if is_plain {
+        return Ok(name);
+    }
+    let problem = format!("names the file {name:?}, which is not a plain file name");
+    Err(ModelError::Safetensors { path: index.to_owned(), problem })
 }
