@@ -1,1 +1,34 @@
 //! Many requests at once over one model: scheduling, sampling, cached keys and values, bound output.
+//!
+//! This crate knows tokens, guides and grammars. It has never heard of a policy, and does not look
+//! inside a tensor. Start with [`Engine::submit`] in `engine.rs`, then `scheduler.rs`: the loop that
+//! every request goes through. `sequence.rs` is one request's way, `kv/` what sequences share,
+//! `grammar/` how a reply is bound to a form.
+
+mod engine;
+mod error;
+mod generation;
+mod grammar;
+mod guide;
+mod inbox;
+mod kv;
+mod mask;
+mod plan;
+mod random;
+mod request;
+mod sampler;
+mod scheduler;
+mod sequence;
+mod settings;
+mod step;
+
+pub use engine::Engine;
+pub use error::EngineError;
+pub use generation::{
+    Canceller, Done, Event, Finish, Generation, NoEvent, Reply, TokenEvent, Usage,
+};
+pub use grammar::{Grammar, GrammarCompiler};
+pub use guide::{Guide, Next};
+pub use mask::TokenMask;
+pub use request::{Request, Sampling};
+pub use settings::EngineSettings;

@@ -1,0 +1,13 @@
+//! Who owns and who shares blocks of keys and values. What is in a block is `model::kv`'s business.
+//!
+//! A block that is full never changes again, so every sequence that begins with the same tokens can
+//! read the same block. [`KvCache`] lends empty blocks up to a limit (`pool.rs`), keeps full ones in
+//! a tree by the tokens they hold (`tree.rs`), and takes back the longest unused when it runs out.
+//! A [`View`] is what one sequence holds of it.
+
+mod pool;
+mod tree;
+mod view;
+
+pub(crate) use pool::KvCache;
+pub(crate) use view::View;

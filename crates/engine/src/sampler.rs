@@ -1,0 +1,248 @@
+//! From a row of logits to a token. Knows neither sequences nor batches, so neither can matter.
+
+use crate::error::EngineError;
+use crate::guide::Next;
+use crate::random;
+use crate::request::Sampling;
+
+/// Up to this many allowed tokens, each one's log-probability is reported.
+pub(crate) const MAX_CHOICES: usize = 16;
+
+/// A chosen token.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Choice {
+    pub(crate) token: u32,
+    /// Natural logarithm of its probability over the allowed tokens, at temperature 1.
+    pub(crate) logprob: f32,
+    /// Every allowed token with the same, lowest id first, when there are at most `MAX_CHOICES`.
+    pub(crate) choices: Vec<(u32, f32)>,
+}
+
+/// Chooses tokens; holds scratch memory only.
+#[derive(Default)]
+pub(crate) struct Sampler {
+    allowed: Vec<u32>,
+    /// `(weight, token)` of the tokens that may be drawn.
+    weights: Vec<(f64, u32)>,
+}
+
+impl Sampler {
+    /// Chooses the token at `position` from `logits` `[vocab]`, among those that `next` leaves.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NonFinite`] if any logit is not a finite number,
+    /// [`EngineError::GuideDeadEnd`] if nothing is allowed.
+    pub(crate) fn choose(
+        &mut self,
+        logits: &[f32],
+        next: &Next,
+        sampling: &Sampling,
+        position: usize,
+    ) -> Result<Choice, EngineError> {
+        if let Some(token) = logits.iter().position(|logit| !logit.is_finite()) {
+            return Err(EngineError::NonFinite {
+                position,
+                token: token as u32,
+                value: logits[token],
+            });
+        }
+        self.collect_allowed(logits.len(), next);
+        let best = self.best(logits).ok_or(EngineError::GuideDeadEnd { position })?;
+        let token = if sampling.temperature == 0.0 {
+            best
+        } else {
+            self.draw(logits, f64::from(logits[best as usize]), sampling, position)
+        };
+        let log_total = self.log_total(logits, f64::from(logits[best as usize]));
+        let logprob = |token: u32| (f64::from(logits[token as usize]) - log_total) as f32;
+        let choices = match self.allowed.len() {
+            ..=MAX_CHOICES => self.allowed.iter().map(|&token| (token, logprob(token))).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Choice { token, logprob: logprob(token), choices })
+    }
+
+    fn collect_allowed(&mut self, vocab_size: usize, next: &Next) {
+        let rows = 0..vocab_size as u32;
+        self.allowed.clear();
+        match next {
+            Next::Free => self.allowed.extend(rows),
+            Next::Forbid(tokens) => {
+                self.allowed.extend(rows.filter(|token| !tokens.contains(token)))
+            }
+            Next::Allow(mask) => self.allowed.extend(mask.iter().take_while(|t| rows.contains(t))),
+            // The scheduler follows these before any logits exist.
+            Next::Force(_) | Next::Stop | Next::Fail(_) => {}
+        }
+    }
+
+    /// The allowed token with the largest logit, the lowest id among equals.
+    fn best(&self, logits: &[f32]) -> Option<u32> {
+        let (&first, rest) = self.allowed.split_first()?;
+        Some(rest.iter().fold(first, |best, &token| {
+            if logits[token as usize] > logits[best as usize] { token } else { best }
+        }))
+    }
+
+    /// Logarithm of the sum of `exp(logit)` over the allowed tokens; `max` is the largest logit.
+    fn log_total(&self, logits: &[f32], max: f64) -> f64 {
+        let total: f64 =
+            self.allowed.iter().map(|&token| (f64::from(logits[token as usize]) - max).exp()).sum();
+        max + total.ln()
+    }
+
+    fn draw(&mut self, logits: &[f32], max: f64, sampling: &Sampling, position: usize) -> u32 {
+        let temperature = f64::from(sampling.temperature);
+        self.weights.clear();
+        self.weights.extend(self.allowed.iter().map(|&token| {
+            (((f64::from(logits[token as usize]) - max) / temperature).exp(), token)
+        }));
+        if sampling.top_p < 1.0 {
+            self.keep_nucleus(f64::from(sampling.top_p));
+        }
+        let total: f64 = self.weights.iter().map(|&(weight, _)| weight).sum();
+        let mut left = random::uniform(sampling.seed, position) * total;
+        for &(weight, token) in &self.weights {
+            if left < weight {
+                return token;
+            }
+            left -= weight;
+        }
+        // Rounding can leave a crumb; it belongs to the last token that has any weight.
+        let last = self.weights.iter().rev().find(|&&(weight, _)| weight > 0.0);
+        last.expect("the token with the largest logit has weight 1").1
+    }
+
+    /// Keeps the fewest heaviest tokens that together hold `top_p` of the weight.
+    fn keep_nucleus(&mut self, top_p: f64) {
+        let total: f64 = self.weights.iter().map(|&(weight, _)| weight).sum();
+        // Tokens below this hold at most 1 - top_p together, so none of them is needed: this
+        // spares sorting a vocabulary of 200,000 tokens.
+        let cut = total * (1.0 - top_p) / self.weights.len() as f64;
+        self.weights.retain(|&(weight, _)| weight >= cut);
+        self.weights.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut held = 0.0;
+        let n_kept = self.weights.iter().position(|&(weight, _)| {
+            held += weight;
+            held >= top_p * total
+        });
+        self.weights.truncate(n_kept.map_or(self.weights.len(), |idx| idx + 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::TokenMask;
+
+    const LOGITS: [f32; 6] = [0.5, 2.0, -1.0, 2.0, 1.0, 0.0];
+
+    fn choose(next: Next, sampling: Sampling, position: usize) -> Result<Choice, EngineError> {
+        Sampler::default().choose(&LOGITS, &next, &sampling, position)
+    }
+
+    #[test]
+    fn greedy_takes_the_lowest_of_the_best() {
+        let cases: [(Next, u32); 5] = [
+            (Next::Free, 1),
+            (Next::Forbid(vec![1]), 3),
+            (Next::Forbid(vec![1, 3]), 4),
+            (Next::Allow(TokenMask::of(&[2, 5])), 5),
+            (Next::Allow(TokenMask::of(&[2, 99])), 2),
+        ];
+        for (next, expected) in cases {
+            let choice = choose(next.clone(), Sampling::default(), 0).expect("something allowed");
+            assert_eq!(choice.token, expected, "{next:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_allowed_is_a_dead_end() {
+        for next in [
+            Next::Allow(TokenMask::new(6)),
+            Next::Allow(TokenMask::of(&[6, 7])),
+            Next::Forbid(vec![0, 1, 2, 3, 4, 5]),
+        ] {
+            let error = choose(next, Sampling::default(), 7).expect_err("nothing allowed");
+            assert!(matches!(error, EngineError::GuideDeadEnd { position: 7 }));
+        }
+    }
+
+    #[test]
+    fn choices_are_log_probabilities_over_the_allowed() {
+        let next = Next::Allow(TokenMask::of(&[0, 4]));
+        let choice = choose(next, Sampling::default(), 0).expect("two allowed");
+        // 0.5 against 1.0: the softmax of a difference of one half.
+        let p = 1.0 / (1.0 + (-0.5f64).exp());
+        let expected = [(0, (1.0 - p).ln() as f32), (4, p.ln() as f32)];
+        for ((token, logprob), (expected_token, expected_logprob)) in
+            choice.choices.iter().zip(expected)
+        {
+            assert_eq!(*token, expected_token);
+            assert!((logprob - expected_logprob).abs() < 1e-6);
+        }
+        assert_eq!(choice.logprob, choice.choices[1].1);
+    }
+
+    #[test]
+    fn a_single_choice_is_certain() {
+        let next = Next::Allow(TokenMask::of(&[2]));
+        let choice = choose(next, Sampling { temperature: 1.0, ..Sampling::default() }, 3);
+        let choice = choice.expect("one allowed");
+        assert_eq!((choice.token, choice.logprob, choice.choices), (2, 0.0, vec![(2, 0.0)]));
+    }
+
+    #[test]
+    fn anything_not_finite_is_an_error() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let logits = [1.0, value];
+            let next = Next::Allow(TokenMask::of(&[0]));
+            let error = Sampler::default()
+                .choose(&logits, &next, &Sampling::default(), 5)
+                .expect_err("not finite");
+            assert!(matches!(error, EngineError::NonFinite { position: 5, token: 1, .. }));
+        }
+    }
+
+    #[test]
+    fn draws_follow_the_distribution() {
+        let sampling = Sampling { temperature: 2.0, top_p: 1.0, seed: 11 };
+        let weights = LOGITS.map(|logit| (f64::from(logit) / 2.0).exp());
+        let total: f64 = weights.iter().sum();
+        let n_draws = 20_000;
+        let mut counts = [0usize; 6];
+        for position in 0..n_draws {
+            counts[choose(Next::Free, sampling, position).expect("free").token as usize] += 1;
+        }
+        for (count, weight) in counts.iter().zip(weights) {
+            let p = weight / total;
+            let deviation = (*count as f64 / f64::from(n_draws as u32) - p).abs();
+            // Five standard deviations of a binomial share.
+            assert!(deviation < 5.0 * (p * (1.0 - p) / f64::from(n_draws as u32)).sqrt());
+        }
+    }
+
+    #[test]
+    fn top_p_keeps_the_nucleus() {
+        // Probabilities at temperature 1: 1 and 3 hold 0.36 each, 4 holds 0.13.
+        for (top_p, kept) in [(0.3, vec![1]), (0.7, vec![1, 3]), (0.8, vec![1, 3, 4])] {
+            let sampling = Sampling { temperature: 1.0, top_p, seed: 3 };
+            let mut seen: Vec<u32> = (0..500)
+                .map(|position| choose(Next::Free, sampling, position).expect("free").token)
+                .collect();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen, kept, "top_p {top_p}");
+        }
+    }
+
+    #[test]
+    fn a_tiny_temperature_is_greedy() {
+        let sampling = Sampling { temperature: 1e-30, top_p: 0.9, seed: 1 };
+        for position in 0..50 {
+            let token = choose(Next::Forbid(vec![3]), sampling, position).expect("allowed").token;
+            assert_eq!(token, 1);
+        }
+    }
+}

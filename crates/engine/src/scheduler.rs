@@ -1,0 +1,173 @@
+//! The engine's thread: which tokens are computed in which step.
+//!
+//! Every step is one forward pass over parts of many sequences: the one new token of those that are
+//! being continued, and chunks of prompts, oldest first, up to `max_batch_tokens`. Nothing decided
+//! here changes a reply, only when it comes: a sequence's numbers do not depend on its neighbours,
+//! on chunks, or on whether its prefix came from the cache. So a sequence can also lose its memory to
+//! an older one and compute everything again later.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use model::forward::Segment;
+use model::kv::BLOCK_LEN;
+
+use crate::error::EngineError;
+use crate::generation::Finish;
+use crate::inbox::Inbox;
+use crate::kv::KvCache;
+use crate::plan;
+use crate::sampler::Sampler;
+use crate::sequence::Sequence;
+use crate::settings::Limits;
+use crate::step::{self, Network};
+
+pub(crate) struct Scheduler<N> {
+    inbox: Arc<Inbox>,
+    network: N,
+    cache: KvCache,
+    limits: Limits,
+    sampler: Sampler,
+    /// In order of submission.
+    running: Vec<Sequence>,
+    /// Ran before, and gave their memory to older ones; in order of submission. They go before
+    /// those that wait in the inbox.
+    preempted: VecDeque<Sequence>,
+}
+
+impl<N: Network> Scheduler<N> {
+    pub(crate) fn new(
+        inbox: Arc<Inbox>,
+        network: N,
+        cache: KvCache,
+        limits: Limits,
+    ) -> Scheduler<N> {
+        Scheduler {
+            inbox,
+            network,
+            cache,
+            limits,
+            sampler: Sampler::default(),
+            running: Vec::new(),
+            preempted: VecDeque::new(),
+        }
+    }
+
+    /// Steps until the inbox is closed; then everybody is told.
+    pub(crate) fn run(mut self) {
+        while !self.inbox.is_closed() {
+            self.end_cancelled();
+            self.admit();
+            if self.running.is_empty() {
+                self.inbox.wait_for_work();
+            } else {
+                self.step();
+            }
+        }
+        for sequence in self.running.into_iter().chain(self.preempted) {
+            sequence.end(Finish::Failed(EngineError::Stopped));
+        }
+    }
+
+    /// Cancelled sequences leave before the next step, wherever they are.
+    fn end_cancelled(&mut self) {
+        for sequence in self.running.iter_mut().filter(|sequence| sequence.is_cancelled()) {
+            sequence.finish = Some(Finish::Cancelled);
+        }
+        self.end_finished();
+        for sequence in self.inbox.take_cancelled() {
+            sequence.end(Finish::Cancelled);
+        }
+        let (cancelled, kept): (Vec<_>, Vec<_>) =
+            self.preempted.drain(..).partition(Sequence::is_cancelled);
+        self.preempted = kept.into();
+        for sequence in cancelled {
+            sequence.end(Finish::Cancelled);
+        }
+    }
+
+    /// Gives places to those that wait, oldest first, while there are places and memory.
+    fn admit(&mut self) {
+        while self.running.len() < self.limits.max_sequences {
+            if self.preempted.front().is_some_and(|sequence| self.has_room_for(sequence)) {
+                self.running.extend(self.preempted.pop_front());
+            } else if self.preempted.is_empty()
+                && let Some(mut sequence) =
+                    self.inbox.pop_if(|sequence| self.has_room_for(sequence))
+            {
+                sequence.clock.admitted();
+                sequence.steer(&self.limits);
+                self.running.push(sequence);
+            } else {
+                break;
+            }
+            self.running.sort_by_key(|sequence| sequence.number);
+            self.end_finished();
+        }
+    }
+
+    /// Whether a sequence could be computed to its last token beside those that run, as these stand
+    /// now. One that would be alone always gets its chance.
+    fn has_room_for(&self, sequence: &Sequence) -> bool {
+        let (n_cached, n_cached_unused) = self.cache.n_cached(&sequence.tokens);
+        let n_needed = sequence.tokens.len().div_ceil(BLOCK_LEN) - n_cached;
+        let n_promised: usize =
+            self.running.iter().map(|other| other.view.n_missing(other.tokens.len())).sum();
+        self.running.is_empty()
+            || n_needed + n_promised + n_cached_unused <= self.cache.n_available()
+    }
+
+    fn step(&mut self) {
+        plan::plan(&mut self.running, &mut self.cache, self.limits.max_batch_tokens);
+        self.set_preempted_aside();
+        let mut planned: Vec<&mut Sequence> =
+            self.running.iter_mut().filter(|sequence| sequence.n_step > 0).collect();
+        if planned.is_empty() {
+            self.fail_oldest();
+            return;
+        }
+        let mut segments: Vec<Segment<'_>> =
+            planned.iter_mut().map(|sequence| sequence.segment()).collect();
+        let outcome = step::run(&mut self.network, &mut segments);
+        for (segment_idx, sequence) in planned.into_iter().enumerate() {
+            match outcome.logits(segment_idx) {
+                Ok(logits) => {
+                    sequence.view.publish(&mut self.cache, &sequence.tokens);
+                    if let Some(logits) = logits {
+                        sequence.continue_by(logits, &mut self.sampler, &self.limits);
+                    }
+                }
+                Err(error) => sequence.fail(error),
+            }
+        }
+        self.end_finished();
+    }
+
+    fn set_preempted_aside(&mut self) {
+        for sequence in self.running.extract_if(.., |sequence| sequence.is_preempted) {
+            self.preempted.push_back(sequence);
+        }
+        for sequence in &mut self.preempted {
+            sequence.is_preempted = false;
+        }
+        self.preempted.make_contiguous().sort_by_key(|sequence| sequence.number);
+    }
+
+    /// Nothing could be planned: the oldest has all memory to itself, and it is not enough.
+    fn fail_oldest(&mut self) {
+        if let Some(oldest) = self.running.first_mut() {
+            let n_tokens = oldest.tokens.len();
+            oldest.fail(self.limits.kv_full(n_tokens));
+        }
+        self.end_finished();
+    }
+
+    fn end_finished(&mut self) {
+        for mut sequence in self.running.extract_if(.., |sequence| sequence.finish.is_some()) {
+            sequence.view.release(&mut self.cache);
+            if let Some(finish) = sequence.finish.take() {
+                sequence.end(finish);
+            }
+        }
+    }
+}

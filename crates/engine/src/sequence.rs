@@ -1,0 +1,209 @@
+//! One request on its way: its tokens, its guide, its blocks, and its end.
+//!
+//! A sequence knows nothing of its neighbours. The scheduler decides how many of its tokens a step
+//! computes; what a row of logits leads to is decided here.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+
+use model::forward::{LogitRows, Segment};
+
+use crate::error::EngineError;
+use crate::generation::{Canceller, Clock, Done, Event, Finish, TokenEvent, Usage};
+use crate::guide::{Guide, Next};
+use crate::kv::View;
+use crate::request::{Request, Sampling};
+use crate::sampler::Sampler;
+use crate::settings::Limits;
+
+pub(crate) struct Sequence {
+    /// Order of submission: who came first goes first.
+    pub(crate) number: u64,
+    /// Prompt and reply so far; the first `view.table.len` are computed.
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) view: View,
+    /// Tokens to be computed in the step being planned.
+    pub(crate) n_step: usize,
+    /// Whether its memory was taken for an older one in the step being planned.
+    pub(crate) is_preempted: bool,
+    /// Whether that ever happened: what it finds in the cache from then on, it computed itself.
+    pub(crate) was_preempted: bool,
+    /// Set when nothing more will come.
+    pub(crate) finish: Option<Finish>,
+    pub(crate) clock: Clock,
+    pub(crate) n_cached: usize,
+    n_prompt: usize,
+    max_tokens: usize,
+    sampling: Sampling,
+    stop: Vec<u32>,
+    guide: Option<Box<dyn Guide>>,
+    /// What may follow `tokens`, asked before the step that leads there.
+    next: Next,
+    canceller: Canceller,
+    events: Sender<Event>,
+}
+
+impl Sequence {
+    pub(crate) fn new(
+        number: u64,
+        request: Request,
+        canceller: Canceller,
+        events: Sender<Event>,
+    ) -> Sequence {
+        Sequence {
+            number,
+            n_prompt: request.prompt.len(),
+            tokens: request.prompt,
+            view: View::new(),
+            n_step: 0,
+            is_preempted: false,
+            was_preempted: false,
+            finish: None,
+            clock: Clock::start(),
+            n_cached: 0,
+            max_tokens: request.max_tokens,
+            sampling: request.sampling,
+            stop: request.stop,
+            guide: request.guide,
+            next: Next::Free,
+            canceller,
+            events,
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.canceller.is_cancelled()
+    }
+
+    /// Tokens not yet computed; at least one while the sequence runs.
+    pub(crate) fn n_pending(&self) -> usize {
+        self.tokens.len() - self.view.table.len
+    }
+
+    /// The part of the planned step that is this sequence's.
+    pub(crate) fn segment(&mut self) -> Segment<'_> {
+        let start = self.view.table.len;
+        let logits =
+            if self.n_step == self.n_pending() { LogitRows::Last } else { LogitRows::None };
+        Segment {
+            tokens: &self.tokens[start..start + self.n_step],
+            kv: &mut self.view.table,
+            logits,
+        }
+    }
+
+    /// Continues the reply by the logits `[vocab]` that follow its last token.
+    pub(crate) fn continue_by(&mut self, logits: &[f32], sampler: &mut Sampler, limits: &Limits) {
+        match sampler.choose(logits, &self.next, &self.sampling, self.tokens.len()) {
+            Ok(choice) => {
+                self.clock.chose();
+                self.append(TokenEvent {
+                    token: choice.token,
+                    logprob: choice.logprob,
+                    forced: false,
+                    choices: choice.choices,
+                });
+                self.steer(limits);
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Asks the guide what comes next, and appends what it forces, until there is a choice to make
+    /// or nothing more to come.
+    pub(crate) fn steer(&mut self, limits: &Limits) {
+        while self.finish.is_none() {
+            match self.ask() {
+                Next::Stop => self.finish = Some(Finish::GuideStop),
+                Next::Fail(error) => self.fail(error),
+                Next::Force(tokens) => self.append_forced(&tokens, limits),
+                choice => {
+                    self.finish = self.at_limit(limits);
+                    self.next = choice;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn fail(&mut self, error: EngineError) {
+        self.finish = Some(Finish::Failed(error));
+    }
+
+    /// Reports the end.
+    pub(crate) fn end(self, finish: Finish) {
+        let mut usage = Usage {
+            prompt_tokens: self.n_prompt,
+            cached_tokens: self.n_cached.min(self.n_prompt),
+            generated: self.tokens.len() - self.n_prompt,
+            ..Usage::default()
+        };
+        self.clock.write_to(&mut usage);
+        // A caller that has gone does not want to know.
+        let _ = self.events.send(Event::Done(Done { finish, usage }));
+    }
+
+    fn ask(&mut self) -> Next {
+        match &mut self.guide {
+            None => Next::Free,
+            Some(guide) => guarded(|| guide.next()).unwrap_or_else(Next::Fail),
+        }
+    }
+
+    fn append_forced(&mut self, tokens: &[u32], limits: &Limits) {
+        if tokens.is_empty() {
+            self.fail(EngineError::GuideDeadEnd { position: self.tokens.len() });
+        }
+        for &token in tokens {
+            if token as usize >= limits.vocab_size {
+                self.fail(EngineError::UnknownToken { token, vocab_size: limits.vocab_size });
+            } else {
+                self.finish = self.at_limit(limits);
+            }
+            if self.finish.is_some() {
+                return;
+            }
+            self.append(TokenEvent { token, logprob: 0.0, forced: true, choices: Vec::new() });
+            if self.finish.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn append(&mut self, event: TokenEvent) {
+        let token = event.token;
+        self.tokens.push(token);
+        // A caller that has gone cancels; the next step sees it.
+        let _ = self.events.send(Event::Token(event));
+        if let Some(guide) = &mut self.guide
+            && let Err(error) = guarded(|| guide.accept(token))
+        {
+            self.fail(error);
+        } else if self.stop.contains(&token) {
+            self.finish = Some(Finish::Stop(token));
+        }
+    }
+
+    /// The end, if there is no room for another token.
+    fn at_limit(&self, limits: &Limits) -> Option<Finish> {
+        if self.tokens.len() - self.n_prompt >= self.max_tokens {
+            return Some(Finish::MaxTokens);
+        }
+        let context_len = limits.context_len;
+        (self.tokens.len() >= context_len)
+            .then_some(Finish::Failed(EngineError::ContextFull { context_len }))
+    }
+}
+
+/// Runs a guide's code. A panic there is its own request's failure.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(call))
+        .map_err(|panic| EngineError::GuidePanicked { message: panic_message(panic.as_ref()) })
+}
+
+/// The words of a panic.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
