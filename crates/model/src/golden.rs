@@ -55,6 +55,8 @@ pub struct Report {
     pub experts: Option<Agreement>,
     /// Tokens of the greedy continuation.
     pub greedy: Agreement,
+    /// The prompt that is continued.
+    pub greedy_prompt: String,
 }
 
 /// The logits of one prompt.
@@ -143,7 +145,7 @@ impl Golden {
         }
         let greedy = self.greedy(model, &forward)?;
         progress("greedy");
-        Ok(Report { prompts, experts, greedy })
+        Ok(Report { prompts, experts, greedy, greedy_prompt: self.file.greedy.prompt.clone() })
     }
 
     fn prompt(

@@ -1,0 +1,102 @@
+//! `safeguard model check`: is this program's arithmetic the reference's, on this checkpoint?
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, Table, presets};
+use kernels::{Isa, Kernels};
+use model::Model;
+use model::golden::{Agreement, Golden, PromptReport, Report, TOLERANCE};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::output::{Format, hinted};
+
+/// Compare a checkpoint's outputs with recorded ones of a reference implementation
+///
+/// Exit status: 0 the same model (relative error at most 1e-4, the same experts, the same greedy
+/// continuation), 1 another one, 2 could not be compared.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The checkpoint's folder, in the Hugging Face layout
+    dir: PathBuf,
+    /// The folder with golden.json and golden.safetensors
+    #[arg(long, value_name = "DIR")]
+    golden: PathBuf,
+    /// Threads to compute with
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let model = Arc::new(Model::open(&args.dir)?);
+    let golden = Golden::open(&args.golden).map_err(|error| {
+        hinted(error, "crates/model/tests/fixtures/make_checkpoint.py writes such folders")
+    })?;
+    let kernels = Kernels::detect();
+    let report = golden.compare(&model, kernels, usize::from(args.threads), &mut |_| {})?;
+    match args.format {
+        Format::Text => print_text(&model, kernels.isa(), &report),
+        Format::Json => print_json(&model, kernels.isa(), &report)?,
+    }
+    Ok(if report.passes() { Exit::Clear } else { Exit::Found })
+}
+
+fn print_text(model: &Model, isa: Isa, report: &Report) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "prompt",
+        "tokens",
+        "max abs error",
+        "max rel error",
+        "same top token",
+        "same greedy tokens",
+    ]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for prompt in &report.prompts {
+        let greedy = (prompt.name == report.greedy_prompt).then(|| of(report.greedy));
+        table.add_row(row(prompt, greedy));
+    }
+    anstream::println!("{table}\n");
+    if let Some(experts) = report.experts {
+        anstream::println!("choices of experts: {} the same", of(experts));
+    }
+    let verdict = if report.passes() { "the same model" } else { "NOT the same model" };
+    let error = report.max_relative();
+    anstream::println!(
+        "{}: {verdict} (relative error {error:.1e}, {TOLERANCE:.0e} allowed; {isa})",
+        model.name()
+    );
+}
+
+fn row(prompt: &PromptReport, greedy: Option<String>) -> [String; 6] {
+    [
+        prompt.name.clone(),
+        prompt.n_tokens.to_string(),
+        format!("{:.1e}", prompt.max_absolute),
+        format!("{:.1e}", prompt.max_relative),
+        of(prompt.argmax),
+        greedy.unwrap_or_default(),
+    ]
+}
+
+fn of(agreement: Agreement) -> String {
+    format!("{} of {}", agreement.n_equal, agreement.n_all)
+}
+
+fn print_json(model: &Model, isa: Isa, report: &Report) -> Result<()> {
+    let mut whole = serde_json::to_value(report)?;
+    whole["model"] = json!(model.name());
+    whole["isa"] = json!(isa.to_string());
+    whole["tolerance"] = json!(TOLERANCE);
+    whole["max_relative"] = json!(report.max_relative());
+    whole["passes"] = json!(report.passes());
+    anstream::println!("{whole}");
+    Ok(())
+}
