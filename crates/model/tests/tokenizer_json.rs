@@ -52,13 +52,9 @@ fn each_fault_has_its_error() {
             |error| matches!(error, TokenizerError::Id { problem: "given twice", .. }),
         ),
         (
-            "a letter that is no byte",
-            |file| {
-                let id = file["model"]["vocab"]["a"].take();
-                file["model"]["vocab"].as_object_mut().expect("a map").remove("a");
-                file["model"]["vocab"]["漢"] = id;
-            },
-            |error| matches!(error, TokenizerError::Alphabet { .. }),
+            "an empty word",
+            |file| file["model"]["vocab"][""] = json!(512),
+            |error| matches!(error, TokenizerError::Empty { .. }),
         ),
         (
             "a merge of nothing",
@@ -82,6 +78,19 @@ fn each_fault_has_its_error() {
         let error = read(&file).expect_err(name);
         assert!(is_expected(&error), "{name}: {error:?}");
     }
+}
+
+#[test]
+fn a_word_that_no_bytes_spell_is_never_encoded() {
+    let mut file = valid();
+    let added = file["added_tokens"].as_array_mut().expect("a list");
+    let last = added.pop().expect("a token");
+    file["model"]["vocab"]["漢字"] = last["id"].clone();
+    let tokenizer = read(&file).expect("such a word does no harm");
+    let token = last["id"].as_u64().expect("an id") as u32;
+    assert!(!tokenizer.encode("漢字").contains(&token));
+    assert_eq!(tokenizer.bytes(token), None);
+    assert_eq!(tokenizer.decode(&[token]), "漢字");
 }
 
 #[test]

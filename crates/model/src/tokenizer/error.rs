@@ -37,11 +37,11 @@ pub enum TokenizerError {
         /// Tokens in the file.
         n_tokens: usize,
     },
-    /// A token is not written in the byte alphabet.
-    #[error("token {id} holds a character that stands for no byte")]
-    Alphabet {
+    /// A token of no bytes.
+    #[error("token {id} is empty")]
+    Empty {
         /// The token.
-        id: u32,
+        id: u64,
     },
     /// A merge names a token that does not exist.
     #[error("merge {index} joins or makes a token that is not in the vocabulary")]

@@ -62,8 +62,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
         names.insert(added.id as u32, added.content.clone());
     }
     for (word, &id) in &file.model.vocab {
+        if word.is_empty() {
+            return Err(TokenizerError::Empty { id });
+        }
+        // No text's bytes give a word outside the byte alphabet: it has a name, like a control token.
         let is_control = names.contains_key(&(id as u32));
-        let bytes = if is_control { Box::default() } else { spelled(&alphabet, word, id)? };
+        let bytes = spelled(&alphabet, word).filter(|_| !is_control).unwrap_or_else(|| {
+            names.entry(id as u32).or_insert_with(|| word.clone());
+            Box::default()
+        });
         place(&mut words, id, bytes)?;
     }
     let words = complete(words)?;
@@ -129,10 +136,9 @@ fn listed_merges(model: &Model) -> Result<Merges, TokenizerError> {
     Ok(Merges::Listed(pairs))
 }
 
-fn spelled(alphabet: &HashMap<char, u8>, word: &str, id: u64) -> Result<Box<[u8]>, TokenizerError> {
-    let bytes: Option<Box<[u8]>> =
-        word.chars().map(|letter| alphabet.get(&letter).copied()).collect();
-    bytes.filter(|bytes| !bytes.is_empty()).ok_or(TokenizerError::Alphabet { id: id as u32 })
+/// The bytes that a word stands for, if it is written in the byte alphabet.
+fn spelled(alphabet: &HashMap<char, u8>, word: &str) -> Option<Box<[u8]>> {
+    word.chars().map(|letter| alphabet.get(&letter).copied()).collect()
 }
 
 /// The printable stand-ins of byte-level BPE: printable Latin-1 for itself, the rest from U+0100 on.
