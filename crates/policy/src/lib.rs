@@ -1,1 +1,22 @@
-//! The words of the house: policy, content, verdict, judge. No input or output, no tensors.
+//! The words of the project: policies, contents, verdicts, golden cases, and the trait of those who judge.
+//!
+//! Bytes come in as arguments and nothing is read or sent here; there are no tensors either. Start with
+//! `policy.rs` (a Markdown file into coded rules) and `verdict.rs` (what every judge answers).
+
+mod content;
+mod error;
+mod front_matter;
+mod golden;
+mod judge;
+mod policy;
+mod rule;
+mod verdict;
+
+pub use content::{Content, Turn};
+pub use error::{ContentError, GoldenError, PolicyError};
+pub use front_matter::FrontMatter;
+pub use golden::{GoldenCase, GoldenOutcome, parse_golden};
+pub use judge::{Effort, Judge, JudgeSettings, Observer, Silent};
+pub use policy::{PROSE_LABEL, PROSE_SAFE_LABEL, Policy, PolicyId};
+pub use rule::{Rule, Side};
+pub use verdict::{Cause, Confidence, Outcome, PolicyRef, ScoreMethod, Stage, Usage, Verdict};

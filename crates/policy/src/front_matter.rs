@@ -1,0 +1,76 @@
+//! What a policy file says to us and not to the model: TOML between two lines of `+++` at its top.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::PolicyError;
+use crate::judge::Effort;
+
+const FENCE: &str = "+++";
+/// The fence of other tools' front matter, refused with a reason instead of being shown to the model.
+const OTHER_FENCE: &str = "---";
+
+/// The front matter's keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrontMatter {
+    /// How long the model should think, unless the caller says otherwise.
+    #[serde(default)]
+    pub effort: Option<Effort>,
+    /// The policy's date, `YYYY-MM-DD`: the only date that the model is told, so that prompts do not
+    /// change from day to day.
+    #[serde(default)]
+    pub date: Option<String>,
+    /// Who answers for the policy.
+    #[serde(default)]
+    pub owner: Option<String>,
+}
+
+/// The front matter, the text after it, and how many lines stand before that text.
+pub(crate) fn split(text: &str) -> Result<(FrontMatter, &str, usize), PolicyError> {
+    let Some((first, rest)) = text.split_once('\n') else {
+        return Ok((FrontMatter::default(), text, 0));
+    };
+    let fault = |line, problem: String| PolicyError::FrontMatter { line, problem };
+    if first.trim_end() == OTHER_FENCE && rest.lines().any(|line| line.trim_end() == OTHER_FENCE) {
+        let problem = format!("it must be TOML between lines of {FENCE}, not {OTHER_FENCE}");
+        return Err(fault(1, problem));
+    }
+    if first.trim_end() != FENCE {
+        return Ok((FrontMatter::default(), text, 0));
+    }
+    let mut n_lines = 1;
+    let mut end = 0;
+    for line in rest.split_inclusive('\n') {
+        n_lines += 1;
+        if line.trim_end() == FENCE {
+            let front = parse(&rest[..end])?;
+            return Ok((front, &rest[end + line.len()..], n_lines));
+        }
+        end += line.len();
+    }
+    Err(fault(1, format!("the closing {FENCE} is missing")))
+}
+
+fn parse(toml: &str) -> Result<FrontMatter, PolicyError> {
+    let front: FrontMatter = toml::from_str(toml).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| toml[..span.start.min(toml.len())].matches('\n').count() + 2);
+        PolicyError::FrontMatter { line, problem: error.message().to_owned() }
+    })?;
+    match &front.date {
+        Some(date) if !is_date(date) => Err(PolicyError::FrontMatter {
+            line: 1,
+            problem: format!("date {date:?} is not of the form YYYY-MM-DD"),
+        }),
+        _ => Ok(front),
+    }
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() == 10
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+}

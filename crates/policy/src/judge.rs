@@ -1,0 +1,95 @@
+//! Who judges: the trait, and what a caller can set.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::Content;
+use crate::policy::Policy;
+use crate::verdict::Verdict;
+
+/// How long a reasoning model should think.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// A line or two.
+    Low,
+    /// The models' own default.
+    #[default]
+    Medium,
+    /// As long as it takes.
+    High,
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High => "high",
+        })
+    }
+}
+
+/// How to judge one content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgeSettings {
+    /// Unset: what the policy's front matter says, or medium.
+    pub effort: Option<Effort>,
+    /// Fixes the marker and the sampling, so that a verdict can be repeated.
+    pub seed: Option<u64>,
+    /// 0 takes the most probable token.
+    pub temperature: f32,
+    /// Keeps the most probable tokens up to this sum.
+    pub top_p: f32,
+    /// Most tokens of analysis; unset: by effort.
+    pub max_analysis_tokens: Option<usize>,
+    /// Time allowed from call to verdict.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for JudgeSettings {
+    fn default() -> JudgeSettings {
+        JudgeSettings {
+            effort: None,
+            seed: None,
+            temperature: 0.0,
+            top_p: 1.0,
+            max_analysis_tokens: None,
+            timeout: None,
+        }
+    }
+}
+
+impl JudgeSettings {
+    /// The effort that holds for a policy.
+    pub fn effort_for(&self, policy: &Policy) -> Effort {
+        self.effort.or(policy.front.effort).unwrap_or_default()
+    }
+}
+
+/// Hears of a verdict in the making.
+pub trait Observer {
+    /// More of the analysis, as it is made.
+    fn reasoning(&mut self, _text: &str) {}
+}
+
+/// An observer that does not listen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// Turns a policy and a content into a verdict. Whatever goes wrong is a verdict too:
+/// [`crate::Outcome::Undetermined`].
+pub trait Judge: Send + Sync {
+    /// Judges one content under one policy.
+    fn judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        settings: &JudgeSettings,
+        observer: &mut dyn Observer,
+    ) -> Verdict;
+}
