@@ -1,50 +1,43 @@
 //! Generated tokens into messages, token by token.
+//!
+//! The header's words are `header.rs`'s business. Nothing here knows what a message should say: a
+//! channel or a content of any kind is passed on as it came.
 
 use super::error::HarmonyError;
+use super::header::{Header, HeaderText, RoleSource};
 use super::message::{Message, Role};
 use crate::tokenizer::{Control, TextStream, Tokenizer};
-
-/// A message's header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Who speaks.
-    pub role: Role,
-    /// The speaker's own name.
-    pub name: Option<String>,
-    /// `analysis`, `commentary`, `final`.
-    pub channel: Option<String>,
-    /// Whom it addresses.
-    pub recipient: Option<String>,
-    /// What the content is.
-    pub content_type: Option<String>,
-}
 
 /// What a token told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing to report yet: part of a header, or of a character.
-    Nothing,
     /// A header is complete; its content follows.
     Message(Header),
     /// More content.
     Text(String),
-    /// The message ended, by `<|end|>`, `<|return|>` or `<|call|>`; characters held back come first.
+    /// The message ended. Without a header before it (a lenient parser only), the text is the whole of
+    /// a message that had none.
     End {
-        /// Text that was held back.
+        /// The rest of the content: characters that were held back.
         text: String,
-        /// The token that ended it.
+        /// The token that ended it: `<|end|>`, `<|return|>` or `<|call|>` for a strict parser.
         by: Control,
     },
 }
 
 /// Reads the tokens that a model generates after `<|start|>role`.
 ///
-/// Any sequence of tokens is taken without a panic; after an error, every further token gives the
-/// same error.
+/// Any sequence of tokens is taken without a panic. A strict parser accepts what OpenAI's own library
+/// accepts and stops at the first error; a lenient one makes the best of any reply: a missing
+/// `<|start|>`, `<|end|>` or role, words and control tokens that no header has, an unfinished header, a
+/// reply that is text alone.
 #[derive(Debug)]
 pub struct Parser<'a> {
     tokenizer: &'a Tokenizer,
+    role: Role,
+    is_lenient: bool,
     state: State<'a>,
+    messages: Vec<Message>,
 }
 
 #[derive(Debug)]
@@ -55,173 +48,170 @@ enum State<'a> {
     Failed(HarmonyError),
 }
 
-/// A header's text so far: before and after `<|channel|>`.
-#[derive(Debug)]
-struct HeaderText<'a> {
-    stream: TextStream<'a>,
-    given_role: Option<Role>,
-    author: String,
-    channel: Option<String>,
-}
-
 impl<'a> Parser<'a> {
-    /// A parser of what follows `<|start|>` and the role's name.
-    pub fn new(tokenizer: &'a Tokenizer, role: Role) -> Parser<'a> {
-        Parser { tokenizer, state: State::Header(HeaderText::new(tokenizer, Some(role))) }
+    /// A parser of what follows `<|start|>` and the role's name, which fails on anything malformed.
+    pub fn strict(tokenizer: &'a Tokenizer, role: Role) -> Parser<'a> {
+        Parser::new(tokenizer, role, false)
     }
 
-    /// Takes the next token.
-    ///
-    /// # Errors
-    /// [`HarmonyError`] when no messages can read so.
-    pub fn push(&mut self, token: u32) -> Result<Event, HarmonyError> {
-        let result = self.step(token);
-        if let Err(error) = &result {
-            self.state = State::Failed(error.clone());
-        }
-        result
+    /// A parser of what follows `<|start|>` and the role's name, which never fails.
+    pub fn lenient(tokenizer: &'a Tokenizer, role: Role) -> Parser<'a> {
+        Parser::new(tokenizer, role, true)
     }
 
-    /// The end of the tokens; the characters held back, if inside a content.
-    ///
-    /// # Errors
-    /// [`HarmonyError::EndInHeader`], or the error that was met before.
-    pub fn finish(self) -> Result<String, HarmonyError> {
-        match self.state {
-            State::Header(_) => Err(HarmonyError::EndInHeader),
-            State::Content(mut stream) => Ok(stream.finish()),
-            State::Between => Ok(String::new()),
-            State::Failed(error) => Err(error),
-        }
+    fn new(tokenizer: &'a Tokenizer, role: Role, is_lenient: bool) -> Parser<'a> {
+        let state = State::Header(HeaderText::new(tokenizer, RoleSource::Prompt, is_lenient));
+        Parser { tokenizer, role, is_lenient, state, messages: Vec::new() }
     }
 
-    fn step(&mut self, token: u32) -> Result<Event, HarmonyError> {
+    /// Takes the next token; `None` while it is part of a header or of a character, and after an error.
+    pub fn push(&mut self, token: u32) -> Option<Event> {
         let control = self.tokenizer.control_of(token);
-        match &mut self.state {
-            State::Failed(error) => Err(error.clone()),
-            State::Between if control == Some(Control::Start) => {
-                self.state = State::Header(HeaderText::new(self.tokenizer, None));
-                Ok(Event::Nothing)
-            }
-            State::Between => Err(HarmonyError::ExpectedStart { token }),
-            State::Header(header) if control == Some(Control::Message) => {
-                let header = header.read()?;
-                self.state = State::Content(TextStream::new(self.tokenizer));
-                Ok(Event::Message(header))
-            }
-            State::Header(header) => header.push(token, control).map(|()| Event::Nothing),
-            State::Content(stream) => match control {
-                Some(by @ (Control::End | Control::Return | Control::Call)) => {
-                    let text = stream.finish();
-                    self.state = State::Between;
-                    Ok(Event::End { text, by })
-                }
-                _ => Ok(match stream.push(token) {
-                    text if text.is_empty() => Event::Nothing,
-                    text => Event::Text(text),
-                }),
-            },
-        }
-    }
-}
-
-impl<'a> HeaderText<'a> {
-    fn new(tokenizer: &'a Tokenizer, given_role: Option<Role>) -> HeaderText<'a> {
-        HeaderText {
-            stream: TextStream::new(tokenizer),
-            given_role,
-            author: String::new(),
-            channel: None,
+        match std::mem::replace(&mut self.state, State::Between) {
+            State::Header(header) => self.in_header(header, token, control),
+            State::Content(stream) => self.in_content(stream, token, control),
+            State::Between => self.between(token, control),
+            State::Failed(error) => self.fail(error),
         }
     }
 
-    fn push(&mut self, token: u32, control: Option<Control>) -> Result<(), HarmonyError> {
-        let text = match control {
-            None => self.stream.push(token),
-            Some(Control::Constrain) => self.stream.finish() + " " + Control::Constrain.name(),
-            Some(Control::Channel) if self.channel.is_none() => {
-                self.author += &self.stream.finish();
-                self.channel = Some(String::new());
-                return Ok(());
+    /// The messages so far; the last one may still be open.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The message whose content is being written: begun and not ended.
+    pub fn open_message(&self) -> Option<&Message> {
+        matches!(self.state, State::Content(_)).then(|| self.messages.last())?
+    }
+
+    /// Why a strict parser takes no more tokens.
+    pub fn error(&self) -> Option<&HarmonyError> {
+        match &self.state {
+            State::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// All messages. One that the tokens leave open is among them: see [`Parser::open_message`].
+    ///
+    /// # Errors
+    /// [`HarmonyError`] when no messages read so; from a strict parser only.
+    pub fn finish(mut self) -> Result<Vec<Message>, HarmonyError> {
+        match self.state {
+            State::Header(_) if !self.is_lenient => return Err(HarmonyError::EndInHeader),
+            State::Header(header) => {
+                let bare = header.bare().map(|text| Message::new(self.role, text));
+                self.messages.extend(bare);
             }
-            Some(_) => return Err(HarmonyError::InHeader { token }),
+            State::Content(mut stream) => append(&mut self.messages, &stream.finish()),
+            State::Between => {}
+            State::Failed(error) => return Err(error),
+        }
+        Ok(self.messages)
+    }
+
+    fn in_header(
+        &mut self,
+        mut header: HeaderText<'a>,
+        token: u32,
+        control: Option<Control>,
+    ) -> Option<Event> {
+        match control {
+            Some(Control::Message) => return self.open(header),
+            Some(by) if self.is_lenient && ends(by) => return self.end_bare(header, by),
+            Some(by @ Control::Start) if self.is_lenient => {
+                let event = self.end_bare(header, by);
+                self.start();
+                return event;
+            }
+            _ if header.push(token, control) => {
+                self.state = State::Header(header);
+            }
+            _ => return self.fail(HarmonyError::InHeader { token }),
+        }
+        None
+    }
+
+    fn in_content(
+        &mut self,
+        mut stream: TextStream<'a>,
+        token: u32,
+        control: Option<Control>,
+    ) -> Option<Event> {
+        match control {
+            Some(by @ (Control::End | Control::Return | Control::Call)) => {
+                Some(self.close(stream, by))
+            }
+            Some(by @ Control::EndOfText) if self.is_lenient => Some(self.close(stream, by)),
+            Some(by @ (Control::Start | Control::Channel)) if self.is_lenient => {
+                let event = self.close(stream, by);
+                self.between(token, control);
+                Some(event)
+            }
+            _ => {
+                let text = stream.push(token);
+                self.state = State::Content(stream);
+                append(&mut self.messages, &text);
+                (!text.is_empty()).then_some(Event::Text(text))
+            }
+        }
+    }
+
+    fn between(&mut self, token: u32, control: Option<Control>) -> Option<Event> {
+        match control {
+            Some(Control::Start) => self.start(),
+            _ if !self.is_lenient => return self.fail(HarmonyError::ExpectedStart { token }),
+            Some(by) if ends(by) => {}
+            _ => {
+                return self.in_header(self.header(RoleSource::Prompt), token, control);
+            }
+        }
+        None
+    }
+
+    fn start(&mut self) {
+        self.state = State::Header(self.header(RoleSource::FirstWord));
+    }
+
+    fn header(&self, source: RoleSource) -> HeaderText<'a> {
+        HeaderText::new(self.tokenizer, source, self.is_lenient)
+    }
+
+    fn open(&mut self, header: HeaderText<'a>) -> Option<Event> {
+        let header = match header.read(&self.role) {
+            Ok(header) => header,
+            Err(error) => return self.fail(error),
         };
-        *self.channel.as_mut().unwrap_or(&mut self.author) += &text;
-        Ok(())
+        self.messages.push(header.clone().into());
+        self.state = State::Content(TextStream::new(self.tokenizer));
+        Some(Event::Message(header))
     }
 
-    fn read(&mut self) -> Result<Header, HarmonyError> {
-        let rest = self.stream.finish();
-        *self.channel.as_mut().unwrap_or(&mut self.author) += &rest;
-        let mut words: Vec<&str> = self.author.split_whitespace().collect();
-        let (role, name) = match &self.given_role {
-            Some(role) => (role.clone(), None),
-            None if words.is_empty() => return Err(HarmonyError::NoRole),
-            None => author(words.remove(0)),
-        };
-        let mut channel_words = self.channel.as_deref().unwrap_or("").split_whitespace();
-        let channel = channel_words.next().map(str::to_owned);
-        words.extend(channel_words);
-        let recipient = take(&mut words, |word| word.strip_prefix("to="));
-        let content_type = take(&mut words, |word| Some(word));
-        if !words.is_empty() {
-            return Err(HarmonyError::HeaderWords { words: words.join(" ") });
-        }
-        Ok(Header { role, name, channel, recipient, content_type })
+    fn close(&mut self, mut stream: TextStream<'a>, by: Control) -> Event {
+        let text = stream.finish();
+        append(&mut self.messages, &text);
+        Event::End { text, by }
+    }
+
+    fn end_bare(&mut self, header: HeaderText<'a>, by: Control) -> Option<Event> {
+        let text = header.bare()?;
+        self.messages.push(Message::new(self.role.clone(), text.clone()));
+        Some(Event::End { text, by })
+    }
+
+    fn fail(&mut self, error: HarmonyError) -> Option<Event> {
+        self.state = State::Failed(error);
+        None
     }
 }
 
-fn author(word: &str) -> (Role, Option<String>) {
-    match word.split_once(':') {
-        Some((role, name)) => (Role::from(role.to_owned()), Some(name.to_owned())),
-        None => (Role::from(word.to_owned()), None),
-    }
-}
-
-/// Removes the first word that `wanted` takes.
-fn take(words: &mut Vec<&str>, wanted: impl Fn(&str) -> Option<&str>) -> Option<String> {
-    let at = words.iter().position(|word| wanted(word).is_some())?;
-    wanted(words.remove(at)).map(str::to_owned)
-}
-
-/// All messages of a completion; a content that the tokens leave open counts as a message.
-///
-/// # Errors
-/// As [`Parser::push`] and [`Parser::finish`].
-pub fn parse_completion(
-    tokenizer: &Tokenizer,
-    role: Role,
-    tokens: &[u32],
-) -> Result<Vec<Message>, HarmonyError> {
-    let mut parser = Parser::new(tokenizer, role);
-    let mut messages: Vec<Message> = Vec::new();
-    for &token in tokens {
-        match parser.push(token)? {
-            Event::Nothing => {}
-            Event::Message(header) => messages.push(header.into()),
-            Event::Text(text) | Event::End { text, .. } => append(&mut messages, &text),
-        }
-    }
-    let rest = parser.finish()?;
-    append(&mut messages, &rest);
-    Ok(messages)
+fn ends(control: Control) -> bool {
+    matches!(control, Control::End | Control::Return | Control::Call | Control::EndOfText)
 }
 
 fn append(messages: &mut [Message], text: &str) {
     if let Some(message) = messages.last_mut() {
         message.content += text;
-    }
-}
-
-impl From<Header> for Message {
-    fn from(header: Header) -> Message {
-        Message {
-            role: header.role,
-            name: header.name,
-            channel: header.channel,
-            recipient: header.recipient,
-            content_type: header.content_type,
-            content: String::new(),
-        }
     }
 }

@@ -1,0 +1,137 @@
+//! A message's header: role, name, recipient, channel and content type out of its tokens.
+//!
+//! It knows nothing of contents; `parse.rs` feeds it the tokens up to `<|message|>`.
+
+use super::error::HarmonyError;
+use super::message::{Message, Role};
+use crate::tokenizer::{Control, TextStream, Tokenizer};
+
+/// What stands before a message's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Who speaks.
+    pub role: Role,
+    /// The speaker's own name.
+    pub name: Option<String>,
+    /// `analysis`, `commentary` or `final`, as far as the model keeps to them.
+    pub channel: Option<String>,
+    /// Whom it addresses.
+    pub recipient: Option<String>,
+    /// What the content is.
+    pub content_type: Option<String>,
+}
+
+impl From<Header> for Message {
+    fn from(header: Header) -> Message {
+        Message {
+            role: header.role,
+            name: header.name,
+            channel: header.channel,
+            recipient: header.recipient,
+            content_type: header.content_type,
+            content: String::new(),
+        }
+    }
+}
+
+/// Where a header's role comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RoleSource {
+    /// The prompt already ended with it.
+    Prompt,
+    /// The header's first word, after `<|start|>`.
+    FirstWord,
+}
+
+/// A header's text so far: before and after `<|channel|>`.
+#[derive(Debug)]
+pub(super) struct HeaderText<'a> {
+    stream: TextStream<'a>,
+    source: RoleSource,
+    is_lenient: bool,
+    author: String,
+    channel: Option<String>,
+}
+
+impl<'a> HeaderText<'a> {
+    pub(super) fn new(
+        tokenizer: &'a Tokenizer,
+        source: RoleSource,
+        is_lenient: bool,
+    ) -> HeaderText<'a> {
+        let stream = TextStream::new(tokenizer);
+        HeaderText { stream, source, is_lenient, author: String::new(), channel: None }
+    }
+
+    /// Takes a token of the header; `false` when no header can hold it. Leniently, the last channel
+    /// counts.
+    pub(super) fn push(&mut self, token: u32, control: Option<Control>) -> bool {
+        let text = match control {
+            None => self.stream.push(token),
+            Some(Control::Constrain) => self.stream.finish() + " " + Control::Constrain.name(),
+            Some(Control::Channel) if self.is_lenient || self.channel.is_none() => {
+                let held = self.stream.finish();
+                self.end().push_str(&held);
+                self.channel = Some(String::new());
+                return true;
+            }
+            Some(_) => return self.is_lenient,
+        };
+        self.end().push_str(&text);
+        true
+    }
+
+    /// The header that the text spells. Leniently, a header without its role is `role`'s, and words too
+    /// many are dropped.
+    pub(super) fn read(mut self, role: &Role) -> Result<Header, HarmonyError> {
+        let held = self.stream.finish();
+        self.end().push_str(&held);
+        let mut words: Vec<&str> = self.author.split_whitespace().collect();
+        let names_role = match (self.source, words.first()) {
+            (RoleSource::FirstWord, None) if !self.is_lenient => return Err(HarmonyError::NoRole),
+            (RoleSource::FirstWord, word) => word.is_some(),
+            (RoleSource::Prompt, word) => self.is_lenient && word.is_some_and(|word| is_role(word)),
+        };
+        let (role, name) = if names_role { author(words.remove(0)) } else { (role.clone(), None) };
+        let mut channel_words = self.channel.as_deref().unwrap_or("").split_whitespace();
+        let channel = channel_words.next().map(str::to_owned);
+        words.extend(channel_words);
+        let recipient = take(&mut words, |word| word.strip_prefix("to="));
+        let content_type = take(&mut words, Some);
+        if !words.is_empty() && !self.is_lenient {
+            return Err(HarmonyError::HeaderWords { words: words.join(" ") });
+        }
+        Ok(Header { role, name, channel, recipient, content_type })
+    }
+
+    /// The text as it came, if it cannot have been a header: no `<|start|>` and no channel.
+    pub(super) fn bare(mut self) -> Option<String> {
+        let is_bare = self.source == RoleSource::Prompt && self.channel.is_none();
+        self.author += &self.stream.finish();
+        (is_bare && !self.author.is_empty()).then_some(self.author)
+    }
+
+    fn end(&mut self) -> &mut String {
+        self.channel.as_mut().unwrap_or(&mut self.author)
+    }
+}
+
+fn is_role(word: &str) -> bool {
+    !matches!(author(word).0, Role::Tool(_))
+}
+
+fn author(word: &str) -> (Role, Option<String>) {
+    match word.split_once(':') {
+        Some((role, name)) => (Role::from(role.to_owned()), Some(name.to_owned())),
+        None => (Role::from(word.to_owned()), None),
+    }
+}
+
+/// Removes the first word that `wanted` takes.
+fn take<'a>(
+    words: &mut Vec<&'a str>,
+    wanted: impl Fn(&'a str) -> Option<&'a str>,
+) -> Option<String> {
+    let at = words.iter().position(|word| wanted(word).is_some())?;
+    wanted(words.remove(at)).map(str::to_owned)
+}
