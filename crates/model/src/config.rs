@@ -11,6 +11,8 @@ use crate::error::ModelError;
 const MOST: usize = 1 << 24;
 /// Layers, heads and experts: no published network comes near.
 const MOST_PARTS: usize = 4096;
+/// Slope of the gate's sigmoid: fixed in the kernels; newer files may name it.
+const SWIGLU_ALPHA: f64 = 1.702;
 
 /// The network's numbers, named as in the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,19 @@ pub struct Config {
     pub swiglu_limit: f32,
     /// Rotary embedding.
     pub rope: RopeConfig,
+    /// How the experts are stored.
+    pub experts: ExpertFormat,
+    /// Tokens that end a text, as far as this file knows them.
+    pub eos_tokens: Vec<u32>,
+}
+
+/// How the experts' matrices are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpertFormat {
+    /// Packed: `*_blocks` and `*_scales`, rows `[n_out, n_in]`.
+    Mxfp4,
+    /// Floats, `[n_in, n_out]` each: checkpoints that were never quantised.
+    Plain,
 }
 
 /// Rotary embedding with `YaRN`; factor 1 is plain rotation.
@@ -91,6 +106,18 @@ impl Config {
     }
 }
 
+/// The stop tokens of a `generation_config.json`; `path` is for messages.
+pub(crate) fn stop_tokens(
+    bytes: &[u8],
+    path: &Path,
+    vocab_size: usize,
+) -> Result<Vec<u32>, ModelError> {
+    let file: File = serde_json::from_slice(bytes)
+        .map_err(|source| ModelError::Json { path: path.to_owned(), source })?;
+    let reader = Reader { file, path };
+    reader.tokens("eos_token_id", reader.file.eos_token_id.as_ref(), vocab_size)
+}
+
 /// The file as it is written; every number may be absent or absurd.
 #[derive(Deserialize)]
 struct File {
@@ -114,10 +141,30 @@ struct File {
     rope_scaling: Option<Rope>,
     rope_parameters: Option<Rope>,
     tie_word_embeddings: Option<bool>,
+    attention_bias: Option<bool>,
+    hidden_act: Option<String>,
+    swiglu_alpha: Option<f64>,
+    initial_context_length: Option<u64>,
+    quantization_config: Option<Quantization>,
+    eos_token_id: Option<OneOrMany>,
+}
+
+#[derive(Deserialize)]
+struct Quantization {
+    quant_method: Option<String>,
+}
+
+/// Tokens as people write them: one, or a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(u64),
+    Many(Vec<u64>),
 }
 
 #[derive(Clone, Default, Deserialize)]
 struct Rope {
+    #[serde(alias = "type")]
     rope_type: Option<String>,
     rope_theta: Option<f64>,
     factor: Option<f64>,
@@ -125,6 +172,9 @@ struct Rope {
     beta_fast: Option<f64>,
     beta_slow: Option<f64>,
     truncate: Option<bool>,
+    attention_factor: Option<f64>,
+    mscale: Option<f64>,
+    mscale_all_dim: Option<f64>,
 }
 
 struct Reader<'a> {
@@ -149,13 +199,13 @@ impl Reader<'_> {
         let n_experts = self.size("num_local_experts", file.num_local_experts, MOST_PARTS)?;
         let per_token = file.num_experts_per_tok.or(file.experts_per_token);
         let n_used = self.size("num_experts_per_tok", per_token, n_experts)?;
-        if file.tie_word_embeddings == Some(true) {
-            return Err(self.refused("tie_word_embeddings", true, "false".to_owned()));
-        }
+        self.refuse_variants()?;
+        let experts = self.expert_format()?;
+        let vocab_size = self.size("vocab_size", file.vocab_size, MOST)?;
         Ok(Config {
-            vocab_size: self.size("vocab_size", file.vocab_size, MOST)?,
-            hidden_size: self.groups("hidden_size", file.hidden_size)?,
-            intermediate_size: self.groups("intermediate_size", file.intermediate_size)?,
+            vocab_size,
+            hidden_size: self.width("hidden_size", file.hidden_size, experts)?,
+            intermediate_size: self.width("intermediate_size", file.intermediate_size, experts)?,
             num_hidden_layers: n_layers,
             num_attention_heads: n_heads,
             num_key_value_heads: n_kv_heads,
@@ -172,7 +222,57 @@ impl Reader<'_> {
             rms_norm_eps: self.positive("rms_norm_eps", file.rms_norm_eps.unwrap_or(1e-5))? as f32,
             swiglu_limit: self.positive("swiglu_limit", file.swiglu_limit.unwrap_or(7.0))? as f32,
             rope: self.rope()?,
+            experts,
+            eos_tokens: self.tokens("eos_token_id", file.eos_token_id.as_ref(), vocab_size)?,
         })
+    }
+
+    /// Variants of the network that would otherwise be computed wrongly, and in silence.
+    fn refuse_variants(&self) -> Result<(), ModelError> {
+        let file = &self.file;
+        if file.tie_word_embeddings == Some(true) {
+            return Err(self.refused("tie_word_embeddings", true, "false".to_owned()));
+        }
+        if file.attention_bias == Some(false) {
+            return Err(self.refused("attention_bias", false, "true".to_owned()));
+        }
+        if let Some(act) = file.hidden_act.as_ref().filter(|act| *act != "silu") {
+            return Err(self.refused("hidden_act", act, "silu".to_owned()));
+        }
+        if let Some(alpha) = file.swiglu_alpha.filter(|&alpha| alpha != SWIGLU_ALPHA) {
+            return Err(self.refused("swiglu_alpha", alpha, SWIGLU_ALPHA.to_string()));
+        }
+        Ok(())
+    }
+
+    fn expert_format(&self) -> Result<ExpertFormat, ModelError> {
+        let Some(quantization) = &self.file.quantization_config else {
+            return Ok(ExpertFormat::Plain);
+        };
+        match quantization.quant_method.as_deref() {
+            Some("mxfp4") => Ok(ExpertFormat::Mxfp4),
+            other => {
+                Err(self.refused("quant_method", other.unwrap_or("absent"), "mxfp4".to_owned()))
+            }
+        }
+    }
+
+    fn tokens(
+        &self,
+        key: &'static str,
+        tokens: Option<&OneOrMany>,
+        vocab_size: usize,
+    ) -> Result<Vec<u32>, ModelError> {
+        let tokens = match tokens {
+            None => &[],
+            Some(OneOrMany::One(token)) => std::slice::from_ref(token),
+            Some(OneOrMany::Many(tokens)) => tokens.as_slice(),
+        };
+        let row = |&token: &u64| {
+            let row = u32::try_from(token).ok().filter(|&row| (row as usize) < vocab_size);
+            row.ok_or_else(|| self.refused(key, token, format!("below vocab_size ({vocab_size})")))
+        };
+        tokens.iter().map(row).collect()
     }
 
     fn size(
@@ -189,20 +289,25 @@ impl Reader<'_> {
             .ok_or_else(|| self.refused(key, found, format!("between 1 and {most}")))
     }
 
-    /// A width that MXFP4 groups must divide.
-    fn groups(&self, key: &'static str, value: Option<u64>) -> Result<usize, ModelError> {
+    /// A width, which groups of packed experts must divide.
+    fn width(
+        &self,
+        key: &'static str,
+        value: Option<u64>,
+        experts: ExpertFormat,
+    ) -> Result<usize, ModelError> {
         let size = self.size(key, value, MOST)?;
-        if !size.is_multiple_of(kernels::GROUP) {
+        if experts == ExpertFormat::Mxfp4 && !size.is_multiple_of(kernels::GROUP) {
             return Err(self.refused(key, size, format!("a multiple of {}", kernels::GROUP)));
         }
         Ok(size)
     }
 
     fn positive(&self, key: &'static str, value: f64) -> Result<f64, ModelError> {
-        if value.is_finite() && value > 0.0 {
+        if (1e-12..=1e12).contains(&value) {
             return Ok(value);
         }
-        Err(self.refused(key, value, "a number above 0".to_owned()))
+        Err(self.refused(key, value, "between 1e-12 and 1e12".to_owned()))
     }
 
     /// Without `layer_types`, even layers slide.
@@ -240,15 +345,27 @@ impl Reader<'_> {
             .or(self.file.rope_scaling.clone())
             .unwrap_or_default();
         let theta = rope.rope_theta.or(self.file.rope_theta).unwrap_or(150_000.0);
+        // At 1 all frequencies would be the same, and where they change could not be said.
+        if !(1.001..=1e12).contains(&theta) {
+            return Err(self.refused("rope_theta", theta, "between 1.001 and 1e12".to_owned()));
+        }
         let kind = rope.rope_type.as_deref().unwrap_or("default");
         if !["yarn", "default"].contains(&kind) {
             return Err(self.refused("rope_type", kind, "yarn or default".to_owned()));
         }
+        let own_magnitude = [rope.attention_factor, rope.mscale, rope.mscale_all_dim];
+        if let Some(magnitude) = own_magnitude.into_iter().flatten().next() {
+            let expected = "absent: gpt-oss derives it from the factor".to_owned();
+            return Err(self.refused("attention_factor", magnitude, expected));
+        }
         let is_yarn = kind == "yarn";
         let factor = if is_yarn { rope.factor.unwrap_or(1.0) } else { 1.0 };
-        let original = rope.original_max_position_embeddings.or(self.file.max_position_embeddings);
+        let original = rope
+            .original_max_position_embeddings
+            .or(self.file.initial_context_length)
+            .or(self.file.max_position_embeddings);
         Ok(RopeConfig {
-            theta: self.above_one("rope_theta", theta)?,
+            theta,
             factor: self.positive("factor", factor)?,
             original_len: self.size("original_max_position_embeddings", original, MOST)?,
             beta_fast: self.positive("beta_fast", rope.beta_fast.unwrap_or(32.0))?,
@@ -256,13 +373,6 @@ impl Reader<'_> {
             // As in transformers, where an absent key means true.
             truncate: rope.truncate.unwrap_or(true),
         })
-    }
-
-    fn above_one(&self, key: &'static str, value: f64) -> Result<f64, ModelError> {
-        if value.is_finite() && value > 1.0 {
-            return Ok(value);
-        }
-        Err(self.refused(key, value, "a number above 1".to_owned()))
     }
 
     fn refused(&self, key: &'static str, found: impl ToString, expected: String) -> ModelError {

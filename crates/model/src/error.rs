@@ -44,13 +44,14 @@ pub enum ModelError {
         /// What would do.
         expected: String,
     },
-    /// A safetensors file that does not hold together.
-    #[error("{path}: {problem}", path = path.display())]
+    /// A safetensors file, or the index of several, that does not hold together.
+    #[error("{path} is damaged or cut short", path = path.display())]
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        problem: String,
+        /// What is wrong, and with which tensor.
+        #[source]
+        problem: FileProblem,
     },
     /// A tensor that the architecture needs is nowhere.
     #[error("{path}: tensor {tensor} is missing", path = path.display())]
@@ -134,12 +135,84 @@ pub enum ModelError {
         /// Its place in the table.
         block_idx: usize,
     },
-    /// Golden numbers that do not fit the checkpoint.
-    #[error("{path}: {problem}", path = path.display())]
-    Golden {
+    /// Golden numbers about a prompt that is not among them.
+    #[error("{path}: prompt {prompt} is missing", path = path.display())]
+    GoldenPrompt {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        problem: String,
+        /// The prompt's name.
+        prompt: String,
+    },
+}
+
+/// What does not hold together in a safetensors file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileProblem {
+    /// The header is longer than the file, or than any header.
+    #[error("a header of {n_header} bytes does not fit a file of {n_file}")]
+    Header {
+        /// Bytes that the header should have.
+        n_header: u64,
+        /// Bytes of the file.
+        n_file: usize,
+    },
+    /// The header's line about a tensor cannot be read.
+    #[error("the header's line about tensor {tensor} cannot be read")]
+    Line {
+        /// The tensor.
+        tensor: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A number format that no gpt-oss checkpoint uses.
+    #[error("tensor {tensor} has the unknown format {dtype}")]
+    Format {
+        /// The tensor.
+        tensor: String,
+        /// The format's name.
+        dtype: String,
+    },
+    /// A tensor's bytes are not in the file.
+    #[error("tensor {tensor} takes bytes {from}..{to} of {n_data}")]
+    Outside {
+        /// The tensor.
+        tensor: String,
+        /// Its first byte, counted from the end of the header.
+        from: u64,
+        /// The byte after its last.
+        to: u64,
+        /// Bytes there are after the header.
+        n_data: usize,
+    },
+    /// A tensor has another number of bytes than its shape takes.
+    #[error("tensor {tensor} has {n_bytes} bytes, which is not what the shape {shape:?} takes")]
+    Size {
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<u64>,
+        /// Its bytes.
+        n_bytes: usize,
+    },
+    /// Two tensors share bytes.
+    #[error("tensors {tensor} and {other} overlap")]
+    Overlap {
+        /// The tensor that begins first.
+        tensor: String,
+        /// The other.
+        other: String,
+    },
+    /// Two files hold a tensor of the same name.
+    #[error("tensor {tensor} is in another file too")]
+    Twice {
+        /// The tensor.
+        tensor: String,
+    },
+    /// The index names a file that is not beside it.
+    #[error("{file:?} is not the name of a file beside it")]
+    NotBeside {
+        /// The name.
+        file: String,
     },
 }

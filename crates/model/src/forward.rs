@@ -205,18 +205,18 @@ impl Forward {
         let scale = 1.0 / (d as f32).sqrt();
         let window = if config.is_sliding[layer_idx] { config.sliding_window } else { usize::MAX };
         let mut out = vec![0.0; q.len()];
-        self.pool.for_chunks(&mut out, config.num_attention_heads * d, &|row, out| {
+        let n_kv_heads = config.num_key_value_heads;
+        self.pool.for_chunks(&mut out, group * d, &|part, out| {
+            let (row, kv_head) = (part / n_kv_heads, part % n_kv_heads);
             let (segment_idx, position) = rows.places[row];
             let first = (position + 1).saturating_sub(window);
+            let kv = &*segments[segment_idx].kv;
+            let runs = runs(kv, layer_idx, config, kv_head, first, position);
             let mut scores = Vec::with_capacity(position + 1 - first);
-            for kv_head in 0..config.num_key_value_heads {
-                let runs =
-                    runs(segments[segment_idx].kv, layer_idx, config, kv_head, first, position);
-                for head in kv_head * group..(kv_head + 1) * group {
-                    let q = &q[row * out.len() + head * d..][..d];
-                    let out = &mut out[head * d..][..d];
-                    self.kernels.attend(q, scale, &runs, layer.sinks[head], &mut scores, out);
-                }
+            let q = q[part * out.len()..].chunks_exact(d);
+            let sinks = &layer.sinks[kv_head * group..];
+            for ((q, out), &sink) in q.zip(out.chunks_exact_mut(d)).zip(sinks) {
+                self.kernels.attend(q, scale, &runs, sink, &mut scores, out);
             }
         });
         out
@@ -285,9 +285,10 @@ impl Forward {
             &mut gate_up,
         );
         let mut gated = vec![0.0; rows.len() * inner];
-        for (both, out) in gate_up.chunks_exact(2 * inner).zip(gated.chunks_exact_mut(inner)) {
+        self.pool.for_chunks(&mut gated, inner, &|row, out| {
+            let both = &gate_up[row * 2 * inner..][..2 * inner];
             self.kernels.swiglu(both, config.swiglu_limit, out);
-        }
+        });
         let matrix = weights.expert(&layer.down, expert);
         self.kernels.matmul(&self.pool, &gated, &matrix, Some(layer.down.bias(expert)), &mut x);
         for (&(row, share), y) in rows.iter().zip(x.chunks_exact(hidden)) {

@@ -1,7 +1,7 @@
 //! Golden numbers: what an independent implementation computed with the same checkpoint.
 //!
 //! The folder holds `golden.json` (prompts, the greedy continuation) and `golden.safetensors` (logits of
-//! every prompt, the routing of one); `tests/fixtures/make_checkpoint.py` makes both.
+//! every prompt, the values inside the pass over one); `tests/fixtures/make_checkpoint.py` makes both.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,8 +51,8 @@ struct Greedy {
 pub struct Report {
     /// One line a prompt.
     pub prompts: Vec<PromptReport>,
-    /// Expert choices compared, and how many were the same; `None` without golden routing.
-    pub experts: Option<Agreement>,
+    /// What is inside the pass over one prompt; `None` if it was not recorded.
+    pub inner: Option<InnerReport>,
     /// Tokens of the greedy continuation.
     pub greedy: Agreement,
     /// The prompt that is continued.
@@ -72,6 +72,21 @@ pub struct PromptReport {
     pub max_relative: f32,
     /// Positions whose most probable token is the same.
     pub argmax: Agreement,
+}
+
+/// The values inside the pass over one prompt.
+#[derive(Clone, Debug, Serialize)]
+pub struct InnerReport {
+    /// Its name.
+    pub prompt: String,
+    /// Places in the network that were compared.
+    pub n_places: usize,
+    /// The place that is farthest off, such as `layer2.mlp_out`.
+    pub worst_place: String,
+    /// How far: the largest difference, divided by the largest golden value of its row.
+    pub max_relative: f32,
+    /// Choices of experts, one for each token and layer.
+    pub experts: Agreement,
 }
 
 /// How many of how many were equal.
@@ -98,14 +113,17 @@ impl Agreement {
 impl Report {
     /// The largest relative error of all prompts.
     pub fn max_relative(&self) -> f32 {
-        self.prompts.iter().map(|prompt| prompt.max_relative).fold(0.0, f32::max)
+        self.prompts.iter().map(|prompt| prompt.max_relative).fold(0.0, worse)
     }
 
     /// Whether this is the same model: errors within [`TOLERANCE`], all experts and all tokens equal.
     pub fn passes(&self) -> bool {
         self.max_relative() <= TOLERANCE
             && self.greedy.is_full()
-            && self.experts.is_none_or(Agreement::is_full)
+            && self
+                .inner
+                .iter()
+                .all(|inner| inner.max_relative <= TOLERANCE && inner.experts.is_full())
     }
 }
 
@@ -135,17 +153,17 @@ impl Golden {
     ) -> Result<Report, ModelError> {
         let forward = Forward::new(Arc::clone(model), kernels, Pool::new(n_threads));
         let mut prompts = Vec::new();
-        let mut experts = None;
+        let mut inner = None;
         for prompt in &self.file.prompts {
             let is_tapped = self.file.tap_prompt.as_ref() == Some(&prompt.name);
-            let (report, agreement) = self.prompt(model, &forward, prompt, is_tapped)?;
+            let (report, found) = self.prompt(model, &forward, prompt, is_tapped)?;
             prompts.push(report);
-            experts = experts.or(agreement);
+            inner = inner.or(found);
             progress(&prompt.name);
         }
         let greedy = self.greedy(model, &forward)?;
         progress("greedy");
-        Ok(Report { prompts, experts, greedy, greedy_prompt: self.file.greedy.prompt.clone() })
+        Ok(Report { prompts, inner, greedy, greedy_prompt: self.file.greedy.prompt.clone() })
     }
 
     fn prompt(
@@ -154,18 +172,19 @@ impl Golden {
         forward: &Forward,
         prompt: &Prompt,
         is_tapped: bool,
-    ) -> Result<(PromptReport, Option<Agreement>), ModelError> {
+    ) -> Result<(PromptReport, Option<InnerReport>), ModelError> {
         let mut kv = KvTable::with_room(model.config(), prompt.ids.len());
-        let mut routed: Vec<Vec<f32>> = Vec::new();
-        let mut tap = |_: Option<usize>, name: &'static str, values: &[f32]| {
-            if name == "router_indices" {
-                routed.push(values.to_vec());
+        let mut seen: Vec<(String, Vec<f32>)> = Vec::new();
+        let mut tap = |layer: Option<usize>, name: &'static str, values: &[f32]| {
+            if is_tapped {
+                let place = layer.map_or_else(|| name.to_owned(), |n| format!("layer{n}.{name}"));
+                seen.push((place, values.to_vec()));
             }
         };
         let segment = Segment { tokens: &prompt.ids, kv: &mut kv, logits: LogitRows::All };
         let found = forward.run_tapped(&mut [segment], &mut tap)?;
         let vocab = model.config().vocab_size;
-        let expected = self.floats(&prompt.logits, prompt.ids.len() * vocab)?;
+        let expected = self.floats(&prompt.logits, &[prompt.ids.len(), vocab])?;
         let rows: Vec<(&[f32], &[f32])> = expected
             .chunks_exact(vocab)
             .enumerate()
@@ -174,50 +193,58 @@ impl Golden {
         let report = PromptReport {
             name: prompt.name.clone(),
             n_tokens: prompt.ids.len(),
-            max_absolute: rows.iter().map(|(a, b)| difference(a, b)).fold(0.0, f32::max),
-            max_relative: rows
-                .iter()
-                .map(|(a, b)| difference(a, b) / largest(b))
-                .fold(0.0, f32::max),
+            max_absolute: rows.iter().map(|(a, b)| difference(a, b)).fold(0.0, worse),
+            max_relative: rows.iter().map(|(a, b)| relative(a, b)).fold(0.0, worse),
             argmax: Agreement::of(
                 &rows.iter().map(|(a, _)| argmax(a)).collect::<Vec<_>>(),
                 &rows.iter().map(|(_, b)| argmax(b)).collect::<Vec<_>>(),
             ),
         };
-        let experts = is_tapped.then(|| self.experts(model, &routed)).transpose()?;
-        Ok((report, experts))
+        let inner = is_tapped.then(|| self.inner(prompt, &seen)).transpose()?;
+        Ok((report, inner))
     }
 
-    /// Compares the sets of experts, row by row: the order inside a row means nothing.
-    fn experts(&self, model: &Model, routed: &[Vec<f32>]) -> Result<Agreement, ModelError> {
-        let n_used = model.config().num_experts_per_tok;
-        let mut total = Agreement { n_equal: 0, n_all: 0 };
-        for (layer, found) in routed.iter().enumerate() {
-            let name = format!("tap.layer{layer}.router_indices");
-            let expected = self.integers(&name, found.len())?;
-            let rows = |values: Vec<i64>| -> Vec<Vec<i64>> {
-                let sorted = |row: &[i64]| {
-                    let mut row = row.to_vec();
-                    row.sort_unstable();
-                    row
-                };
-                values.chunks_exact(n_used).map(sorted).collect()
-            };
-            let agreement = Agreement::of(
-                &rows(found.iter().map(|&index| index as i64).collect()),
-                &rows(expected),
-            );
-            total.n_equal += agreement.n_equal;
-            total.n_all += agreement.n_all;
+    /// Compares the values seen with those recorded.
+    fn inner(
+        &self,
+        prompt: &Prompt,
+        seen: &[(String, Vec<f32>)],
+    ) -> Result<InnerReport, ModelError> {
+        let mut report = InnerReport {
+            prompt: prompt.name.clone(),
+            n_places: 0,
+            worst_place: String::new(),
+            max_relative: 0.0,
+            experts: Agreement { n_equal: 0, n_all: 0 },
+        };
+        for (place, found) in seen {
+            let name = format!("tap.{place}");
+            let width = found.len() / prompt.ids.len();
+            let shape = [prompt.ids.len(), width];
+            if place.ends_with("router_indices") {
+                let agreement = same_experts(found, &self.integers(&name, &shape)?, width);
+                report.experts.n_equal += agreement.n_equal;
+                report.experts.n_all += agreement.n_all;
+                continue;
+            }
+            let expected = self.floats(&name, &shape)?;
+            let rows = found.chunks_exact(width).zip(expected.chunks_exact(width));
+            let off = rows.map(|(a, b)| relative(a, b)).fold(0.0, worse);
+            report.n_places += 1;
+            if worse(report.max_relative, off).to_bits() != report.max_relative.to_bits() {
+                (report.worst_place, report.max_relative) = (place.clone(), off);
+            }
         }
-        Ok(total)
+        Ok(report)
     }
 
     fn greedy(&self, model: &Model, forward: &Forward) -> Result<Agreement, ModelError> {
         let greedy = &self.file.greedy;
         let prompt = self.file.prompts.iter().find(|prompt| prompt.name == greedy.prompt);
-        let prompt =
-            prompt.ok_or_else(|| self.fault(format!("prompt {} is missing", greedy.prompt)))?;
+        let prompt = prompt.ok_or_else(|| ModelError::GoldenPrompt {
+            path: self.path.clone(),
+            prompt: greedy.prompt.clone(),
+        })?;
         let mut kv = KvTable::with_room(model.config(), prompt.ids.len() + greedy.ids.len());
         let mut next = prompt.ids.clone();
         let mut found = Vec::new();
@@ -231,53 +258,61 @@ impl Golden {
         Ok(Agreement::of(&found, &greedy.ids))
     }
 
-    fn floats(&self, name: &str, n: usize) -> Result<Vec<f32>, ModelError> {
-        let cells = self.cells(name, Dtype::F32, n)?;
+    fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let cells = self.cells(name, Dtype::F32, "F32", shape)?;
         Ok(cells.as_chunks::<4>().0.iter().map(|cell| f32::from_le_bytes(*cell)).collect())
     }
 
-    fn integers(&self, name: &str, n: usize) -> Result<Vec<i64>, ModelError> {
-        if self.numbers.tensor(name)?.dtype == Dtype::I64 {
-            let cells = self.cells(name, Dtype::I64, n)?;
-            return Ok(cells
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|cell| i64::from_le_bytes(*cell))
-                .collect());
-        }
-        let cells = self.cells(name, Dtype::I32, n)?;
-        Ok(cells
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|cell| i64::from(i32::from_le_bytes(*cell)))
-            .collect())
+    fn integers(&self, name: &str, shape: &[usize]) -> Result<Vec<i32>, ModelError> {
+        let cells = self.cells(name, Dtype::I32, "I32", shape)?;
+        Ok(cells.as_chunks::<4>().0.iter().map(|cell| i32::from_le_bytes(*cell)).collect())
     }
 
-    fn cells(&self, name: &str, dtype: Dtype, n: usize) -> Result<&[u8], ModelError> {
+    fn cells(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        expected: &'static str,
+        shape: &[usize],
+    ) -> Result<&[u8], ModelError> {
         let tensor = self.numbers.tensor(name)?;
-        let bytes = self.numbers.bytes(tensor);
-        if tensor.dtype != dtype || bytes.len() != n * dtype.n_bytes() {
-            return Err(self.fault(format!(
-                "{name} should be {n} cells of {dtype}, it is {:?} of {}",
-                tensor.shape, tensor.dtype
-            )));
+        let (path, name) = (|| self.numbers.path(tensor).to_owned(), || name.to_owned());
+        if tensor.dtype != dtype {
+            let found = tensor.dtype.to_string();
+            return Err(ModelError::Dtype { path: path(), tensor: name(), expected, found });
         }
-        Ok(bytes)
-    }
-
-    fn fault(&self, problem: String) -> ModelError {
-        ModelError::Golden { path: self.path.clone(), problem }
+        if tensor.shape != shape {
+            let (expected, found) = (shape.to_vec(), tensor.shape.clone());
+            return Err(ModelError::Shape { path: path(), tensor: name(), expected, found });
+        }
+        Ok(self.numbers.bytes(tensor))
     }
 }
 
+/// Compares the sets of experts, row by row: their order inside a row is seen in their weights.
+fn same_experts(found: &[f32], expected: &[i32], width: usize) -> Agreement {
+    let sorted = |row: &[i32]| {
+        let mut row = row.to_vec();
+        row.sort_unstable();
+        row
+    };
+    let found: Vec<i32> = found.iter().map(|&expert| expert as i32).collect();
+    let found: Vec<_> = found.chunks_exact(width).map(sorted).collect();
+    let expected: Vec<_> = expected.chunks_exact(width).map(sorted).collect();
+    Agreement::of(&found, &expected)
+}
+
 fn difference(a: &[f32], b: &[f32]) -> f32 {
-    // Not-a-number must not hide: `max` would drop it.
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, |top, off| if off > top || off.is_nan() { off } else { top })
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, worse)
+}
+
+fn relative(found: &[f32], expected: &[f32]) -> f32 {
+    difference(found, expected) / largest(expected)
+}
+
+/// The larger one; "not a number" must not hide, as it would in `max`.
+fn worse(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
 }
 
 fn largest(x: &[f32]) -> f32 {

@@ -17,7 +17,7 @@ mod rope;
 pub mod tokenizer;
 pub mod weights;
 
-pub use config::{Config, RopeConfig};
-pub use error::ModelError;
+pub use config::{Config, ExpertFormat, RopeConfig};
+pub use error::{FileProblem, ModelError};
 pub use model::{EmbeddedFiles, Model};
 pub use rope::Rope;

@@ -1,11 +1,12 @@
 //! A model: configuration, weights, tokenizer and stop tokens, opened together.
 
-use std::path::Path;
+use std::path::{Component, Path};
+use std::sync::OnceLock;
 
-use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::ModelError;
 use crate::rope::Rope;
 use crate::tokenizer::{Control, Tokenizer};
@@ -14,6 +15,7 @@ use crate::weights::Weights;
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const GENERATION: &str = "generation_config.json";
+const HARMONY_STOPS: [Control; 3] = [Control::Return, Control::Call, Control::EndOfText];
 
 /// A model that can be run: never changed after it was opened, so threads share it.
 #[derive(Debug)]
@@ -24,6 +26,19 @@ pub struct Model {
     rope: Rope,
     tokenizer: Tokenizer,
     stop_tokens: Vec<u32>,
+    /// Hash of the small files, from which the fingerprint goes on.
+    settings: Sha256,
+    fingerprint: OnceLock<String>,
+}
+
+/// The small files of a checkpoint, where they come from and what they say.
+struct Settings<'a> {
+    /// Folder, or name of what is part of the program; for messages.
+    root: &'a Path,
+    config: &'a [u8],
+    tokenizer: &'a [u8],
+    /// May be missing.
+    generation: Option<&'a [u8]>,
 }
 
 /// The files of a checkpoint that is part of the program.
@@ -39,40 +54,24 @@ pub struct EmbeddedFiles {
     pub weights: &'static [u8],
 }
 
-#[derive(Deserialize)]
-struct Generation {
-    eos_token_id: Option<OneOrMany>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
-}
-
 impl Model {
-    /// Opens a checkpoint in the published Hugging Face layout. Weights are mapped, not read.
+    /// Opens a checkpoint in the published Hugging Face layout. Weights are mapped, not read, but for
+    /// the scales of packed experts, which are looked through for "not a number".
     ///
     /// # Errors
     /// [`ModelError`] naming the file, and the tensor where one is concerned.
     pub fn open(dir: &Path) -> Result<Model, ModelError> {
-        let config_path = dir.join(CONFIG);
-        let config = Config::from_json(&checkpoint::read(&config_path)?, &config_path)?;
-        let tokenizer_path = dir.join(TOKENIZER);
-        let tokenizer =
-            read_tokenizer(&tokenizer_path, &checkpoint::read(&tokenizer_path)?, &config)?;
-        let generation_path = dir.join(GENERATION);
-        let generation = match generation_path.is_file() {
-            true => Some(checkpoint::read(&generation_path)?),
-            false => None,
+        let config = checkpoint::read(&dir.join(CONFIG))?;
+        let tokenizer = checkpoint::read(&dir.join(TOKENIZER))?;
+        let generation = dir.join(GENERATION);
+        let generation = generation.is_file().then(|| checkpoint::read(&generation)).transpose()?;
+        let settings = Settings {
+            root: dir,
+            config: &config,
+            tokenizer: &tokenizer,
+            generation: generation.as_deref(),
         };
-        let stop_tokens = read_stop_tokens(&generation_path, generation.as_deref(), &tokenizer)?;
-        let weights = Weights::new(Checkpoint::open(dir)?, &config)?;
-        let name = dir
-            .file_name()
-            .map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into());
-        Ok(Model::new(name, config, weights, tokenizer, stop_tokens))
+        Model::load(name_of(dir), settings, || Checkpoint::open(dir))
     }
 
     /// Opens a checkpoint that is part of the program.
@@ -80,26 +79,30 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn from_embedded(name: &str, files: EmbeddedFiles) -> Result<Model, ModelError> {
-        let path = |file: &str| Path::new(name).join(file);
-        let config = Config::from_json(files.config, &path(CONFIG))?;
-        let tokenizer = read_tokenizer(&path(TOKENIZER), files.tokenizer, &config)?;
-        let stop_tokens = read_stop_tokens(&path(GENERATION), Some(files.generation), &tokenizer)?;
-        let weights = Weights::new(Checkpoint::from_static(name, files.weights)?, &config)?;
-        Ok(Model::new(name.to_owned(), config, weights, tokenizer, stop_tokens))
+        let settings = Settings {
+            root: Path::new(name),
+            config: files.config,
+            tokenizer: files.tokenizer,
+            generation: Some(files.generation),
+        };
+        Model::load(name.to_owned(), settings, || Checkpoint::from_static(name, files.weights))
     }
 
-    fn new(
+    fn load(
         name: String,
-        config: Config,
-        weights: Weights,
-        tokenizer: Tokenizer,
-        stop_tokens: Vec<u32>,
-    ) -> Model {
+        settings: Settings<'_>,
+        checkpoint: impl FnOnce() -> Result<Checkpoint, ModelError>,
+    ) -> Result<Model, ModelError> {
+        let config = Config::from_json(settings.config, &settings.root.join(CONFIG))?;
+        let tokenizer = settings.tokenizer(&config)?;
+        let stop_tokens = settings.stop_tokens(&config, &tokenizer)?;
+        let weights = Weights::new(checkpoint()?, &config)?;
         let rope = Rope::new(&config.rope, config.head_dim);
-        Model { name, config, weights, rope, tokenizer, stop_tokens }
+        let (settings, fingerprint) = (settings.hash(), OnceLock::new());
+        Ok(Model { name, config, weights, rope, tokenizer, stop_tokens, settings, fingerprint })
     }
 
-    /// The folder's name, or `builtin`.
+    /// `ORG/NAME` of a download, `builtin`, or the folder's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -124,40 +127,99 @@ impl Model {
         &self.tokenizer
     }
 
-    /// Tokens that end a generation.
+    /// Tokens that end a generation, ascending: those of `generation_config.json` and `config.json`,
+    /// and always harmony's `<|return|>`, `<|call|>` and `<|endoftext|>`.
     pub fn stop_tokens(&self) -> &[u32] {
         &self.stop_tokens
     }
+
+    /// A name for these weights and settings, 64 hex digits; computed when first asked for.
+    ///
+    /// It is the SHA-256 of the settings and tokenizer files, of every tensor's name, format and
+    /// shape, and of a sample of every tensor: all of it up to 64 KiB, otherwise sixteen pages of
+    /// 4 KiB at even distances. So 65 GB are named without being read. Two trainings do not share a
+    /// name, since training moves every tensor; it is no proof against someone who changes single
+    /// bytes between the pages.
+    pub fn fingerprint(&self) -> &str {
+        self.fingerprint.get_or_init(|| {
+            let mut hash = self.settings.clone();
+            for (name, tensor) in self.weights.checkpoint().tensors() {
+                hash.update(format!("{name}\n{}\n{:?}\n", tensor.dtype, tensor.shape));
+                let bytes = self.weights.checkpoint().bytes(tensor);
+                sample(bytes, &mut |page| hash.update(page));
+            }
+            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        })
+    }
 }
 
-fn read_tokenizer(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer, ModelError> {
-    let tokenizer = Tokenizer::from_json(bytes)
-        .map_err(|source| ModelError::Tokenizer { path: path.to_owned(), source })?;
-    let (n_tokens, vocab_size) = (tokenizer.vocab_size(), config.vocab_size);
-    if n_tokens > vocab_size {
-        return Err(ModelError::VocabSize { path: path.to_owned(), n_tokens, vocab_size });
+impl Settings<'_> {
+    fn tokenizer(&self, config: &Config) -> Result<Tokenizer, ModelError> {
+        let path = self.root.join(TOKENIZER);
+        let tokenizer = match Tokenizer::from_json(self.tokenizer) {
+            Ok(tokenizer) => tokenizer,
+            Err(source) => return Err(ModelError::Tokenizer { path, source }),
+        };
+        let (n_tokens, vocab_size) = (tokenizer.vocab_size(), config.vocab_size);
+        if n_tokens > vocab_size {
+            return Err(ModelError::VocabSize { path, n_tokens, vocab_size });
+        }
+        Ok(tokenizer)
     }
-    Ok(tokenizer)
+
+    /// What the files name, and harmony's own: early publications forgot one of them.
+    fn stop_tokens(&self, config: &Config, tokenizer: &Tokenizer) -> Result<Vec<u32>, ModelError> {
+        let mut tokens = config.eos_tokens.clone();
+        if let Some(json) = self.generation {
+            let path = self.root.join(GENERATION);
+            tokens.extend(config::stop_tokens(json, &path, config.vocab_size)?);
+        }
+        tokens.extend(HARMONY_STOPS.map(|control| tokenizer.control(control)));
+        tokens.sort_unstable();
+        tokens.dedup();
+        Ok(tokens)
+    }
+
+    fn hash(&self) -> Sha256 {
+        let mut hash = Sha256::new();
+        for file in [self.config, self.tokenizer, self.generation.unwrap_or_default()] {
+            hash.update(Sha256::digest(file));
+        }
+        hash
+    }
 }
 
-/// The tokens of `generation_config.json` and harmony's own: early publications forgot one of them.
-fn read_stop_tokens(
-    path: &Path,
-    text: Option<&[u8]>,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<u32>, ModelError> {
-    let mut stop = [Control::Return, Control::EndOfText, Control::Call]
-        .map(|control| tokenizer.control(control))
-        .to_vec();
-    let Some(text) = text else { return Ok(stop) };
-    let file: Generation = serde_json::from_slice(text)
-        .map_err(|source| ModelError::Json { path: path.to_owned(), source })?;
-    match file.eos_token_id {
-        Some(OneOrMany::One(token)) => stop.push(token),
-        Some(OneOrMany::Many(tokens)) => stop.extend(tokens),
-        None => {}
+/// Shows `see` all of `bytes`, or pages of them where there are many.
+fn sample(bytes: &[u8], see: &mut dyn FnMut(&[u8])) {
+    const PAGE: usize = 4096;
+    const N_PAGES: usize = 16;
+    if bytes.len() <= N_PAGES * PAGE {
+        return see(bytes);
     }
-    stop.sort_unstable();
-    stop.dedup();
-    Ok(stop)
+    for at in 0..N_PAGES {
+        // The first page begins and the last one ends with the bytes.
+        let start = (bytes.len() - PAGE) / (N_PAGES - 1) * at;
+        let start = if at + 1 == N_PAGES { bytes.len() - PAGE } else { start };
+        see(&bytes[start..start + PAGE]);
+    }
+}
+
+/// `ORG/NAME` for a folder of the hub's cache (`models--ORG--NAME/snapshots/REVISION`), otherwise the
+/// folder's own name.
+fn name_of(dir: &Path) -> String {
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let parts: Vec<_> = whole
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(part) => Some(part.to_string_lossy()),
+            _ => None,
+        })
+        .collect();
+    if let [.., repository, snapshots, _] = parts.as_slice()
+        && snapshots == "snapshots"
+        && let Some(name) = repository.strip_prefix("models--")
+    {
+        return name.replace("--", "/");
+    }
+    parts.last().map_or_else(|| dir.display().to_string(), ToString::to_string)
 }

@@ -3,7 +3,7 @@
 use kernels::{GROUP, Matrix, NAN_SCALE};
 
 use crate::checkpoint::{Checkpoint, Dtype, Tensor};
-use crate::config::Config;
+use crate::config::{Config, ExpertFormat};
 use crate::error::ModelError;
 
 /// All weights. Matrices stay as they are stored; the few small vectors are kept as floats.
@@ -55,15 +55,29 @@ pub struct Dense {
     pub bias: Option<Vec<f32>>,
 }
 
-/// The packed matrices of a layer's experts, with their biases.
+/// The matrices of a layer's experts, with their biases.
 #[derive(Debug)]
 pub struct Experts {
-    blocks: Tensor,
-    scales: Tensor,
+    cells: ExpertCells,
     n_out: usize,
     n_in: usize,
     /// `[experts, n_out]`
     bias: Vec<f32>,
+}
+
+#[derive(Debug)]
+enum ExpertCells {
+    Mxfp4 {
+        /// `[experts, n_out, n_in / 32, 16]`
+        blocks: Tensor,
+        /// `[experts, n_out, n_in / 32]`
+        scales: Tensor,
+    },
+    Plain {
+        dtype: Dtype,
+        /// `[experts, n_out, n_in]`; turned over at load, see [`turned`].
+        bytes: Vec<u8>,
+    },
 }
 
 impl Experts {
@@ -93,22 +107,24 @@ impl Weights {
     /// A dense matrix, ready for a product.
     pub fn dense(&self, dense: &Dense) -> Matrix<'_> {
         let bytes = self.checkpoint.bytes(&dense.tensor);
-        let matrix = match dense.tensor.dtype {
-            Dtype::F32 => Matrix::f32(bytes, dense.n_out, dense.n_in),
-            Dtype::F16 => Matrix::f16(bytes, dense.n_out, dense.n_in),
-            _ => Matrix::bf16(bytes, dense.n_out, dense.n_in),
-        };
-        matrix.expect("shape and format were checked when the weights were found")
+        matrix(dense.tensor.dtype, bytes, dense.n_out, dense.n_in)
     }
 
-    /// One expert's packed matrix, ready for a product.
-    pub fn expert(&self, experts: &Experts, expert: usize) -> Matrix<'_> {
-        let n_groups = experts.n_out * experts.n_in / GROUP;
-        let blocks = &self.checkpoint.bytes(&experts.blocks)[expert * n_groups * GROUP / 2..]
-            [..n_groups * GROUP / 2];
-        let scales = &self.checkpoint.bytes(&experts.scales)[expert * n_groups..][..n_groups];
-        Matrix::mxfp4(blocks, scales, experts.n_out, experts.n_in)
-            .expect("shape and format were checked when the weights were found")
+    /// One expert's matrix, ready for a product.
+    pub fn expert<'a>(&'a self, experts: &'a Experts, expert: usize) -> Matrix<'a> {
+        let Experts { n_out, n_in, .. } = *experts;
+        match &experts.cells {
+            ExpertCells::Mxfp4 { blocks, scales } => {
+                let n_groups = n_out * n_in / GROUP;
+                let blocks = part(self.checkpoint.bytes(blocks), expert, n_groups * GROUP / 2);
+                let scales = part(self.checkpoint.bytes(scales), expert, n_groups);
+                Matrix::mxfp4(blocks, scales, n_out, n_in).expect(CHECKED)
+            }
+            ExpertCells::Plain { dtype, bytes } => {
+                let bytes = part(bytes, expert, n_out * n_in * dtype.n_bytes());
+                matrix(*dtype, bytes, n_out, n_in)
+            }
+        }
     }
 
     /// The files behind the weights.
@@ -158,13 +174,25 @@ impl Finder<'_> {
 
     fn experts(&self, name: &str, n_out: usize, n_in: usize) -> Result<Experts, ModelError> {
         let n_experts = self.config.num_local_experts;
-        let blocks =
-            self.packed(&format!("{name}_blocks"), &[n_experts, n_out, n_in / GROUP, GROUP / 2])?;
-        let scales_name = format!("{name}_scales");
-        let scales = self.packed(&scales_name, &[n_experts, n_out, n_in / GROUP])?;
-        self.check_scales(&scales_name, scales)?;
+        let cells = match self.config.experts {
+            ExpertFormat::Mxfp4 => {
+                let n_groups = n_in / GROUP;
+                let blocks = format!("{name}_blocks");
+                let blocks = self.packed(&blocks, &[n_experts, n_out, n_groups, GROUP / 2])?;
+                let scales_name = format!("{name}_scales");
+                let scales = self.packed(&scales_name, &[n_experts, n_out, n_groups])?;
+                self.check_scales(&scales_name, scales)?;
+                ExpertCells::Mxfp4 { blocks: blocks.clone(), scales: scales.clone() }
+            }
+            ExpertFormat::Plain => {
+                let tensor = self.shaped(name, &[n_experts, n_in, n_out])?;
+                self.check_float(name, tensor)?;
+                let bytes = turned(self.checkpoint.bytes(tensor), n_out, n_in, tensor.dtype);
+                ExpertCells::Plain { dtype: tensor.dtype, bytes }
+            }
+        };
         let bias = self.floats(&format!("{name}_bias"), &[n_experts, n_out])?;
-        Ok(Experts { blocks: blocks.clone(), scales: scales.clone(), n_out, n_in, bias })
+        Ok(Experts { cells, n_out, n_in, bias })
     }
 
     fn packed(&self, name: &str, shape: &[usize]) -> Result<&Tensor, ModelError> {
@@ -193,13 +221,8 @@ impl Finder<'_> {
         self.check_float(name, tensor)?;
         let bytes = self.checkpoint.bytes(tensor);
         let n_cells = bytes.len() / tensor.dtype.n_bytes();
-        let row = match tensor.dtype {
-            Dtype::F32 => Matrix::f32(bytes, 1, n_cells),
-            Dtype::F16 => Matrix::f16(bytes, 1, n_cells),
-            _ => Matrix::bf16(bytes, 1, n_cells),
-        };
         let mut out = vec![0.0; n_cells];
-        let row = row.expect("the header's ranges fit their shapes");
+        let row = matrix(tensor.dtype, bytes, 1, n_cells);
         kernels::Kernels::detect().unpack_rows(&row, 0, &mut out);
         Ok(out)
     }
@@ -232,4 +255,37 @@ impl Finder<'_> {
             found: tensor.dtype.to_string(),
         }
     }
+}
+
+const CHECKED: &str = "shape and format were checked when the weights were found";
+
+/// Bytes of plain floats as a matrix.
+fn matrix(dtype: Dtype, bytes: &[u8], n_out: usize, n_in: usize) -> Matrix<'_> {
+    let matrix = match dtype {
+        Dtype::F32 => Matrix::f32(bytes, n_out, n_in),
+        Dtype::F16 => Matrix::f16(bytes, n_out, n_in),
+        _ => Matrix::bf16(bytes, n_out, n_in),
+    };
+    matrix.expect(CHECKED)
+}
+
+/// Part `idx` of those that are `len` long.
+fn part(bytes: &[u8], idx: usize, len: usize) -> &[u8] {
+    &bytes[idx * len..][..len]
+}
+
+/// Matrices `[n_in, n_out]` as `[n_out, n_in]`, the way all others are stored. Only checkpoints that
+/// were never quantised need this copy; it is as large as the part of the file that it takes the
+/// place of.
+fn turned(bytes: &[u8], n_out: usize, n_in: usize, dtype: Dtype) -> Vec<u8> {
+    let n_cell = dtype.n_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    for matrix in bytes.chunks_exact(n_out * n_in * n_cell) {
+        for column in 0..n_out {
+            for row in matrix.chunks_exact(n_out * n_cell) {
+                out.extend_from_slice(&row[column * n_cell..][..n_cell]);
+            }
+        }
+    }
+    out
 }

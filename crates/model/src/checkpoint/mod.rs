@@ -3,13 +3,13 @@
 mod map;
 mod safetensors;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::error::ModelError;
+use crate::error::{FileProblem, ModelError};
 use map::Bytes;
 pub use safetensors::Dtype;
 
@@ -22,7 +22,7 @@ pub struct Checkpoint {
     /// What messages name when a tensor is nowhere.
     root: PathBuf,
     files: Vec<(PathBuf, Bytes)>,
-    tensors: HashMap<String, Tensor>,
+    tensors: BTreeMap<String, Tensor>,
 }
 
 /// One tensor: its format, its shape, and where its bytes lie.
@@ -84,13 +84,13 @@ impl Checkpoint {
     }
 
     fn from_files(root: &Path, files: Vec<(PathBuf, Bytes)>) -> Result<Checkpoint, ModelError> {
-        let mut tensors = HashMap::new();
+        let mut tensors = BTreeMap::new();
         for (file, (path, bytes)) in files.iter().enumerate() {
             for (name, entry) in safetensors::read_header(path, bytes.as_slice())? {
                 let tensor =
                     Tensor { dtype: entry.dtype, shape: entry.shape, file, range: entry.range };
                 if tensors.insert(name.clone(), tensor).is_some() {
-                    let problem = format!("tensor {name} is in another file too");
+                    let problem = FileProblem::Twice { tensor: name };
                     return Err(ModelError::Safetensors { path: path.clone(), problem });
                 }
             }
@@ -131,6 +131,11 @@ impl Checkpoint {
         &self.files[tensor.file].0
     }
 
+    /// All tensors, by name.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
     /// Tensors in all files.
     pub fn n_tensors(&self) -> usize {
         self.tensors.len()
@@ -156,6 +161,6 @@ fn plain_name<'a>(index: &Path, name: &'a str) -> Result<&'a str, ModelError> {
     if is_plain {
         return Ok(name);
     }
-    let problem = format!("names the file {name:?}, which is not a plain file name");
+    let problem = FileProblem::NotBeside { file: name.to_owned() };
     Err(ModelError::Safetensors { path: index.to_owned(), problem })
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::ModelError;
+use crate::error::{FileProblem, ModelError};
 
 /// The format's own limit on the length of a header.
 const MAX_HEADER: usize = 100_000_000;
@@ -73,76 +73,68 @@ struct Line {
 
 /// All tensors of a file, each with a range that lies in the file and fits its shape.
 pub(super) fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Entry)>, ModelError> {
-    let fail = |problem: String| ModelError::Safetensors { path: path.to_owned(), problem };
+    let fail = |problem| ModelError::Safetensors { path: path.to_owned(), problem };
+    let n_file = bytes.len();
     let (length, rest) = bytes
         .split_first_chunk::<8>()
-        .ok_or_else(|| fail(format!("is cut short: {} bytes, a header needs 8", bytes.len())))?;
-    let length = u64::from_le_bytes(*length);
-    let n_header = usize::try_from(length)
+        .ok_or_else(|| fail(FileProblem::Header { n_header: 8, n_file }))?;
+    let n_header = u64::from_le_bytes(*length);
+    let header = usize::try_from(n_header)
         .ok()
-        .filter(|&n| n <= MAX_HEADER && n <= rest.len())
-        .ok_or_else(|| {
-            fail(format!(
-                "is cut short: the header should take {length} bytes, {} follow",
-                rest.len()
-            ))
-        })?;
-    let lines: BTreeMap<String, Value> = serde_json::from_slice(&rest[..n_header])
+        .filter(|&n| n <= MAX_HEADER)
+        .and_then(|n| rest.get(..n))
+        .ok_or_else(|| fail(FileProblem::Header { n_header, n_file }))?;
+    let lines: BTreeMap<String, Value> = serde_json::from_slice(header)
         .map_err(|source| ModelError::Json { path: path.to_owned(), source })?;
-    let start = 8 + n_header;
+    let start = 8 + header.len();
     let mut entries = Vec::with_capacity(lines.len());
-    for (name, line) in lines {
-        if name != METADATA {
-            let entry = entry(line, start, bytes.len())
-                .map_err(|problem| fail(format!("tensor {name}: {problem}")))?;
-            entries.push((name, entry));
+    for (tensor, line) in lines {
+        if tensor != METADATA {
+            let entry = entry(&tensor, line, start, n_file).map_err(fail)?;
+            entries.push((tensor, entry));
         }
     }
     check_overlaps(&entries).map_err(fail)?;
     Ok(entries)
 }
 
-fn entry(line: Value, start: usize, file_len: usize) -> Result<Entry, String> {
-    let line: Line = serde_json::from_value(line).map_err(|error| error.to_string())?;
+fn entry(tensor: &str, line: Value, start: usize, n_file: usize) -> Result<Entry, FileProblem> {
+    let name = || tensor.to_owned();
+    let line: Line = serde_json::from_value(line)
+        .map_err(|source| FileProblem::Line { tensor: name(), source })?;
     let dtype = Dtype::deserialize(Value::from(line.dtype.as_str()))
-        .map_err(|_| format!("unknown format {}", line.dtype))?;
-    let too_large = || format!("the shape {:?} is larger than any file", line.shape);
-    let shape: Vec<usize> = line
-        .shape
-        .iter()
-        .map(|&size| usize::try_from(size).map_err(|_| too_large()))
-        .collect::<Result<_, _>>()?;
-    let n_bytes = shape
-        .iter()
-        .try_fold(dtype.n_bytes(), |n, &size| n.checked_mul(size))
-        .ok_or_else(too_large)?;
-    let [from, to] = line.data_offsets;
+        .map_err(|_| FileProblem::Format { tensor: name(), dtype: line.dtype })?;
+    let [start_offset, end_offset] = line.data_offsets;
     let place =
         |offset: u64| usize::try_from(offset).ok().and_then(|offset| offset.checked_add(start));
-    let range = match (place(from), place(to)) {
-        (Some(from), Some(to)) if from <= to && to <= file_len => from..to,
+    let range = match (place(start_offset), place(end_offset)) {
+        (Some(from), Some(to)) if from <= to && to <= n_file => from..to,
         _ => {
-            return Err(format!(
-                "bytes {from}..{to} are not in the file, which is cut short or damaged"
-            ));
+            let (from, to, n_data) = (start_offset, end_offset, n_file - start);
+            return Err(FileProblem::Outside { tensor: name(), from, to, n_data });
         }
     };
-    if range.len() != n_bytes {
-        return Err(format!(
-            "the shape {shape:?} of {dtype} takes {n_bytes} bytes, {} are given",
-            range.len()
-        ));
+    let sizes: Option<Vec<usize>> =
+        line.shape.iter().map(|&size| usize::try_from(size).ok()).collect();
+    let n_bytes = sizes
+        .as_ref()
+        .and_then(|sizes| sizes.iter().try_fold(dtype.n_bytes(), |n, &size| n.checked_mul(size)));
+    match (sizes, n_bytes) {
+        (Some(shape), Some(n_bytes)) if n_bytes == range.len() => Ok(Entry { dtype, shape, range }),
+        _ => Err(FileProblem::Size { tensor: name(), shape: line.shape, n_bytes: range.len() }),
     }
-    Ok(Entry { dtype, shape, range })
 }
 
-fn check_overlaps(entries: &[(String, Entry)]) -> Result<(), String> {
+fn check_overlaps(entries: &[(String, Entry)]) -> Result<(), FileProblem> {
     let mut order: Vec<&(String, Entry)> =
         entries.iter().filter(|(_, entry)| !entry.range.is_empty()).collect();
     order.sort_by_key(|(_, entry)| entry.range.start);
     for pair in order.windows(2) {
         if pair[0].1.range.end > pair[1].1.range.start {
-            return Err(format!("tensors {} and {} overlap", pair[0].0, pair[1].0));
+            return Err(FileProblem::Overlap {
+                tensor: pair[0].0.clone(),
+                other: pair[1].0.clone(),
+            });
         }
     }
     Ok(())

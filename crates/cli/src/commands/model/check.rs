@@ -64,8 +64,15 @@ fn print_text(model: &Model, isa: Isa, report: &Report) {
         table.add_row(row(prompt, greedy));
     }
     anstream::println!("{table}\n");
-    if let Some(experts) = report.experts {
-        anstream::println!("choices of experts: {} the same", of(experts));
+    if let Some(inner) = &report.inner {
+        anstream::println!(
+            "inside {}: {} places, the worst {} with relative error {:.1e}; choices of experts: {} the same",
+            inner.prompt,
+            inner.n_places,
+            inner.worst_place,
+            inner.max_relative,
+            of(inner.experts)
+        );
     }
     let verdict = if report.passes() { "the same model" } else { "NOT the same model" };
     let error = report.max_relative();
