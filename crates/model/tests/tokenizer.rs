@@ -38,19 +38,14 @@ fn control_tokens_are_apart() {
     assert_eq!(tokenizer.decode(&[201_087, u32::MAX]), "<|reserved_201087|>\u{fffd}");
 }
 
-/// A megabyte each: were any of these quadratic, the test would take hours.
+/// Were any of these quadratic, the test would take an hour.
 #[test]
 fn hostile_text_takes_linear_time() {
     let tokenizer = Tokenizer::o200k_harmony();
-    let units = [
-        "a", "A", "aB", " ", "\n", " \n", "\n ", "\u{3000}", "/", "'s", "1", "漢", "e\u{301}",
-        "\u{301}", "🙂",
-    ];
+    let units = ["a", " ", "\n", " \n", "\n ", "\u{3000}", "/", "'s", "漢", "\u{301}", "🙂", "aB"];
     for unit in units {
-        for tail in ["", "x", "!", "\n"] {
-            let text = unit.repeat((1 << 20) / unit.len()) + tail;
-            assert_eq!(tokenizer.decode(&tokenizer.encode(&text)), text, "{unit:?} {tail:?}");
-        }
+        let text = unit.repeat((1 << 19) / unit.len()) + "x";
+        assert_eq!(tokenizer.decode(&tokenizer.encode(&text)), text, "{unit:?}");
     }
 }
 

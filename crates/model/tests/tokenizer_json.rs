@@ -1,5 +1,7 @@
 //! `tokenizer.json` files that must be refused, with the reason.
 
+use std::collections::HashMap;
+
 use model::tokenizer::{Tokenizer, TokenizerError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -25,7 +27,7 @@ fn the_fixture_reads_and_encodes_any_text() {
 #[test]
 fn each_fault_has_its_error() {
     type Fault = (&'static str, fn(&mut Value), fn(&TokenizerError) -> bool);
-    let faults: [Fault; 8] = [
+    let faults: [Fault; 11] = [
         (
             "another model",
             |file| file["model"]["type"] = json!("Unigram"),
@@ -40,6 +42,21 @@ fn each_fault_has_its_error() {
             "another pattern",
             |file| file["pre_tokenizer"] = json!({"type": "Whitespace"}),
             |error| matches!(error, TokenizerError::Unknown { part: "pre_tokenizer", .. }),
+        ),
+        (
+            "another way to split",
+            |file| file["pre_tokenizer"]["pretokenizers"][0]["behavior"] = json!("Removed"),
+            |error| matches!(error, TokenizerError::Unknown { part: "pre_tokenizer", .. }),
+        ),
+        (
+            "merges left out by chance",
+            |file| file["model"]["dropout"] = json!(0.1),
+            |error| matches!(error, TokenizerError::Unknown { part: "dropout", .. }),
+        ),
+        (
+            "a mark at the end of words",
+            |file| file["model"]["end_of_word_suffix"] = json!("</w>"),
+            |error| matches!(error, TokenizerError::Unknown { .. }),
         ),
         (
             "an id beyond the vocabulary",
@@ -108,6 +125,71 @@ fn merges_as_strings_read_alike() {
         read(&file).expect("valid").encode(text),
         read(&valid()).expect("valid").encode(text)
     );
+}
+
+/// A word that no merge makes is a token for `ignore_merges` only.
+#[test]
+fn whole_words_are_taken_if_the_file_says_so() {
+    let mut file = valid();
+    let last = file["added_tokens"].as_array_mut().expect("a list").pop().expect("a token");
+    file["model"]["vocab"]["qqqq"] = last["id"].clone();
+    let n_tokens = [true, false].map(|ignore_merges| {
+        file["model"]["ignore_merges"] = json!(ignore_merges);
+        read(&file).expect("valid").encode("qqqq").len()
+    });
+    assert_eq!(n_tokens, [1, 4]);
+}
+
+/// The published file: the vocabulary of o200k, every way to split each token as a merge, the 21 first
+/// control tokens.
+#[test]
+fn the_published_file_encodes_as_the_built_in_vocabulary() {
+    let o200k = Tokenizer::o200k_harmony();
+    let tokenizer = read(&published_form(o200k)).expect("the published form");
+    for line in include_str!("fixtures/tokenizer/tokenizer_golden.jsonl").lines() {
+        let row: Value = serde_json::from_str(line).expect("a row");
+        let text = row["text"].as_str().expect("a text");
+        assert_eq!(json!(tokenizer.encode(text)), row["ids"], "{text:?}");
+    }
+}
+
+const N_ORDINARY: u32 = 199_998;
+const N_MERGES: usize = 446_189;
+
+fn published_form(o200k: &Tokenizer) -> Value {
+    let words: Vec<&[u8]> =
+        (0..N_ORDINARY).map(|token| o200k.bytes(token).expect("ordinary")).collect();
+    let ids: HashMap<&[u8], usize> = words.iter().copied().zip(0..).collect();
+    let spelled: Vec<String> = words.iter().map(|word| spell(word)).collect();
+    let mut merges = Vec::new();
+    for word in &words {
+        let splits = (1..word.len()).map(|at| word.split_at(at));
+        let mut pairs: Vec<(usize, usize)> = splits
+            .filter_map(|(left, right)| ids.get(left).copied().zip(ids.get(right).copied()))
+            .collect();
+        pairs.sort_unstable();
+        merges.extend(pairs.iter().map(|&(left, right)| [&spelled[left], &spelled[right]]));
+    }
+    assert_eq!(merges.len(), N_MERGES);
+    let vocab: HashMap<&String, usize> = spelled.iter().zip(0..).collect();
+    let added: Vec<Value> = (N_ORDINARY..N_ORDINARY + 21)
+        .map(|id| json!({ "id": id, "content": o200k.control_name(id) }))
+        .collect();
+    let mut file = valid();
+    file["added_tokens"] = json!(added);
+    file["model"] =
+        json!({ "type": "BPE", "vocab": vocab, "merges": merges, "ignore_merges": true });
+    file
+}
+
+/// In the alphabet of byte-level BPE.
+fn spell(word: &[u8]) -> String {
+    let is_shown = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let stand_in = |byte: u8| (0..byte).filter(|&other| !is_shown(other)).count() as u32 + 0x100;
+    word.iter()
+        .map(|&byte| if is_shown(byte) { u32::from(byte) } else { stand_in(byte) })
+        .map(|letter| char::from_u32(letter).expect("a letter"))
+        .collect()
 }
 
 proptest! {

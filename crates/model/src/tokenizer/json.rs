@@ -1,27 +1,39 @@
 //! `tokenizer.json` of the Hugging Face form, as gpt-oss publishes it.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::merge::Merges;
+use super::words::Words;
 use super::{Tokenizer, TokenizerError, split};
 
 #[derive(Deserialize)]
-struct File {
-    model: Model,
+struct File<'a> {
+    #[serde(borrow)]
+    model: Model<'a>,
     #[serde(default)]
     added_tokens: Vec<Added>,
-    pre_tokenizer: Option<serde_json::Value>,
-    normalizer: Option<serde_json::Value>,
+    pre_tokenizer: Option<Value>,
+    normalizer: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Model {
+struct Model<'a> {
     #[serde(rename = "type")]
     kind: Option<String>,
     vocab: HashMap<String, u64>,
-    merges: Vec<Pair>,
+    #[serde(borrow)]
+    merges: Vec<Pair<'a>>,
+    #[serde(default)]
+    ignore_merges: bool,
+    dropout: Option<Value>,
+    continuing_subword_prefix: Option<String>,
+    end_of_word_suffix: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,30 +42,13 @@ struct Added {
     content: String,
 }
 
-/// Older files write a merge as one string with a space.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Pair {
-    Two(String, String),
-    One(String),
-}
-
-impl Pair {
-    fn sides(&self) -> Option<(&str, &str)> {
-        match self {
-            Pair::Two(left, right) => Some((left, right)),
-            Pair::One(both) => both.split_once(' '),
-        }
-    }
-}
-
 pub(super) fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
-    let file: File = serde_json::from_slice(bytes)?;
+    let file: File<'_> = serde_json::from_slice(bytes)?;
     check_kind(&file)?;
     let n_tokens = file.model.vocab.len() + file.added_tokens.len();
     let mut words: Vec<Option<Box<[u8]>>> = vec![None; n_tokens];
     let alphabet = byte_alphabet();
-    let mut names = HashMap::new();
+    let mut names = BTreeMap::new();
     for added in &file.added_tokens {
         let is_also_listed = file.model.vocab.get(&added.content) == Some(&added.id);
         if !is_also_listed {
@@ -74,33 +69,48 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
         place(&mut words, id, bytes)?;
     }
     let words = complete(words)?;
+    let words = Words::new(words.iter().map(|word| &**word));
     let merges = listed_merges(&file.model)?;
-    Tokenizer::new(words, names, merges)
+    Tokenizer::new(words, names, merges, file.model.ignore_merges)
 }
 
-fn check_kind(file: &File) -> Result<(), TokenizerError> {
-    if let Some(kind) = file.model.kind.as_deref().filter(|kind| *kind != "BPE") {
-        return Err(TokenizerError::Unknown {
-            part: "model",
-            found: kind.to_owned(),
-            expected: "BPE",
-        });
+fn check_kind(file: &File<'_>) -> Result<(), TokenizerError> {
+    let model = &file.model;
+    let unknown = |part, found: String, expected| {
+        Err(TokenizerError::Unknown { part, found: found.chars().take(200).collect(), expected })
+    };
+    if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
+        return unknown("model", kind.to_owned(), "BPE");
+    }
+    if let Some(dropout) = model.dropout.as_ref().filter(|dropout| dropout.as_f64() != Some(0.0)) {
+        return unknown("dropout", dropout.to_string(), "none");
+    }
+    let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
+    if let Some(affix) = affixes.into_iter().flatten().find(|affix| !affix.is_empty()) {
+        return unknown("subword prefix or word suffix", affix.clone(), "none");
     }
     if let Some(normalizer) = &file.normalizer {
-        return Err(TokenizerError::Unknown {
-            part: "normalizer",
-            found: normalizer.to_string(),
-            expected: "none",
-        });
+        return unknown("normalizer", normalizer.to_string(), "none");
     }
-    let found =
-        file.pre_tokenizer.as_ref().map_or_else(|| "absent".to_owned(), ToString::to_string);
-    let pattern = serde_json::Value::from(split::O200K).to_string();
-    if !found.contains(&pattern) || !found.contains("ByteLevel") {
-        let expected = "the pattern of o200k followed by ByteLevel";
-        return Err(TokenizerError::Unknown { part: "pre_tokenizer", found, expected });
+    match &file.pre_tokenizer {
+        Some(found) if splits_as_o200k(found) => Ok(()),
+        found => {
+            let found = found.as_ref().map_or_else(|| "absent".to_owned(), Value::to_string);
+            unknown("pre_tokenizer", found, "the pattern of o200k followed by ByteLevel")
+        }
     }
-    Ok(())
+}
+
+fn splits_as_o200k(pre_tokenizer: &Value) -> bool {
+    let steps = pre_tokenizer["pretokenizers"].as_array().map(Vec::as_slice);
+    let Some([split, byte_level]) = steps else { return false };
+    split["type"] == "Split"
+        && split["pattern"]["Regex"] == split::O200K
+        && split["behavior"] == "Isolated"
+        && split["invert"] != true
+        && byte_level["type"] == "ByteLevel"
+        && byte_level["add_prefix_space"] == false
+        && byte_level["use_regex"] == false
 }
 
 fn place(words: &mut [Option<Box<[u8]>>], id: u64, bytes: Box<[u8]>) -> Result<(), TokenizerError> {
@@ -123,13 +133,15 @@ fn complete(mut words: Vec<Option<Box<[u8]>>>) -> Result<Vec<Box<[u8]>>, Tokeniz
     (0..).zip(words).map(|(id, word)| word.ok_or_else(|| missing(id))).collect()
 }
 
-fn listed_merges(model: &Model) -> Result<Merges, TokenizerError> {
+fn listed_merges(model: &Model<'_>) -> Result<Merges, TokenizerError> {
     let token = |word: &str| model.vocab.get(word).map(|&id| id as u32);
-    let mut pairs = HashMap::with_capacity(model.merges.len());
-    for (index, pair) in model.merges.iter().enumerate() {
-        let found = pair.sides().and_then(|(left, right)| {
-            Some(((token(left)?, token(right)?), token(&format!("{left}{right}"))?))
-        });
+    let mut pairs = HashMap::with_capacity_and_hasher(model.merges.len(), Default::default());
+    let mut joined = String::new();
+    for (index, Pair(left, right)) in model.merges.iter().enumerate() {
+        joined.clear();
+        joined.extend([&**left, &**right]);
+        let sides = token(left).zip(token(right));
+        let found = sides.zip(token(&joined));
         let (sides, joined) = found.ok_or(TokenizerError::Merge { index })?;
         pairs.entry(sides).or_insert((index as u32, joined));
     }
@@ -155,4 +167,45 @@ fn byte_alphabet() -> HashMap<char, u8> {
             (letter, byte)
         })
         .collect()
+}
+
+/// A merge. Newer files write its sides as a list of two, older ones as one string with a space.
+struct Pair<'a>(Cow<'a, str>, Cow<'a, str>);
+
+/// A string of the file, without a copy where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pair<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PairVisitor)
+    }
+}
+
+struct PairVisitor;
+
+impl<'de> Visitor<'de> for PairVisitor {
+    type Value = Pair<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a merge: two strings, or one with a space between two")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Pair<'de>, E> {
+        let (left, right) = text
+            .split_once(' ')
+            .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))?;
+        Ok(Pair(left.to_owned().into(), right.to_owned().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sides: A) -> Result<Pair<'de>, A::Error> {
+        let mut side = |at| {
+            sides.next_element::<Text<'de>>()?.ok_or_else(|| A::Error::invalid_length(at, &self))
+        };
+        let pair = Pair(side(0)?.0, side(1)?.0);
+        match sides.next_element::<Text<'de>>()? {
+            None => Ok(pair),
+            Some(_) => Err(A::Error::invalid_length(3, &self)),
+        }
+    }
 }

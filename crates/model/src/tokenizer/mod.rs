@@ -2,34 +2,38 @@
 //!
 //! [`Tokenizer::encode`] gives ordinary tokens only, whatever the text says: control tokens are put in by
 //! `harmony`, never by content. `json.rs` reads `tokenizer.json`, `o200k.rs` holds the built-in vocabulary,
-//! `split.rs` and `merge.rs` are the two steps of encoding.
+//! `split.rs` and `merge.rs` are the two steps of encoding, `words.rs` is the table under them.
 
 mod control;
 mod error;
+mod hash;
 mod json;
 mod merge;
 mod o200k;
 mod split;
 mod stream;
+mod words;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use control::Control;
 pub use error::TokenizerError;
-use merge::{Merges, Vocabulary};
+use merge::{Merges, Merging};
 pub use stream::TextStream;
+use words::Words;
 
 /// A vocabulary with its way of encoding.
 pub struct Tokenizer {
-    /// Bytes of the ordinary tokens, by id; empty at the ids of control tokens.
-    words: Vec<Box<[u8]>>,
-    by_bytes: HashMap<Box<[u8]>, u32>,
+    /// Bytes of the ordinary tokens; none at the ids of control tokens.
+    words: Words,
     /// The token of each single byte.
     single: [u32; 256],
     merges: Merges,
+    /// A piece of text that is a token is that token, wherever merging would lead.
+    takes_whole: bool,
     /// Names of control tokens, those without a meaning here included.
-    names: HashMap<u32, String>,
+    names: BTreeMap<u32, String>,
     controls: [u32; Control::ALL.len()],
 }
 
@@ -57,21 +61,16 @@ impl Tokenizer {
         o200k::tokenizer()
     }
 
-    /// From the bytes of all ordinary tokens and the names of all others, both by id.
+    /// From the bytes of ordinary tokens and the names of all others.
     fn new(
-        words: Vec<Box<[u8]>>,
-        names: HashMap<u32, String>,
+        words: Words,
+        names: BTreeMap<u32, String>,
         merges: Merges,
+        takes_whole: bool,
     ) -> Result<Tokenizer, TokenizerError> {
-        let mut by_bytes = HashMap::with_capacity(words.len());
-        for (token, word) in words.iter().enumerate() {
-            if !word.is_empty() {
-                by_bytes.entry(word.clone()).or_insert(token as u32);
-            }
-        }
         let mut single = [0; 256];
         for (byte, token) in (0..=255_u8).zip(&mut single) {
-            *token = *by_bytes.get([byte].as_slice()).ok_or(TokenizerError::Byte { byte })?;
+            *token = words.find(&[byte]).ok_or(TokenizerError::Byte { byte })?;
         }
         let mut controls = [0; Control::ALL.len()];
         for (control, token) in Control::ALL.into_iter().zip(&mut controls) {
@@ -79,7 +78,7 @@ impl Tokenizer {
             let found = names.iter().find(|(_, other)| other.as_str() == name);
             *token = *found.ok_or(TokenizerError::Control { name })?.0;
         }
-        Ok(Tokenizer { words, by_bytes, single, merges, names, controls })
+        Ok(Tokenizer { words, single, merges, takes_whole, names, controls })
     }
 
     /// The ordinary tokens of a text. Text that looks like a control token stays text.
@@ -87,9 +86,11 @@ impl Tokenizer {
         let mut tokens = Vec::with_capacity(text.len() / 3);
         for piece in split::pieces(text) {
             let piece = &text.as_bytes()[piece];
-            match self.by_bytes.get(piece) {
-                Some(&token) => tokens.push(token),
-                None => merge::merge(self, &self.single, piece, &mut tokens),
+            match self.words.find(piece).filter(|_| self.takes_whole) {
+                Some(token) => tokens.push(token),
+                None => {
+                    Merging::new(&self.merges, &self.words, &self.single, piece).run(&mut tokens);
+                }
             }
         }
         tokens
@@ -97,8 +98,7 @@ impl Tokenizer {
 
     /// The bytes of an ordinary token; `None` for control tokens and unknown ids.
     pub fn bytes(&self, token: u32) -> Option<&[u8]> {
-        let word = self.words.get(token as usize)?;
-        (!word.is_empty()).then_some(word)
+        self.words.get(token).filter(|word| !word.is_empty())
     }
 
     /// The text of tokens: control tokens as their names, bytes that are no UTF-8 as U+FFFD.
@@ -129,16 +129,6 @@ impl Tokenizer {
     /// Ids run from 0 to one less.
     pub fn vocab_size(&self) -> usize {
         self.words.len()
-    }
-}
-
-impl Vocabulary for Tokenizer {
-    fn token(&self, bytes: &[u8]) -> Option<u32> {
-        self.by_bytes.get(bytes).copied()
-    }
-
-    fn merges(&self) -> &Merges {
-        &self.merges
     }
 }
 

@@ -1,10 +1,11 @@
 //! The built-in vocabulary of gpt-oss (`assets/README.md` says where it comes from).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::Tokenizer;
 use super::merge::Merges;
+use super::words::Words;
 
 /// Ordinary tokens in rank order: a byte of length, then the bytes.
 const PACKED: &[u8] = include_bytes!("../../assets/o200k.tokens");
@@ -29,22 +30,23 @@ const NAMED: [(u32, &str); 10] = [
 pub(super) fn tokenizer() -> &'static Tokenizer {
     static TOKENIZER: OnceLock<Tokenizer> = OnceLock::new();
     TOKENIZER.get_or_init(|| {
-        let mut words = unpacked(PACKED);
-        words.resize(VOCAB_SIZE as usize, Box::default());
-        let mut names: HashMap<u32, String> = (N_ORDINARY..VOCAB_SIZE)
+        let n_others = (VOCAB_SIZE - N_ORDINARY) as usize;
+        let words = Words::new(unpacked().chain(std::iter::repeat_n([].as_slice(), n_others)));
+        let mut names: BTreeMap<u32, String> = (N_ORDINARY..VOCAB_SIZE)
             .map(|token| (token, format!("<|reserved_{token}|>")))
             .collect();
         names.extend(NAMED.map(|(token, name)| (token, name.to_owned())));
-        Tokenizer::new(words, names, Merges::ByBytes).expect("the asset is checked by the tests")
+        Tokenizer::new(words, names, Merges::ByBytes, true)
+            .expect("the asset is checked by the tests")
     })
 }
 
-fn unpacked(mut packed: &[u8]) -> Vec<Box<[u8]>> {
-    let mut words = Vec::with_capacity(VOCAB_SIZE as usize);
-    while let Some((&len, rest)) = packed.split_first() {
+fn unpacked() -> impl Iterator<Item = &'static [u8]> {
+    let mut packed = PACKED;
+    std::iter::from_fn(move || {
+        let (&len, rest) = packed.split_first()?;
         let (word, rest) = rest.split_at(usize::from(len));
-        words.push(word.into());
         packed = rest;
-    }
-    words
+        Some(word)
+    })
 }
