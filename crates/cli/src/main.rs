@@ -6,6 +6,7 @@
 mod commands;
 #[allow(dead_code, reason = "the commands that use all of it land one by one")]
 mod exit;
+mod hub;
 #[allow(dead_code, reason = "the commands that use all of it land one by one")]
 mod output;
 

@@ -4,6 +4,10 @@
 //! `pub(crate) fn run(args: Args) -> anyhow::Result<Exit>`; add it here as a variant.
 
 mod check;
+mod info;
+mod list;
+mod pull;
+mod tokens;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -13,12 +17,20 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Check(check::Args),
+    Info(info::Args),
+    List(list::Args),
+    Pull(pull::Args),
+    Tokens(tokens::Args),
 }
 
 impl Command {
     pub(crate) fn run(self) -> Result<Exit> {
         match self {
             Command::Check(args) => check::run(&args),
+            Command::Info(args) => info::run(&args),
+            Command::List(args) => list::run(&args),
+            Command::Pull(args) => pull::run(&args),
+            Command::Tokens(args) => tokens::run(&args),
         }
     }
 }
