@@ -1,1 +1,19 @@
-//! Policy and content in, a reasoned verdict out: through the local engine or a remote server.
+//! Policy and content in, a reasoned verdict out.
+//!
+//! [`LocalJudge`] asks a model in this process, bound by a grammar made from the policy. Both ways lead
+//! through the same parts: `prompt.rs` says what the model sees, `schema.rs` and `grammar.rs` what it
+//! may answer, `reply.rs` what an answer means. Nothing that goes wrong here is a verdict of `clear`.
+
+mod grammar;
+mod guide;
+mod local;
+mod prompt;
+mod reply;
+mod schema;
+mod score;
+
+pub use grammar::reply_grammar;
+pub use local::{LocalJudge, ReasonerError};
+pub use prompt::{Prompt, item_text, marker};
+pub use reply::{Reply, ReplyError, parse_reply};
+pub use schema::{RATIONALE_LEN, reply_schema};
