@@ -20,18 +20,9 @@ use crate::output::{Format, hinted, report_error};
 ///
 /// Exit status: 0 done, 2 something could not be read.
 #[derive(Debug, clap::Args)]
-#[group(id = "input", required = true, multiple = false, args = ["text", "file", "conversations"])]
 pub(crate) struct Args {
-    /// The text; - reads standard input
-    text: Option<String>,
-    /// Read the text from a file, to the byte; - is standard input
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Read one conversation a line, as JSON: system, developer, messages, `next_role`; - is standard input
-    ///
-    /// A line that is no conversation gives null, so that lines in and out belong together.
-    #[arg(long, value_name = "FILE.jsonl")]
-    conversations: Option<PathBuf>,
+    #[command(flatten)]
+    input: Input,
     /// The vocabulary of a model's folder: its tokenizer.json
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -44,6 +35,22 @@ pub(crate) struct Args {
     /// How to write pieces; ids and counts are JSON either way
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// Where the text or the conversations are.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Input {
+    /// The text; - reads standard input
+    text: Option<String>,
+    /// Read the text from a file, to the byte; - is standard input
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Read one conversation a line, as JSON: system, developer, messages, `next_role`; - is standard input
+    ///
+    /// A line that is no conversation gives null, so that lines in and out belong together.
+    #[arg(long, value_name = "FILE.jsonl")]
+    conversations: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -68,10 +75,10 @@ fn print(args: &Args, out: &mut impl Write) -> Result<()> {
             &read
         }
     };
-    if let Some(path) = &args.conversations {
+    if let Some(path) = &args.input.conversations {
         print_conversations(args, tokenizer, path, out)?;
     } else {
-        print_tokens(args, tokenizer, &tokenizer.encode(&text(args)?), out)?;
+        print_tokens(args, tokenizer, &tokenizer.encode(&text(&args.input)?), out)?;
     }
     Ok(out.flush()?)
 }
@@ -85,8 +92,8 @@ fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
     Tokenizer::from_json(&bytes).with_context(|| path.display().to_string())
 }
 
-fn text(args: &Args) -> Result<String> {
-    let path = match (&args.text, &args.file) {
+fn text(input: &Input) -> Result<String> {
+    let path = match (&input.text, &input.file) {
         (Some(text), _) if text != "-" => return Ok(text.clone()),
         (None, Some(path)) => path,
         _ => Path::new("-"),
@@ -158,7 +165,7 @@ fn print_tokens(
     } else if args.pieces {
         print_pieces(args.format, tokenizer, tokens, out)?;
     } else {
-        serde_json::to_writer(&mut *out, tokens)?;
+        serde_json::to_writer(&mut *out, tokens).map_err(io::Error::from)?;
         writeln!(out)?;
     }
     Ok(())
