@@ -1,0 +1,96 @@
+//! `safeguard model check` as people run it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+fn fixture(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures").join(path)
+}
+
+fn check(dir: &Path, golden: &Path, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_safeguard"))
+        .args(["model", "check"])
+        .arg(dir)
+        .arg("--golden")
+        .arg(golden)
+        .args(more)
+        .output()
+        .expect("the program starts")
+}
+
+/// A copy of the fixture with one number of its configuration changed.
+fn changed(key: &str, value: Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for entry in std::fs::read_dir(fixture("tiny-a")).expect("the fixture is there") {
+        let from = entry.expect("readable").path();
+        if from.is_file() {
+            let to = folder.path().join(from.file_name().expect("a name"));
+            std::fs::copy(&from, to).expect("files can be copied");
+        }
+    }
+    let path = folder.path().join("config.json");
+    let text = std::fs::read(&path).expect("the file is there");
+    let mut config: Value = serde_json::from_slice(&text).expect("it is JSON");
+    config[key] = value;
+    std::fs::write(&path, config.to_string()).expect("files can be written");
+    folder
+}
+
+#[test]
+fn the_same_model_ends_with_0_and_a_table() {
+    let output = check(&fixture("tiny-a"), &fixture("tiny-a/golden"), &["--threads", "2"]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("same greedy tokens"), "{text}");
+    assert!(text.contains("64 of 64"), "{text}");
+    assert!(text.contains("tiny-a: the same model"), "{text}");
+}
+
+#[test]
+fn json_has_every_number() {
+    let output =
+        check(&fixture("tiny-plain"), &fixture("tiny-plain/golden"), &["--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["passes"], json!(true));
+    assert_eq!(report["greedy"], json!({"n_equal": 64, "n_all": 64}));
+    assert_eq!(report["prompts"].as_array().map(Vec::len), Some(8));
+    assert!(report["max_relative"].as_f64().is_some_and(|error| error < 2e-5));
+    assert_eq!(report["inner"]["experts"], json!({"n_equal": 57, "n_all": 57}));
+}
+
+/// What each mistake in the arithmetic would do, made by telling the network another number.
+#[test]
+fn another_model_ends_with_1() {
+    let types = ["full_attention", "sliding_attention", "full_attention", "sliding_attention"];
+    let rope = json!({"rope_type": "yarn", "factor": 32.0, "beta_fast": 8.0, "beta_slow": 1.0,
+        "original_max_position_embeddings": 128, "truncate": true});
+    for (key, value) in [
+        ("sliding_window", json!(9)),
+        ("sliding_window", json!(7)),
+        ("layer_types", json!(types)),
+        ("rms_norm_eps", json!(1e-6)),
+        ("swiglu_limit", json!(1000.0)),
+        ("num_experts_per_tok", json!(1)),
+        ("rope_theta", json!(10000.0)),
+        ("rope_scaling", rope),
+        ("rope_scaling", json!(null)),
+    ] {
+        let folder = changed(key, value.clone());
+        let output = check(folder.path(), &fixture("tiny-a/golden"), &["--format", "json"]);
+        // With another number of experts a token the recorded choices have another shape.
+        let expected = if key == "num_experts_per_tok" { 2 } else { 1 };
+        assert_eq!(output.status.code(), Some(expected), "{key} = {value}");
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_ends_with_2_and_a_hint() {
+    let output = check(&fixture("tiny-a"), &fixture("tiny-a"), &[]);
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("golden.json") && text.contains("hint:"), "{text}");
+    let other = check(&fixture("tiny-a"), &fixture("tiny-plain/golden"), &[]);
+    assert_eq!(other.status.code(), Some(2));
+}
