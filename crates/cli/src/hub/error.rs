@@ -142,7 +142,8 @@ impl HubError {
                 return Some(format!("safeguard model pull {}", name.short()));
             }
             HubError::Unreachable { .. } => {
-                "is there a network? HTTPS_PROXY names a proxy, HF_ENDPOINT a mirror"
+                "is there a network? HTTPS_PROXY names a proxy, HF_ENDPOINT a mirror, SSL_CERT_FILE \
+                 certificates to trust"
             }
             HubError::Broken { .. } | HubError::Cut { .. } => AGAIN,
             HubError::Unauthorized { has_token: true, .. } => {
@@ -201,5 +202,32 @@ fn some_of(names: &[String]) -> String {
     match names.len().checked_sub(MAX_NAMES) {
         None | Some(0) => names.join(", "),
         Some(n_more) => format!("{} and {n_more} more", names[..MAX_NAMES].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_other_trouble_with_files() {
+        let path = Path::new("blobs/x.incomplete");
+        for (kind, is_full) in [
+            (io::ErrorKind::StorageFull, true),
+            (io::ErrorKind::QuotaExceeded, true),
+            (io::ErrorKind::PermissionDenied, false),
+        ] {
+            let error = HubError::io(path)(kind.into());
+            assert_eq!(matches!(error, HubError::DiskFull { .. }), is_full, "{kind}");
+            assert_eq!(error.hint().is_some(), is_full, "{kind}");
+        }
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_shown() {
+        let names: Vec<String> = (1..=5).map(|n| n.to_string()).collect();
+        assert_eq!(some_of(&names), "1, 2, 3 and 2 more");
+        assert_eq!(some_of(&names[..3]), "1, 2, 3");
+        assert_eq!(some_of(&names[..1]), "1");
     }
 }

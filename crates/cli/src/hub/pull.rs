@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use indicatif::DecimalBytes;
+
 use crate::hub::cache::{Cache, RepoDir};
 use crate::hub::client::{Client, Facts, Listing};
 use crate::hub::download::{Source, download};
@@ -55,6 +57,10 @@ pub(crate) fn pull(
     let n_here = job.n_here(&missing);
     let n_missing = total(missing.iter().map(|file| file.facts.n_bytes));
     check_room(&repo.dir, n_missing.saturating_sub(n_here))?;
+    if !missing.is_empty() {
+        let size = DecimalBytes(n_missing - n_here);
+        progress.note(&format!("fetching {size} into {}", repo.dir.display()));
+    }
     progress.start(n_missing, n_here);
     let done = job.fetch(&missing);
     progress.finish();
