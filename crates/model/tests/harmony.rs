@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 const CONVERSATIONS: &str = include_str!("fixtures/harmony/harmony_golden.jsonl");
+const CALLS: &str = include_str!("fixtures/harmony/calls.jsonl");
 const COMPLETIONS: &str = include_str!("fixtures/harmony/harmony_parse_golden.jsonl");
 const LENIENT: &str = include_str!("fixtures/harmony/lenient.jsonl");
 
@@ -22,17 +23,18 @@ fn ids(value: &Value) -> Vec<u32> {
 #[test]
 fn conversations_render_as_in_openai_harmony() {
     let tokenizer = Tokenizer::o200k_harmony();
-    for mut row in rows(CONVERSATIONS) {
+    for mut row in rows(CONVERSATIONS).chain(rows(CALLS)) {
         fill_generated(&mut row);
         let conversation: Conversation =
             serde_json::from_value(row.clone()).expect("the layout of a conversation");
         let found = render(tokenizer, &conversation);
-        let name = row["name"].as_str().expect("a name");
         if let Some(expected) = row.get("ids") {
-            assert_eq!(found, ids(expected), "{name}");
+            assert_eq!(found, ids(expected), "{}", row["name"]);
         }
-        let bytes: Vec<u8> = found.iter().flat_map(|token| token.to_le_bytes()).collect();
-        assert_eq!(hex(&Sha256::digest(&bytes)), row["sha256"], "{name}");
+        if let Some(expected) = row.get("sha256") {
+            let bytes: Vec<u8> = found.iter().flat_map(|token| token.to_le_bytes()).collect();
+            assert_eq!(hex(&Sha256::digest(&bytes)), *expected, "{}", row["name"]);
+        }
     }
     assert_eq!(CONVERSATIONS.lines().count(), 24);
 }
@@ -144,6 +146,30 @@ fn a_lenient_parser_makes_the_best_of_it() {
         let row: Row = serde_json::from_value(row).expect("a row");
         let found = parse(Parser::lenient(tokenizer, Role::Assistant), &tokens_of(&row.text));
         assert_eq!(found, Ok(row.messages), "{}", row.name);
+    }
+}
+
+#[test]
+fn a_strict_parser_says_what_is_wrong() {
+    type Fault = (&'static str, fn(&HarmonyError) -> bool);
+    let faults: [Fault; 7] = [
+        ("<|channel|>fi", |error| matches!(error, HarmonyError::EndInHeader)),
+        ("<|message|>a<|end|><|start|><|message|>b", |error| matches!(error, HarmonyError::NoRole)),
+        ("<|message|>a<|end|><|start|> to=x<|message|>b", |error| {
+            matches!(error, HarmonyError::NoRole)
+        }),
+        ("<|channel|><|message|>a", |error| matches!(error, HarmonyError::NoChannel)),
+        ("<|message|>a<|end|>b", |error| matches!(error, HarmonyError::ExpectedStart { .. })),
+        ("<|end|>", |error| matches!(error, HarmonyError::InHeader { token: 200_007 })),
+        (
+            " to=a<|channel|>final to=b<|message|>",
+            |error| matches!(error, HarmonyError::HeaderWords { words } if words == "to=b"),
+        ),
+    ];
+    let tokenizer = Tokenizer::o200k_harmony();
+    for (text, is_expected) in faults {
+        let found = parse(Parser::strict(tokenizer, Role::Assistant), &tokens_of(text));
+        assert!(found.as_ref().is_err_and(is_expected), "{text}: {found:?}");
     }
 }
 

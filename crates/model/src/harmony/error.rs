@@ -10,6 +10,9 @@ pub enum HarmonyError {
     /// A header without a role.
     #[error("a message's header names no role")]
     NoRole,
+    /// `<|channel|>` without a channel.
+    #[error("a message's header names no channel after <|channel|>")]
+    NoChannel,
     /// A message must begin with `<|start|>`.
     #[error("token {token} stands where a message must start")]
     ExpectedStart {

@@ -81,25 +81,32 @@ impl<'a> HeaderText<'a> {
         true
     }
 
-    /// The header that the text spells. Leniently, a header without its role is `role`'s, and words too
-    /// many are dropped.
+    /// The header that the text spells. `role` is whose it is if it need not or, leniently, does not say.
     pub(super) fn read(mut self, role: &Role) -> Result<Header, HarmonyError> {
         let held = self.stream.finish();
         self.end().push_str(&held);
+        let may_lack = |error| if self.is_lenient { Ok(()) } else { Err(error) };
         let mut words: Vec<&str> = self.author.split_whitespace().collect();
-        let names_role = match (self.source, words.first()) {
-            (RoleSource::FirstWord, None) if !self.is_lenient => return Err(HarmonyError::NoRole),
-            (RoleSource::FirstWord, word) => word.is_some(),
-            (RoleSource::Prompt, word) => self.is_lenient && word.is_some_and(|word| is_role(word)),
-        };
-        let (role, name) = if names_role { author(words.remove(0)) } else { (role.clone(), None) };
-        let mut channel_words = self.channel.as_deref().unwrap_or("").split_whitespace();
-        let channel = channel_words.next().map(str::to_owned);
+        let author_word = take_first(&mut words, |word| match self.source {
+            RoleSource::FirstWord => is_name(word),
+            RoleSource::Prompt => self.is_lenient && is_role(word),
+        });
+        if author_word.is_none() && self.source == RoleSource::FirstWord {
+            may_lack(HarmonyError::NoRole)?;
+        }
+        let (role, name) = author_word.map_or_else(|| (role.clone(), None), author);
+        let mut channel_words =
+            self.channel.iter().flat_map(|text| text.split_whitespace()).collect();
+        let channel = take_first(&mut channel_words, is_name).map(str::to_owned);
+        if channel.is_none() && self.channel.is_some() {
+            may_lack(HarmonyError::NoChannel)?;
+        }
         words.extend(channel_words);
-        let recipient = take(&mut words, |word| word.strip_prefix("to="));
-        let content_type = take(&mut words, Some);
-        if !words.is_empty() && !self.is_lenient {
-            return Err(HarmonyError::HeaderWords { words: words.join(" ") });
+        let recipient = words.iter().position(|word| word.starts_with(TO));
+        let recipient = recipient.map(|at| words.remove(at)[TO.len()..].to_owned());
+        let content_type = take_content_type(&mut words);
+        if !words.is_empty() {
+            may_lack(HarmonyError::HeaderWords { words: words.join(" ") })?;
         }
         Ok(Header { role, name, channel, recipient, content_type })
     }
@@ -116,6 +123,14 @@ impl<'a> HeaderText<'a> {
     }
 }
 
+/// Before a recipient.
+const TO: &str = "to=";
+
+/// A role or a channel, not one of the other things that a header may say.
+fn is_name(word: &str) -> bool {
+    !word.starts_with(TO) && !word.starts_with(Control::Constrain.name())
+}
+
 fn is_role(word: &str) -> bool {
     !matches!(author(word).0, Role::Tool(_))
 }
@@ -127,11 +142,13 @@ fn author(word: &str) -> (Role, Option<String>) {
     }
 }
 
-/// Removes the first word that `wanted` takes.
-fn take<'a>(
-    words: &mut Vec<&'a str>,
-    wanted: impl Fn(&'a str) -> Option<&'a str>,
-) -> Option<String> {
-    let at = words.iter().position(|word| wanted(word).is_some())?;
-    wanted(words.remove(at)).map(str::to_owned)
+fn take_first<'a>(words: &mut Vec<&'a str>, wanted: impl Fn(&str) -> bool) -> Option<&'a str> {
+    words.first().is_some_and(|word| wanted(word)).then(|| words.remove(0))
+}
+
+/// `code`, or `<|constrain|>json`, which some replies write with a space between.
+fn take_content_type(words: &mut Vec<&str>) -> Option<String> {
+    let word = take_first(words, |word| !word.starts_with(TO))?;
+    let kind = if word == Control::Constrain.name() { take_first(words, is_name) } else { None };
+    Some(word.to_owned() + kind.unwrap_or_default())
 }

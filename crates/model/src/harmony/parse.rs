@@ -27,10 +27,9 @@ pub enum Event {
 
 /// Reads the tokens that a model generates after `<|start|>role`.
 ///
-/// Any sequence of tokens is taken without a panic. A strict parser accepts what OpenAI's own library
-/// accepts and stops at the first error; a lenient one makes the best of any reply: a missing
-/// `<|start|>`, `<|end|>` or role, words and control tokens that no header has, an unfinished header, a
-/// reply that is text alone.
+/// Any sequence of tokens is taken without a panic. A strict parser wants replies well formed and stops
+/// at the first error; a lenient one makes the best of any reply: a missing `<|start|>`, `<|end|>`, role
+/// or channel, words and control tokens that no header has, an unfinished header, text alone.
 #[derive(Debug)]
 pub struct Parser<'a> {
     tokenizer: &'a Tokenizer,

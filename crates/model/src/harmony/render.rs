@@ -81,12 +81,12 @@ fn push_message(tokenizer: &Tokenizer, message: &Message, out: &mut Vec<u32>) {
 }
 
 fn push_content_type(tokenizer: &Tokenizer, content_type: &str, out: &mut Vec<u32>) {
-    out.extend(tokenizer.encode(" "));
     match content_type.strip_prefix(Control::Constrain.name()) {
         Some(kind) => {
+            out.extend(tokenizer.encode(" "));
             out.push(tokenizer.control(Control::Constrain));
             out.extend(tokenizer.encode(kind));
         }
-        None => out.extend(tokenizer.encode(content_type)),
+        None => out.extend(tokenizer.encode(&format!(" {content_type}"))),
     }
 }
