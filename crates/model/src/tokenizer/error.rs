@@ -14,6 +14,14 @@ pub enum TokenizerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file can be read and is not one that can be used.
+    #[error("{path}: cannot be used", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<TokenizerError>,
+    },
     /// Not the JSON of a tokenizer.
     #[error("the tokenizer is not readable JSON of the Hugging Face form")]
     Json(#[from] serde_json::Error),

@@ -41,11 +41,12 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`.
     ///
     /// # Errors
-    /// [`TokenizerError::Read`], or as [`Tokenizer::from_json`].
+    /// [`TokenizerError::Read`], or [`TokenizerError::File`] around what [`Tokenizer::from_json`] says.
     pub fn from_file(path: &Path) -> Result<Tokenizer, TokenizerError> {
         let bytes = std::fs::read(path)
             .map_err(|source| TokenizerError::Read { path: path.to_owned(), source })?;
         Tokenizer::from_json(&bytes)
+            .map_err(|source| TokenizerError::File { path: path.to_owned(), source: source.into() })
     }
 
     /// Reads the text of a `tokenizer.json`: byte-level BPE over the pattern of o200k.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use model::harmony::{Conversation, render};
-use model::tokenizer::Tokenizer;
+use model::tokenizer::{Tokenizer, TokenizerError};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -85,11 +85,12 @@ fn print(args: &Args, out: &mut impl Write) -> Result<()> {
 
 fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
     let path = if dir.is_dir() { dir.join("tokenizer.json") } else { dir.to_owned() };
-    let bytes =
-        std::fs::read(&path).with_context(|| path.display().to_string()).map_err(|error| {
+    Tokenizer::from_file(&path).map_err(|error| match error {
+        TokenizerError::Read { .. } => {
             hinted(error, "name a folder with a tokenizer.json, or leave --model out for gpt-oss")
-        })?;
-    Tokenizer::from_json(&bytes).with_context(|| path.display().to_string())
+        }
+        error => error.into(),
+    })
 }
 
 fn text(input: &Input) -> Result<String> {
