@@ -4,10 +4,8 @@
 //! `commands/`; what people read goes through `output`, what shells read through `exit`.
 
 mod commands;
-#[allow(dead_code, reason = "the commands that use all of it land one by one")]
 mod exit;
 mod hub;
-#[allow(dead_code, reason = "the commands that use all of it land one by one")]
 mod output;
 
 use std::process::ExitCode;

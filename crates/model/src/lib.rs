@@ -5,6 +5,7 @@
 //! them their shapes, `kv.rs` is the memory that the forward pass reads and extends, `tokenizer/` and
 //! `harmony/` turn text into tokens and back, `golden.rs` compares with numbers made elsewhere.
 
+mod builtin;
 pub mod checkpoint;
 mod config;
 mod error;

@@ -1,6 +1,7 @@
 //! Policy and content in, a reasoned verdict out.
 //!
-//! [`LocalJudge`] asks a model in this process, bound by a grammar made from the policy. Both ways lead
+//! [`LocalJudge`] asks a model in this process, bound by a grammar made from the policy;
+//! [`remote::RemoteJudge`] asks a chat server. Both ways lead
 //! through the same parts: `prompt.rs` says what the model sees, `schema.rs` and `grammar.rs` what it
 //! may answer, `reply.rs` what an answer means. Nothing that goes wrong here is a verdict of `clear`.
 
@@ -8,6 +9,7 @@ mod grammar;
 mod guide;
 mod local;
 mod prompt;
+pub mod remote;
 mod reply;
 mod schema;
 mod score;

@@ -1,5 +1,6 @@
 //! The subcommands, one file each: flags as a struct, `run` as the work.
 
+mod classify;
 mod model;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Classify(classify::Args),
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
@@ -26,6 +28,7 @@ impl Cli {
     /// Runs the chosen subcommand.
     pub(crate) fn run(self) -> Result<Exit> {
         match self.command {
+            Command::Classify(args) => classify::run(&args),
             Command::Model(command) => command.run(),
         }
     }

@@ -22,7 +22,7 @@ const TOKENIZER: &str = "tokenizer.json";
 /// Describe a model: shape, tensors, number formats, size, tokenizer
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 20b, 120b or ORG/NAME[@REV] in the cache, or a folder
+    /// 20b, 120b or ORG/NAME, @REV if wanted, in the cache; or a folder
     #[arg(value_name = "NAME|DIR")]
     name: String,
     /// How to write the result

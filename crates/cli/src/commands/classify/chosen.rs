@@ -1,0 +1,77 @@
+//! Which model judges: the word behind `--model`, and the judge that it means.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use anyhow::Result;
+use engine::{Engine, EngineSettings};
+use model::Model;
+use policy::Judge;
+use reasoner::LocalJudge;
+
+use crate::hub;
+use crate::output::{hinted, report_note};
+
+/// What stands behind `--model`.
+#[derive(Clone, Debug)]
+pub(super) enum ChosenModel {
+    /// The small model inside this program.
+    Builtin,
+    /// A checkpoint's folder.
+    Folder(PathBuf),
+    /// A chat server.
+    Url(String),
+    /// A model of the hub, from the cache.
+    Hub(String),
+}
+
+impl FromStr for ChosenModel {
+    type Err = Infallible;
+
+    fn from_str(word: &str) -> Result<ChosenModel, Infallible> {
+        Ok(match word {
+            "builtin" => ChosenModel::Builtin,
+            url if url.starts_with("http://") || url.starts_with("https://") => {
+                ChosenModel::Url(url.to_owned())
+            }
+            path if Path::new(path).is_dir() => ChosenModel::Folder(path.into()),
+            path if path.starts_with(['.', '/', '~']) => ChosenModel::Folder(path.into()),
+            name => ChosenModel::Hub(name.to_owned()),
+        })
+    }
+}
+
+impl ChosenModel {
+    /// Opens the model and starts its judge.
+    pub(super) fn open(&self, n_threads: Option<usize>) -> Result<Box<dyn Judge>> {
+        let model = match self {
+            ChosenModel::Builtin => {
+                report_note(
+                    "the built-in model judges: small, good for trying policies out and for tests, not for decisions",
+                );
+                Model::builtin()?
+            }
+            ChosenModel::Folder(dir) => open_folder(dir)?,
+            ChosenModel::Hub(name) => open_folder(&hub::resolve(name)?)?,
+            ChosenModel::Url(url) => anyhow::bail!("{url}"),
+        };
+        let settings = EngineSettings {
+            n_threads: n_threads.unwrap_or_else(n_cores),
+            ..EngineSettings::default()
+        };
+        Ok(Box::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?)))
+    }
+}
+
+fn open_folder(dir: &Path) -> Result<Model> {
+    Model::open(dir).map_err(|error| {
+        hinted(error, "a checkpoint's folder has config.json, tokenizer.json and safetensors files")
+    })
+}
+
+fn n_cores() -> usize {
+    available_parallelism().map_or(1, Into::into)
+}
