@@ -1,0 +1,1 @@
+"""Where the concepts come from: written lists, labelled sets, the shipped policies."""
