@@ -16,18 +16,18 @@ import torch
 
 from .card import write_card
 from .corpus.mixture import Mixture
-from .corpus.texts import running_text
+from .corpus.texts import running_text, tokenizer_text
 from .evaluate import evaluate
 from .export import export
 from .golden import write_golden
 from .network import Network, Shape
 from .plan import plan
-from .start import begin, wire_reading
+from .start import begin
 from .tokens import Coder, train_tokenizer
 from .train import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
-ORDINARY_TOKENS = 4096
+ORDINARY_TOKENS = 8192
 
 
 def main() -> None:
@@ -68,13 +68,12 @@ def train(args: argparse.Namespace) -> None:
     tasks = mixture(args)
     tokenizer_path = args.out / "tokenizer.json"
     if not tokenizer_path.is_file():
-        train_tokenizer(running_text(tasks), ORDINARY_TOKENS).save(str(tokenizer_path))
+        train_tokenizer(tokenizer_text(tasks), ORDINARY_TOKENS).save(str(tokenizer_path))
     coder = Coder.load(tokenizer_path)
     network = Network(Shape(vocab_size=coder.vocab_size))
     trainer = Trainer(network, coder, tasks, plan(args.tokens), args.out)
     if not trainer.resume():
         begin(network, coder, running_text(tasks))
-        wire_reading(network, coder)
     trainer.run(args.minutes)
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from .corpus.mixture import Task
-from .network import Pack
-from .prompt import Reply
+from .network import ITEM_STEP, PREFIX_STEP, Pack, padded
+from .prompt import Content, Reply
 from .tokens import Coder
 
 HEX = "0123456789abcdef"
@@ -57,28 +57,50 @@ def code_span(coder: Coder, reply: Reply) -> tuple[int, int]:
 
 
 def make_batch(coder: Coder, task: Task, rng: random.Random, weights: Weights, final_share: float, bare: bool) -> Batch:
-    tokens = coder.bare_prefix(task.policy) if bare else coder.prefix(task.policy, rng.choice(EFFORTS))
-    n_prefix, lengths = len(tokens), []
-    counted = [weights.rest] * n_prefix
+    prefix = coder.bare_prefix(task.policy) if bare else coder.prefix(task.policy, rng.choice(EFFORTS))
+    rows = [item_row(coder, item.content, reply, rng, weights, final_share, bare) for item, reply in task.cases]
+    n_padded = padded(len(prefix), PREFIX_STEP)
+    length = padded(max(len(row.tokens) for row in rows), ITEM_STEP)
+    tokens, counts = filled(prefix, n_padded), [0.0] * n_padded
+    targets = filled(prefix[1:], n_padded)
     codes, starts = [], []
-    for item, reply in sorted(task.cases, key=lambda case: len(case[0].content.plain())):
-        head = coder.bare_item(item.content) if bare else coder.item(item.content, marker(rng))
-        analysis = coder.analysis(reply)
-        final = coder.final(reply) if rng.random() < final_share else []
-        first, last = code_span(coder, reply)
-        base = len(tokens) + len(head) - 1
-        codes.append(slice(base + first, base + last))
-        starts.append(base + 2)
-        header = len(coder.opening("final"))
-        tokens += head + analysis + final
-        lengths.append(len(head) + len(analysis) + len(final))
-        own = [weights.rest] * (len(head) - 1) + [weights.analysis] * len(analysis)
-        own[len(head) - 1 + first : len(head) - 1 + last] = [weights.code] * (last - first)
+    for row in rows:
+        base = len(tokens)
+        codes.append(slice(base + row.code.start, base + row.code.stop))
+        starts.append(base + row.start)
+        tokens += filled(row.tokens, length)
+        targets += filled(row.tokens[1:], length)
+        counts += row.counts + [0.0] * (length - len(row.counts))
+    pack = Pack(torch.tensor(tokens), len(prefix), n_padded, len(rows))
+    return Batch(pack, torch.tensor(targets), torch.tensor(counts), codes, starts)
+
+
+def filled(tokens: list[int], length: int) -> list[int]:
+    return tokens + [0] * (length - len(tokens))
+
+
+@dataclass
+class Row:
+    """One item with its reply; `counts[t]` is what predicting `tokens[t + 1]` counts."""
+
+    tokens: list[int]
+    counts: list[float]
+    code: slice
+    start: int
+
+
+def item_row(
+    coder: Coder, content: Content, reply: Reply, rng: random.Random, weights: Weights, final_share: float, bare: bool
+) -> Row:
+    head = coder.bare_item(content) if bare else coder.item(content, marker(rng))
+    analysis = coder.analysis(reply)
+    final = coder.final(reply) if rng.random() < final_share else []
+    first, last = code_span(coder, reply)
+    base = len(head) - 1
+    counts = [weights.rest] * base + [weights.analysis] * len(analysis)
+    counts[base + first : base + last] = [weights.code] * (last - first)
+    if final:
         # The engine forces the header of the final message, so nothing is learned there.
-        own += ([0.0] * header + [weights.final] * (len(final) - header)) if final else []
-        counted += own + [0.0]
-    ids = torch.tensor(tokens)
-    targets = torch.cat((ids[1:], ids[:1]))
-    counts = torch.tensor(counted)
-    counts[n_prefix - 1] = 0.0
-    return Batch(Pack(ids, n_prefix, lengths), targets, counts, codes, starts)
+        header = len(coder.opening("final"))
+        counts += [0.0] * header + [weights.final] * (len(final) - header)
+    return Row(head + analysis + final, counts + [0.0], slice(base + first, base + last), base + 2)

@@ -42,12 +42,21 @@ def tensors(network: Network) -> dict[str, Tensor]:
         for part in ("weight", "bias"):
             out[f"{target}mlp.router.{part}"] = state[f"{source}mlp.router.{part}"]
         for ours, theirs in (("gate_up", "gate_up_proj"), ("down", "down_proj")):
-            blocks, scales = mxfp4.packed(state[f"{source}mlp.{ours}"])
+            weight, bias = state[f"{source}mlp.{ours}"], state[f"{source}mlp.{ours}_bias"]
+            if ours == "gate_up":
+                weight, bias = alternating(weight), alternating(bias)
+            blocks, scales = mxfp4.packed(weight)
             out[f"{target}mlp.experts.{theirs}_blocks"] = blocks.contiguous()
             out[f"{target}mlp.experts.{theirs}_scales"] = scales.contiguous()
-            out[f"{target}mlp.experts.{theirs}_bias"] = state[f"{source}mlp.{ours}_bias"]
+            out[f"{target}mlp.experts.{theirs}_bias"] = bias
     packed = lambda name: name.endswith(("_blocks", "_scales"))
     return {name: tensor if packed(name) else tensor.to(torch.bfloat16).contiguous() for name, tensor in out.items()}
+
+
+def alternating(rows: Tensor) -> Tensor:
+    """`rows` [experts, gates then ups, ...] as gate, up, gate, up."""
+    gate, up = rows.chunk(2, 1)
+    return torch.stack((gate, up), 2).flatten(1, 2)
 
 
 def config(shape: Shape, coder: Coder) -> dict:

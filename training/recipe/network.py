@@ -16,9 +16,8 @@ from torch.nn import functional as F
 from . import mxfp4
 
 SWIGLU_ALPHA, SWIGLU_LIMIT = 1.702, 7.0
-# Items a run of attention: few enough to be of like length, many enough for large products.
-RUN = 8
-Places = list[tuple[Tensor, Tensor]]
+# Packs are padded to multiples of these, so that few shapes of products occur and each is prepared once.
+PREFIX_STEP, ITEM_STEP = 64, 8
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Shape:
     n_heads: int = 4
     n_kv_heads: int = 2
     head_dim: int = 64
-    intermediate_size: int = 192
+    intermediate_size: int = 128
     n_experts: int = 4
     experts_per_token: int = 2
     window: int = 128
@@ -48,31 +47,48 @@ class Shape:
 
 @dataclass
 class Pack:
-    """A prefix of P tokens, then items one after the other in `tokens`; `lengths` has each item's tokens."""
+    """A prefix, then items of one padded length, in one row of tokens.
+
+    `tokens` [padded prefix + n_items * length]; `n_prefix` counts the prefix's own tokens. Padding stands behind
+    what it pads, so causality hides it from items, and the mask hides the prefix's.
+    """
 
     tokens: Tensor
     n_prefix: int
-    lengths: list[int]
+    n_padded: int
+    n_items: int
 
-    def places(self) -> list[tuple[Tensor, Tensor]]:
-        """Runs of neighbouring items, each `[n, longest]`: where their tokens stand, and which are real.
-
-        Items sorted by length waste little on the padding inside a run.
-        """
-        lengths = torch.tensor(self.lengths)
-        starts = self.n_prefix + lengths.cumsum(0) - lengths
-        return [grid(*run) for run in zip(starts.split(RUN), lengths.split(RUN))]
+    @property
+    def length(self) -> int:
+        return (len(self.tokens) - self.n_padded) // self.n_items
 
     def positions(self) -> Tensor:
-        parts = [torch.arange(self.n_prefix)]
-        parts += [torch.arange(self.n_prefix, self.n_prefix + length) for length in self.lengths]
-        return torch.cat(parts)
+        """Each item goes on where the prefix ends, as if it were alone."""
+        item = torch.arange(self.n_prefix, self.n_prefix + self.length)
+        return torch.cat((torch.arange(self.n_padded), item.repeat(self.n_items)))
+
+    def masks(self, window: int | None) -> tuple[Tensor, Tensor]:
+        """What is added to scores: [prefix, prefix + sink] and [length, prefix + length + sink]."""
+        prefix, item = torch.arange(self.n_padded), torch.arange(self.n_prefix, self.n_prefix + self.length)
+        before = torch.where(prefix < self.n_prefix, prefix, FAR)
+        return hidden(prefix, prefix, window), hidden(item, torch.cat((before, item)), window)
 
 
-def grid(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    offsets = torch.arange(int(lengths.max()))
-    real = offsets[None, :] < lengths[:, None]
-    return torch.where(real, starts[:, None] + offsets[None, :], 0), real
+# A position that no query sees.
+FAR = 1 << 30
+
+
+def hidden(queries: Tensor, keys: Tensor, window: int | None) -> Tensor:
+    """Minus infinity where a query does not see a key; the sink behind the keys is always seen."""
+    ages = queries[:, None] - keys[None, :]
+    unseen = ages < 0
+    if window:
+        unseen |= ages >= window
+    return F.pad(torch.zeros(unseen.shape).masked_fill(unseen, float("-inf")), (0, 1))
+
+
+def padded(n: int, step: int) -> int:
+    return -(-n // step) * step
 
 
 def inverse_frequencies(shape: Shape) -> tuple[Tensor, float]:
@@ -106,70 +122,60 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(shape.n_heads * d, h)
         self.sinks = nn.Parameter(torch.zeros(shape.n_heads))
 
-    def forward(self, x: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], places: Places) -> Tensor:
+    def forward(self, x: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], masks: Masks) -> Tensor:
         s = self.shape
         q = rotate(self.q_proj(x).view(-1, s.n_heads, s.head_dim), *rope) * s.head_dim**-0.5
         k = rotate(self.k_proj(x).view(-1, s.n_kv_heads, s.head_dim), *rope)
         v = self.v_proj(x).view(-1, s.n_kv_heads, s.head_dim)
-        p = pack.n_prefix
-        prefix = self.over_prefix(q[:p], k[:p], v[:p])
-        items = [self.over_items(q, k, v, p, *run) for run in places]
-        return self.o_proj(torch.cat((prefix, *items), 0))
+        p = pack.n_padded
+        prefix = self.over_prefix(q[:p], k[:p], v[:p], masks[self.window][0])
+        items = self.over_items(q, k, v, pack, masks[self.window][1])
+        return self.o_proj(torch.cat((prefix, items), 0))
 
     def groups(self, q: Tensor) -> Tensor:
-        """[T, heads, d] to [kv heads, group, T, d]."""
+        """[T, heads, d] to [kv heads, group * T, d]."""
         s = self.shape
-        return q.view(-1, s.n_kv_heads, s.n_heads // s.n_kv_heads, s.head_dim).permute(1, 2, 0, 3)
+        return q.view(-1, s.n_kv_heads, s.n_heads // s.n_kv_heads, s.head_dim).permute(1, 2, 0, 3).flatten(1, 2)
 
     def sink(self, rank: int) -> Tensor:
         s = self.shape
         return self.sinks.view(s.n_kv_heads, -1, *([1] * (rank - 2)))
 
-    def over_prefix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        n = q.shape[0]
-        scores = self.groups(q) @ k.permute(1, 2, 0)[:, None]
-        row, column = torch.arange(n)[:, None], torch.arange(n)[None, :]
-        hidden = column > row
-        if self.window:
-            hidden |= column <= row - self.window
-        scores = scores.float().masked_fill(hidden, float("-inf"))
-        sink = self.sink(4)
-        top = torch.maximum(scores.detach().amax(-1, keepdim=True), sink.detach())
-        weights = torch.exp(scores - top)
-        weights = weights / (weights.sum(-1, keepdim=True) + torch.exp(sink - top))
-        mixed = weights.to(v.dtype) @ v.permute(1, 0, 2)[:, None]
-        return mixed.permute(2, 0, 1, 3).reshape(n, -1)
+    def over_prefix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        n, n_kv = q.shape[0], self.shape.n_kv_heads
+        scores = (self.groups(q) @ k.permute(1, 2, 0)).float().view(n_kv, -1, n, n)
+        weights = self.shares([scores], mask)
+        mixed = weights[..., :n].flatten(1, 2).to(v.dtype) @ v.transpose(0, 1)
+        return mixed.view(n_kv, -1, n, self.shape.head_dim).permute(2, 0, 1, 3).reshape(n, -1)
 
-    def over_items(self, q: Tensor, k: Tensor, v: Tensor, p: int, places: Tensor, real: Tensor) -> Tensor:
-        s, (n, longest) = self.shape, places.shape
-        first = max(0, p - self.window + 1) if self.window else 0
-        flat = places.reshape(-1)
-        qi = self.groups(q[flat])
-        ki = k[flat].view(n, longest, s.n_kv_heads, s.head_dim).permute(2, 0, 1, 3)
-        vi = v[flat].view(n, longest, s.n_kv_heads, s.head_dim).permute(2, 0, 1, 3)
-        grid = (*qi.shape[:2], n, longest, -1)
-        before = (qi @ k[first:p].permute(1, 2, 0)[:, None]).view(grid).float()
-        own = (qi.reshape(*qi.shape[:2], n, longest, s.head_dim) @ ki[:, None].transpose(-1, -2)).float()
-        step = torch.arange(longest)
-        hidden = (step[None, :] > step[:, None])[None] | ~real[:, None, :]
-        if self.window:
-            hidden = hidden | (step[None, :] <= step[:, None] - self.window)[None]
-            ages = p + step[:, None] - torch.arange(first, p)[None, :]
-            before = before.masked_fill(ages >= self.window, float("-inf"))
-        own = own.masked_fill(hidden, float("-inf"))
-        sink = self.sink(5)
-        top = torch.maximum(own.detach().amax(-1, keepdim=True), sink.detach())
-        top = torch.maximum(top, before.detach().amax(-1, keepdim=True))
-        weights_before, weights_own = torch.exp(before - top), torch.exp(own - top)
-        total = weights_before.sum(-1, keepdim=True) + weights_own.sum(-1, keepdim=True) + torch.exp(sink - top)
-        mixed = weights_before.to(v.dtype).flatten(2, 3) @ v[first:p].permute(1, 0, 2)[:, None]
-        mixed = mixed.view(grid) + weights_own.to(v.dtype) @ vi[:, None]
-        mixed = (mixed.float() / total).permute(2, 3, 0, 1, 4).reshape(n, longest, -1)
-        return mixed[real].to(v.dtype)
+    def over_items(self, q: Tensor, k: Tensor, v: Tensor, pack: Pack, mask: Tensor) -> Tensor:
+        """Each query's scores over the prefix and over its own item, in one softmax."""
+        s, p, n, length = self.shape, pack.n_padded, pack.n_items, pack.length
+        group = s.n_heads // s.n_kv_heads
+        queries = self.groups(q[p:])
+        own_k, own_v = (t[p:].view(n, length, s.n_kv_heads, s.head_dim).permute(2, 0, 1, 3) for t in (k, v))
+        before = queries @ k[:p].permute(1, 2, 0)
+        # [kv, n, group * length, d]: a group's queries share their keys.
+        mine = queries.view(s.n_kv_heads, group, n, length, -1).transpose(1, 2).flatten(2, 3)
+        own = (mine @ own_k.transpose(-1, -2)).view(s.n_kv_heads, n, group, length, length).transpose(1, 2)
+        shape = (s.n_kv_heads, group, n, length)
+        weights = self.shares([before.view(*shape, p).float(), own.float()], mask).to(v.dtype)
+        over_before = weights[..., :p].flatten(1, 3) @ v[:p].transpose(0, 1)
+        mine = weights[..., p : p + length].transpose(1, 2).flatten(2, 3)
+        over_own = (mine @ own_v).view(s.n_kv_heads, n, group, length, -1).transpose(1, 2)
+        mixed = over_before.view(*shape, -1) + over_own
+        return mixed.permute(2, 3, 0, 1, 4).reshape(n * length, -1)
+
+    def shares(self, scores: list[Tensor], mask: Tensor) -> Tensor:
+        """Softmax over all scores and the sink, which stands last."""
+        sink = self.sink(scores[0].ndim).expand(*scores[0].shape[:-1], 1)
+        return (torch.cat((*scores, sink), -1) + mask).softmax(-1)
 
 
 class Experts(nn.Module):
-    """Router and experts; each expert runs once over all tokens that chose it."""
+    """Router and experts. All experts compute and the router's shares weigh them: with four experts that costs
+    less than gathering each expert's tokens, and the sum is the same. `gate_up` has the gates' rows first; the
+    published layout, which `export` writes, alternates them."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -184,26 +190,27 @@ class Experts(nn.Module):
         self.balance = torch.zeros(())
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = self.router(x.float())
+        logits = F.linear(x.float(), self.router.weight, self.router.bias)
         chosen, index = logits.topk(self.shape.experts_per_token, -1)
-        share = chosen.softmax(-1)
+        share = torch.zeros_like(logits).scatter(-1, index, chosen.softmax(-1))
         gate_up = mxfp4.rounded(self.gate_up) if self.quantised else self.gate_up
         down = mxfp4.rounded(self.down) if self.quantised else self.down
-        out = torch.zeros_like(x, dtype=torch.float32)
-        for expert in range(self.shape.n_experts):
-            row, place = (index == expert).nonzero(as_tuple=True)
-            y = F.linear(x[row], gate_up[expert], self.gate_up_bias[expert])
-            gate, up = y[:, 0::2].clamp(max=SWIGLU_LIMIT), y[:, 1::2].clamp(-SWIGLU_LIMIT, SWIGLU_LIMIT)
-            y = F.linear(gate * torch.sigmoid(SWIGLU_ALPHA * gate) * (up + 1), down[expert], self.down_bias[expert])
-            out = out.index_add(0, row, y.float() * share[row, place, None])
+        y = F.linear(x, gate_up.flatten(0, 1), self.gate_up_bias.flatten()).unflatten(-1, (self.shape.n_experts, -1))
+        y = swiglu(y) * share[..., None].to(y.dtype)
         self.balance = self.imbalance(logits, index)
-        return out
+        return F.linear(y.flatten(1), down.transpose(0, 1).flatten(1)) + share @ self.down_bias
 
     def imbalance(self, logits: Tensor, index: Tensor) -> Tensor:
         """1 when experts are used evenly, more when they are not (the switch-transformer loss)."""
         e = self.shape.n_experts
         used = torch.bincount(index.reshape(-1), minlength=e).float() / index.numel()
         return e * (used * logits.softmax(-1).mean(0)).sum()
+
+
+def swiglu(y: Tensor) -> Tensor:
+    gate, up = y.chunk(2, -1)
+    gate, up = gate.clamp(max=SWIGLU_LIMIT), up.clamp(-SWIGLU_LIMIT, SWIGLU_LIMIT)
+    return gate * torch.sigmoid(SWIGLU_ALPHA * gate) * (up + 1)
 
 
 class Block(nn.Module):
@@ -214,8 +221,8 @@ class Block(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(shape.hidden_size, shape.norm_eps)
         self.mlp = Experts(shape)
 
-    def forward(self, x: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], places: Places) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), pack, rope, places)
+    def forward(self, x: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], masks: Masks) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), pack, rope, masks)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -239,10 +246,10 @@ class Network(nn.Module):
         """Hidden states [T, hidden] after the last norm; `head` turns wanted rows into logits."""
         angle = pack.positions()[:, None].float() * self.inverse
         rope = (angle.cos() * self.rope_scale)[:, None], (angle.sin() * self.rope_scale)[:, None]
-        places = pack.places()
+        masks = {window: pack.masks(window) for window in (None, self.shape.window)}
         x = self.embed(pack.tokens)
         for block in self.layers:
-            x = block(x, pack, rope, places)
+            x = block(x, pack, rope, masks)
         return self.norm(x)
 
     def balance(self) -> Tensor:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from .train import Plan, Stage
 
 MATCH = {"words": 0.35, "categories": 0.45, "acts": 0.2}
-READ = {"words": 0.1, "categories": 0.2, "acts": 0.2, "labelled": 0.35, "mixed": 0.15}
-JUDGE = {"words": 0.05, "categories": 0.1, "acts": 0.1, "labelled": 0.25, "mixed": 0.1, "shipped": 0.4}
+READ = {"words": 0.05, "categories": 0.2, "acts": 0.25, "labelled": 0.35, "mixed": 0.15}
+JUDGE = {"words": 0.03, "categories": 0.12, "acts": 0.15, "labelled": 0.3, "mixed": 0.1, "shipped": 0.3}
 
 
 def plan(tokens: int) -> Plan:
     stages = (
-        Stage("match", tokens * 2 // 5, MATCH, most_rules=4, full=0.1, n_items=32, final_share=0.0, bare=True, free_codes=True, tokens_per_step=4000),
-        Stage("read", tokens * 7 // 10, READ, most_rules=8, full=0.5, n_items=28, final_share=0.2),
+        Stage("match", tokens // 6, MATCH, most_rules=4, full=0.1, n_items=32, final_share=0.0, bare=True, free_codes=True, tokens_per_step=4000),
+        Stage("read", tokens * 11 // 20, READ, most_rules=8, full=0.5, n_items=28, final_share=0.2),
         Stage("judge", tokens, JUDGE, most_rules=9, full=0.8, n_items=28, final_share=0.3, quantised=True),
     )
     return Plan(stages, tokens)

@@ -20,6 +20,10 @@ from .optim import optimisers
 from .tokens import Coder
 
 
+# Tokens drawn at random to compete with each pack's own.
+RIVALS = 1024
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stretch of training: what tasks are made of (`kin` → share), how large, until how many tokens.
@@ -48,8 +52,8 @@ class Plan:
 
     stages: tuple[Stage, ...]
     tokens: int
-    matrix_lr: float = 0.02
-    other_lr: float = 0.004
+    matrix_lr: float = 0.004
+    other_lr: float = 0.002
     warm_steps: int = 50
     cool: float = 0.4
     balance: float = 0.01
@@ -109,9 +113,9 @@ class Trainer:
             size += len(batch.pack.tokens)
         counted = sum(float(batch.weights.sum()) for _, batch in batches)
         for kin, batch in batches:
-            loss, logits, rows = self.loss(batch)
+            loss, rows, right = self.loss(batch)
             (loss / counted + plan.balance * self.network.balance() / len(batches)).backward()
-            self.note(kin, batch, logits, rows, loss)
+            self.note(kin, batch, rows, right, loss)
         share = lr_share(plan, self.step, self.seen)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for opt, lrs in zip(self.optimisers, self.base_lrs):
@@ -123,20 +127,27 @@ class Trainer:
         self.seen += size
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Summed loss over counted tokens, their logits, and which rows they are."""
+        """Summed loss over counted tokens; which rows they are, and which of them were right.
+
+        Tokens compete with those of their own pack and with some drawn at random: the whole vocabulary would
+        cost as much as the network.
+        """
         rows = batch.weights.nonzero().squeeze(1)
+        rivals = torch.cat((batch.pack.tokens, batch.targets, torch.randint(self.network.shape.vocab_size, (RIVALS,)))).unique()
+        place = torch.zeros(self.network.shape.vocab_size, dtype=torch.long)
+        place[rivals] = torch.arange(len(rivals))
+        targets = place[batch.targets[rows]]
         # Products in bfloat16 take two fifths of the time; sums, norms and weights stay float32.
         with torch.autocast("cpu", torch.bfloat16):
             hidden = self.network(batch.pack)
-            logits = self.network.head(hidden[rows])
-        each = F.cross_entropy(logits.float(), batch.targets[rows], reduction="none")
-        return (each * batch.weights[rows]).sum(), logits, rows
+            logits = F.linear(hidden[rows], self.network.head.weight[rivals])
+        each = F.cross_entropy(logits.float(), targets, reduction="none")
+        return (each * batch.weights[rows]).sum(), rows, logits.argmax(-1) == targets
 
-    def note(self, kin: str, batch: Batch, logits: Tensor, rows: Tensor, loss: Tensor) -> None:
+    def note(self, kin: str, batch: Batch, rows: Tensor, right: Tensor, loss: Tensor) -> None:
         """Keeps how often the code and the first quoted word were right, given the true words before them."""
         place = torch.full((len(batch.targets),), -1)
         place[rows] = torch.arange(len(rows))
-        right = logits.argmax(-1) == batch.targets[rows]
         code = [bool(right[place[span]].all()) for span in batch.codes]
         first = [bool(right[place[start]]) for start in batch.starts]
         self.recent.setdefault(f"{kin}.code", []).append(sum(code) / len(code))

@@ -143,7 +143,7 @@ impl Golden {
     /// Computes everything anew and compares; `progress` is called with each finished part's name.
     ///
     /// # Errors
-    /// [`ModelError::Golden`] when the numbers do not fit the model, and errors of the forward pass.
+    /// [`ModelError`] when the numbers do not fit the model, and errors of the forward pass.
     pub fn compare(
         &self,
         model: &Arc<Model>,

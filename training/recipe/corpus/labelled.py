@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterator
 
 from ..prompt import Content
 from .concept import Concept, Item, split_of
@@ -140,6 +141,14 @@ def load_concepts(folder: Path) -> list[Concept]:
         if len(texts) >= 20:
             concepts.append(labelled_concept(one, texts, others))
     return concepts
+
+
+def running_rows(folder: Path) -> Iterator[str]:
+    """Texts of all sets but those kept for domains never seen, the items of tests left out."""
+    unseen = {one.dataset for one in SPECS if one.held_out}
+    for name in SETS:
+        if name not in unseen and (folder / name).is_dir():
+            yield from (row["text"] for row in read_rows(folder / name / "data.jsonl") if split_of(row["text"]) == "train")
 
 
 def read_rows(path: Path) -> list[dict]:

@@ -130,7 +130,7 @@ def listed(rng: random.Random, words: tuple[str, ...], n: int) -> str:
 
 def category_wording(category: Category, rng: random.Random) -> str:
     name = rng.choice(category.names)
-    some = listed(rng, category.words, rng.randint(2, 4))
+    some = listed(rng, category.words, min(len(category.words), rng.choice([2, 3, 4, 6, 8, 12])))
     return rng.choice(
         [
             f"mentions {name}, such as {some}.",

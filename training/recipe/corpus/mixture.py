@@ -15,7 +15,7 @@ from ..policy import Policy, Rule
 from ..prompt import Content, Reply
 from . import lexicon
 from .concept import Concept, Item
-from .labelled import load_concepts
+from .labelled import load_concepts, running_rows
 from .written import Case, Shipped, load_shipped
 
 TITLES = ["Community", "Marketplace", "Forum", "Chat", "Comment", "Listing", "Message", "Post", "Review", "Channel"]
@@ -65,17 +65,21 @@ class Mixture:
 
     def __init__(self, data: Path | None, policies: Path, written: Path) -> None:
         self.labelled = load_concepts(data) if data else []
+        self.real_texts = list(running_rows(data)) if data else []
         self.categories = [lexicon.category_concept(category) for category in lexicon.ALL]
         self.shipped = load_shipped(policies, written)
         self.words = sorted({word for category in lexicon.ALL for word in category.words if " " not in word})
 
     def lexicon_lines(self) -> list[str]:
-        """Each category with its words in several orders, so that they share their neighbours."""
+        """Each trained category with its words in several orders, so that they share their neighbours."""
         rng, lines = random.Random(5), []
         for category in lexicon.ALL:
-            for _ in range(10):
+            for _ in range(0 if category.held_out else 12):
                 lines.append(f"{rng.choice(category.names)}: {', '.join(rng.sample(category.words, len(category.words)))}")
         return lines
+
+    def trained_words(self) -> list[str]:
+        return sorted({word for category in lexicon.ALL if not category.held_out for word in category.words})
 
     def concepts(self, pool: list[Concept], split: str) -> list[Concept]:
         return [concept for concept in pool if concept.held_out == (split == "unseen")]

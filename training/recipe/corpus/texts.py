@@ -1,8 +1,9 @@
-"""Running text for the tokenizer and the first token vectors: everything the tasks can show."""
+"""Running text for the tokenizer and the first token vectors: what the tasks can show, and real text."""
 
 from __future__ import annotations
 
 import random
+import re
 from typing import Iterator
 
 from ..prompt import developer_text, system_text
@@ -28,5 +29,17 @@ def running_text(mixture: Mixture, seed: int = 3) -> Iterator[str]:
                 yield item.content.plain()
                 if rng.random() < 0.1:
                     yield reply.analysis() + "\n" + reply.final()
-    for category in mixture.lexicon_lines():
-        yield category
+    yield from mixture.lexicon_lines()
+    yield from mixture.real_texts
+
+
+CODE = re.compile(r"\b[A-Z]{2}(?=\d)")
+REPEATS = 40
+
+
+def tokenizer_text(mixture: Mixture) -> Iterator[str]:
+    """The running text without the random letters of codes, and the trained word lists often enough to become tokens."""
+    for text in running_text(mixture):
+        yield CODE.sub("", text)
+    for word in mixture.trained_words():
+        yield f" {word}" * REPEATS
