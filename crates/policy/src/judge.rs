@@ -84,6 +84,10 @@ impl Observer for Silent {}
 /// Turns a policy and a content into a verdict. Whatever goes wrong is a verdict too:
 /// [`crate::Outcome::Undetermined`].
 pub trait Judge: Send + Sync {
+    /// What answers, exactly: equal identities give equal verdicts for equal questions, as far as the judge can
+    /// promise it. Verdicts are kept under it.
+    fn identity(&self) -> String;
+
     /// Judges one content under one policy.
     fn judge(
         &self,

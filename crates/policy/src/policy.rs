@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::error::PolicyError;
 use crate::front_matter::{self, FrontMatter};
 use crate::rule::{Rule, Side};
+use crate::verdict::PolicyRef;
 
 /// The label of a policy without coded rules, where it is violated.
 pub const PROSE_LABEL: &str = "V";
@@ -80,6 +81,11 @@ impl Policy {
             labels,
             body,
         })
+    }
+
+    /// Name and identity, for verdicts.
+    pub fn reference(&self) -> PolicyRef {
+        PolicyRef { name: self.name.clone(), id: self.id.clone() }
     }
 
     /// What a reply's `label` may be: base codes with their sides.

@@ -5,17 +5,21 @@
 //! through the same parts: `prompt.rs` says what the model sees, `schema.rs` and `grammar.rs` what it
 //! may answer, `reply.rs` what an answer means. Nothing that goes wrong here is a verdict of `clear`.
 
+mod cached;
 mod grammar;
 mod guide;
 mod local;
+mod many;
 mod prompt;
 pub mod remote;
 mod reply;
 mod schema;
 mod score;
 
+pub use cached::CachedJudge;
 pub use grammar::reply_grammar;
 pub use local::{LocalJudge, ReasonerError};
+pub use many::{Job, judge_many};
 pub use prompt::{Prompt, item_text, marker};
 pub use reply::{Reply, ReplyError, parse_reply};
 pub use schema::{RATIONALE_LEN, reply_schema};

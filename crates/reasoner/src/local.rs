@@ -119,6 +119,10 @@ struct Started {
 }
 
 impl Judge for LocalJudge {
+    fn identity(&self) -> String {
+        format!("local {}", self.engine.model().fingerprint())
+    }
+
     fn judge(
         &self,
         policy: &Policy,
@@ -127,7 +131,7 @@ impl Judge for LocalJudge {
         observer: &mut dyn Observer,
     ) -> Verdict {
         let start = Instant::now();
-        let about = PolicyRef { name: policy.name.clone(), id: policy.id.clone() };
+        let about = policy.reference();
         let model = self.engine.model().name();
         let mut started = match self.start(policy, content, settings) {
             Ok(started) => started,

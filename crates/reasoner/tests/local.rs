@@ -1,36 +1,17 @@
 //! The local judge over a tiny random model: whatever the model says, the verdict is one of the policy's or
 //! undetermined with a cause, and never clear by failure.
 
-use std::path::Path;
+mod tiny;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, EngineSettings};
-use model::Model;
+use engine::EngineSettings;
 use policy::{
-    Cause, Content, Judge, JudgeSettings, Observer, Outcome, Policy, ScoreMethod, Silent, Verdict,
+    Cause, Content, Judge, JudgeSettings, Observer, Outcome, ScoreMethod, Silent, Verdict,
 };
 use reasoner::LocalJudge;
-
-const POLICY: &str = "## VIOLATES\n- A1 one\n- A2 two\n\n## SAFE\n- A0.a none\n";
-
-fn policy() -> Policy {
-    Policy::parse("p", POLICY.as_bytes()).expect("a policy")
-}
-
-fn judge_with(settings: EngineSettings) -> LocalJudge {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
-    let model = Arc::new(Model::open(&dir).expect("the fixture is a checkpoint"));
-    LocalJudge::new(Engine::start(model, settings).expect("the settings hold"))
-}
-
-fn engine_settings() -> EngineSettings {
-    EngineSettings { n_threads: 1, kv_bytes: 64 << 20, ..EngineSettings::default() }
-}
-
-fn short() -> JudgeSettings {
-    JudgeSettings { max_analysis_tokens: Some(20), seed: Some(1), ..JudgeSettings::default() }
-}
+use tiny::{engine_settings, judge_with, policy, short};
 
 fn judge(judge: &LocalJudge, content: &Content, settings: &JudgeSettings) -> Verdict {
     judge.judge(&policy(), content, settings, &mut Silent)

@@ -112,6 +112,10 @@ fn effort_name(effort: Effort) -> &'static str {
 }
 
 impl Judge for RemoteJudge {
+    fn identity(&self) -> String {
+        format!("remote {} {}", self.caller.base(), self.model)
+    }
+
     fn judge(
         &self,
         policy: &Policy,
