@@ -97,3 +97,19 @@ pub trait Judge: Send + Sync {
         observer: &mut dyn Observer,
     ) -> Verdict;
 }
+
+impl<J: Judge + ?Sized> Judge for Box<J> {
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        settings: &JudgeSettings,
+        observer: &mut dyn Observer,
+    ) -> Verdict {
+        (**self).judge(policy, content, settings, observer)
+    }
+}

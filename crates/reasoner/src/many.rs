@@ -1,19 +1,19 @@
 //! Many pairs of policy and content at once: as many in flight as the judge takes, results as they come.
 
-use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 
 use policy::{Content, Judge, JudgeSettings, Policy, Silent, Verdict};
 
 /// One judgement wanted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Job<'a> {
     /// The caller's name for it; comes back with the verdict.
     pub number: usize,
     /// Judge by this.
     pub policy: &'a Policy,
     /// What is judged.
-    pub content: &'a Content,
+    pub content: Arc<Content>,
     /// How.
     pub settings: &'a JudgeSettings,
 }
@@ -60,7 +60,7 @@ fn work<'a>(
     loop {
         let next = jobs.lock().map_or(None, |mut jobs| jobs.next());
         let Some(job) = next else { return };
-        let verdict = judge.judge(job.policy, job.content, job.settings, &mut Silent);
+        let verdict = judge.judge(job.policy, &job.content, job.settings, &mut Silent);
         if !tell(job.number, verdict) {
             return;
         }

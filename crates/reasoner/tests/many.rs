@@ -3,6 +3,7 @@
 mod tiny;
 
 use std::fs;
+use std::sync::Arc;
 
 use policy::{Content, Judge, JudgeSettings, Outcome, Silent, Usage, Verdict};
 use reasoner::{CachedJudge, Job, judge_many};
@@ -15,13 +16,13 @@ fn without_clock(verdict: Verdict) -> Verdict {
 #[test]
 fn every_job_gets_its_verdict_whatever_is_in_flight() {
     let (judge, policy, settings) = (judge_with(engine_settings()), policy(), short());
-    let contents: Vec<Content> =
-        (0..9).map(|at| Content::text(format!("item number {at}"))).collect();
+    let contents: Vec<Arc<Content>> =
+        (0..9).map(|at| Arc::new(Content::text(format!("item number {at}")))).collect();
     let run = |n_in_flight| {
         let jobs = contents.iter().enumerate().map(|(number, content)| Job {
             number,
             policy: &policy,
-            content,
+            content: Arc::clone(content),
             settings: &settings,
         });
         let mut verdicts = vec![None; contents.len()];
@@ -40,7 +41,7 @@ fn every_job_gets_its_verdict_whatever_is_in_flight() {
 #[test]
 fn a_listener_that_has_heard_enough_ends_the_work() {
     let (judge, policy, settings) = (judge_with(engine_settings()), policy(), short());
-    let content = Content::text("again and again");
+    let content = Arc::new(Content::text("again and again"));
     let jobs =
         (0..).map(|number| Job { number, policy: &policy, content: &content, settings: &settings });
     let mut n_heard = 0;

@@ -1,6 +1,8 @@
 //! The subcommands, one file each: flags as a struct, `run` as the work.
 
+mod batch;
 mod classify;
+mod judging;
 mod model;
 
 use anyhow::Result;
@@ -19,6 +21,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Args),
+    Batch(batch::Args),
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
@@ -29,6 +32,7 @@ impl Cli {
     pub(crate) fn run(self) -> Result<Exit> {
         match self.command {
             Command::Classify(args) => classify::run(&args),
+            Command::Batch(args) => batch::run(&args),
             Command::Model(command) => command.run(),
         }
     }

@@ -1,20 +1,17 @@
 //! `safeguard classify`: one content under one or many policies, with the reasoning as it is made.
 
-mod chosen;
 mod report;
 
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
-use policy::{Content, Effort, JudgeSettings, Outcome, Policy, Verdict};
+use policy::{Content, Outcome, Policy, Verdict};
 
+use super::judging::JudgeArgs;
 use crate::exit::Exit;
 use crate::output::{Format, hinted};
-use chosen::ChosenModel;
 
 /// Judge a text, an exchange or a conversation under one or many policies
 ///
@@ -35,30 +32,8 @@ pub(crate) struct Args {
     /// A line that the policy may refer to, such as stars=5; may be given many times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     meta: Vec<(String, String)>,
-    /// Who judges: builtin, 20b, 120b, ORG/NAME, a checkpoint's folder, or the URL of a chat server
-    #[arg(long, value_name = "MODEL", default_value = "builtin")]
-    model: ChosenModel,
-    /// How long the model should think; by default what the policy says, or medium
-    #[arg(long, value_enum)]
-    effort: Option<EffortName>,
-    /// Most tokens of reasoning; by default 512, 2048 or 8192 by effort
-    #[arg(long, value_name = "N")]
-    max_analysis_tokens: Option<usize>,
-    /// Repeat a verdict: fixes the marker around the content and the sampling
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// 0 takes the most probable token, 1 samples as the model was trained
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    temperature: f32,
-    /// Keep the most probable tokens up to this sum of probabilities
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f32,
-    /// Seconds until the verdict is undetermined
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    timeout: Option<Duration>,
-    /// Threads to compute with; by default as many as there are cores
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    judge: JudgeArgs,
     /// How to write the verdict: for people, or one JSON object a line for each policy
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -75,21 +50,11 @@ struct Input {
     file: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum EffortName {
-    /// A line or two
-    Low,
-    /// The models' own default
-    Medium,
-    /// As long as it takes
-    High,
-}
-
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policies = args.policy.iter().map(|path| read_policy(path)).collect::<Result<Vec<_>>>()?;
     let content = read_content(args)?;
-    let settings = settings(args);
-    let judge = args.model.open(args.threads.map(usize::from))?;
+    let settings = args.judge.settings();
+    let judge = args.judge.open()?;
     let mut worst = Exit::Clear;
     for (path, policy) in &policies {
         let verdict =
@@ -99,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(worst)
 }
 
-fn exit_of(verdict: &Verdict) -> Exit {
+pub(crate) fn exit_of(verdict: &Verdict) -> Exit {
     match verdict.outcome {
         Outcome::Clear => Exit::Clear,
         Outcome::Violation => Exit::Found,
@@ -107,23 +72,8 @@ fn exit_of(verdict: &Verdict) -> Exit {
     }
 }
 
-fn settings(args: &Args) -> JudgeSettings {
-    JudgeSettings {
-        effort: args.effort.map(|effort| match effort {
-            EffortName::Low => Effort::Low,
-            EffortName::Medium => Effort::Medium,
-            EffortName::High => Effort::High,
-        }),
-        seed: args.seed,
-        temperature: args.temperature,
-        top_p: args.top_p,
-        max_analysis_tokens: args.max_analysis_tokens,
-        timeout: args.timeout,
-    }
-}
-
 /// The policy with the path of its file; a folder stands for its `policy.md` and gives the name.
-fn read_policy(path: &Path) -> Result<(PathBuf, Policy)> {
+pub(crate) fn read_policy(path: &Path) -> Result<(PathBuf, Policy)> {
     let file = if path.is_dir() { path.join("policy.md") } else { path.to_owned() };
     let bytes = fs::read(&file).map_err(|error| {
         let error =
@@ -182,9 +132,4 @@ fn key_value(text: &str) -> Result<(String, String)> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => bail!("must be KEY=VALUE"),
     }
-}
-
-fn seconds(text: &str) -> Result<Duration> {
-    let seconds: f64 = text.parse()?;
-    Duration::try_from_secs_f64(seconds).map_err(Into::into)
 }

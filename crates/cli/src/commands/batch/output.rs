@@ -1,0 +1,178 @@
+//! The output: one line a verdict, appended whole, so that a run that was cut goes on where it stood.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use policy::{Outcome, Policy, Usage, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+use crate::output::hinted;
+
+/// A verdict with the item's id; `reasoning` only where it was asked for.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    policy: &'a str,
+    policy_id: &'a str,
+    #[serde(flatten)]
+    outcome: Outcome,
+    label: Option<&'a str>,
+    rule_ids: &'a [String],
+    score: Option<f64>,
+    score_method: policy::ScoreMethod,
+    confidence: Option<policy::Confidence>,
+    rationale: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<&'a str>,
+    capped: bool,
+    detail: Option<&'a str>,
+    stage: policy::Stage,
+    model: &'a str,
+    usage: Usage,
+}
+
+/// What a line that was written before says about itself.
+#[derive(Deserialize)]
+struct Written {
+    id: String,
+    policy_id: String,
+    outcome: String,
+    model: String,
+}
+
+/// Ids with policies' identities.
+pub(super) type Done = HashSet<(String, String)>;
+
+/// The file that verdicts are appended to.
+pub(super) struct Output {
+    path: PathBuf,
+    file: File,
+    with_reasoning: bool,
+}
+
+/// What is in the file already.
+pub(super) struct Earlier {
+    pub(super) done: Done,
+    /// The model of the verdicts there, if there are any.
+    pub(super) model: Option<String>,
+    /// How a run that made these verdicts ends.
+    pub(super) exit: Exit,
+}
+
+impl Output {
+    /// Opens a file to go on with it: half a line at its end is cut off, and undetermined verdicts are dropped if
+    /// they are to be tried again.
+    pub(super) fn open(
+        path: &Path,
+        with_reasoning: bool,
+        retry: bool,
+    ) -> Result<(Output, Earlier)> {
+        let place = || format!("{}: cannot be opened for writing", path.display());
+        if retry && path.exists() {
+            drop_undetermined(path)?;
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(path)
+            .with_context(place)?;
+        let (earlier, n_whole) = earlier(path, &file)?;
+        file.set_len(n_whole).with_context(place)?;
+        Ok((Output { path: path.to_owned(), file, with_reasoning }, earlier))
+    }
+
+    pub(super) fn write(&mut self, id: &str, policy: &Policy, verdict: &Verdict) -> Result<()> {
+        let mut text = serde_json::to_vec(&self.line(id, policy, verdict))?;
+        text.push(b'\n');
+        // One call a line: a process that is killed leaves whole lines, but for the last at most.
+        self.file
+            .write_all(&text)
+            .with_context(|| format!("{}: cannot be written", self.path.display()))
+    }
+
+    fn line<'a>(&self, id: &'a str, policy: &'a Policy, verdict: &'a Verdict) -> Line<'a> {
+        Line {
+            id,
+            policy: &policy.name,
+            policy_id: &policy.id.0,
+            outcome: verdict.outcome,
+            label: verdict.label.as_deref(),
+            rule_ids: &verdict.rule_ids,
+            score: verdict.score,
+            score_method: verdict.score_method,
+            confidence: verdict.confidence,
+            rationale: verdict.rationale.as_deref(),
+            reasoning: self.with_reasoning.then_some(&verdict.reasoning),
+            capped: verdict.capped,
+            detail: verdict.detail.as_deref(),
+            stage: verdict.stage,
+            model: &verdict.model,
+            usage: verdict.usage,
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        self.file.sync_all().with_context(|| format!("{}: cannot be written", self.path.display()))
+    }
+}
+
+/// The verdicts in the file, and how many bytes of whole lines it has.
+fn earlier(path: &Path, file: &File) -> Result<(Earlier, u64)> {
+    let mut earlier = Earlier { done: Done::new(), model: None, exit: Exit::Clear };
+    let mut n_whole = 0;
+    for (number, line) in (1..).zip(whole_lines(file)) {
+        let line = line.with_context(|| format!("{}: cannot be read", path.display()))?;
+        let written = parse(path, number, &line)?;
+        n_whole += line.len() as u64;
+        if *earlier.model.get_or_insert_with(|| written.model.clone()) != written.model {
+            bail!("{}:{number}: verdicts of two models are in one file", path.display());
+        }
+        earlier.exit = earlier.exit.max(match written.outcome.as_str() {
+            "clear" => Exit::Clear,
+            "violation" => Exit::Found,
+            _ => Exit::CouldNot,
+        });
+        earlier.done.insert((written.id, written.policy_id));
+    }
+    Ok((earlier, n_whole))
+}
+
+/// Lines with their ends; a last line without one is left out.
+fn whole_lines(file: &File) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+    let mut reader = BufReader::new(file);
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(_) if line.ends_with(b"\n") => Some(Ok(line)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
+fn parse(path: &Path, number: usize, line: &[u8]) -> Result<Written> {
+    serde_json::from_slice(line).map_err(|_| {
+        let error = anyhow::anyhow!("{}:{number}: not a verdict that batch wrote", path.display());
+        hinted(error, "give a new file with --out, or remove this one")
+    })
+}
+
+/// Rewrites the file without its undetermined verdicts, in one step.
+fn drop_undetermined(path: &Path) -> Result<()> {
+    let place = || format!("{}: cannot be rewritten", path.display());
+    let file = File::open(path).with_context(place)?;
+    let part = path.with_extension("part");
+    let mut kept = File::create(&part).with_context(place)?;
+    for (number, line) in (1..).zip(whole_lines(&file)) {
+        let line = line.with_context(place)?;
+        if parse(path, number, &line)?.outcome != "undetermined" {
+            kept.write_all(&line).with_context(place)?;
+        }
+    }
+    kept.sync_all().and_then(|()| fs::rename(&part, path)).with_context(place)
+}

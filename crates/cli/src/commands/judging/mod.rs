@@ -1,0 +1,80 @@
+//! What all commands that judge share: which model, how it thinks, and the bar that shows how far it is.
+
+mod chosen;
+mod progress;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use policy::{Effort, Judge, JudgeSettings};
+
+use chosen::ChosenModel;
+pub(crate) use progress::Progress;
+
+/// Flags of all commands that judge.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JudgeArgs {
+    /// Who judges: builtin, 20b, 120b, ORG/NAME, a checkpoint's folder, or the URL of a chat server
+    #[arg(long, value_name = "MODEL", default_value = "builtin")]
+    model: ChosenModel,
+    /// How long the model should think; by default what the policy says, or medium
+    #[arg(long, value_enum)]
+    effort: Option<EffortName>,
+    /// Most tokens of reasoning; by default 512, 2048 or 8192 by effort
+    #[arg(long, value_name = "N")]
+    max_analysis_tokens: Option<usize>,
+    /// Repeat a verdict: fixes the marker around the content and the sampling
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// 0 takes the most probable token, 1 samples as the model was trained
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f32,
+    /// Keep the most probable tokens up to this sum of probabilities
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+    /// Seconds until a verdict is undetermined
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// Threads to compute with; by default as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EffortName {
+    /// A line or two
+    Low,
+    /// The models' own default
+    Medium,
+    /// As long as it takes
+    High,
+}
+
+impl JudgeArgs {
+    /// Opens the model and starts its judge.
+    pub(crate) fn open(&self) -> Result<Box<dyn Judge>> {
+        self.model.open(self.threads.map(usize::from))
+    }
+
+    /// How each content is judged.
+    pub(crate) fn settings(&self) -> JudgeSettings {
+        JudgeSettings {
+            effort: self.effort.map(|effort| match effort {
+                EffortName::Low => Effort::Low,
+                EffortName::Medium => Effort::Medium,
+                EffortName::High => Effort::High,
+            }),
+            seed: self.seed,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_analysis_tokens: self.max_analysis_tokens,
+            timeout: self.timeout,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration> {
+    let seconds: f64 = text.parse()?;
+    Duration::try_from_secs_f64(seconds).map_err(Into::into)
+}
