@@ -13,7 +13,6 @@ import random
 import re
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,24 +89,24 @@ def keyword_answer(policy: Policy, content: Content) -> int:
 
 
 class Program:
-    """`safeguard classify` as a judge of many items."""
+    """`safeguard batch` as a judge of many items."""
 
     def __init__(self, program: Path, model: Path) -> None:
         self.program, self.model = program, model
 
     def judge(self, policy: Policy, contents: list[Content]) -> list[dict]:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "policy.md"
-            path.write_text(policy.body)
-            return [self.one(path, content) for content in contents]
-
-    def one(self, policy: Path, content: Content) -> dict:
-        command = [self.program, "classify", "--policy", policy, "--model", self.model, "--format", "json"]
-        command += ["--threads", "1", "--seed", "1", "--max-analysis-tokens", "96", "--json", "-"]
-        done = subprocess.run(command, input=json.dumps(as_json(content)), capture_output=True, text=True)
-        if not done.stdout:
-            raise RuntimeError(f"the program said: {done.stderr}")
-        return json.loads(done.stdout)
+            items, verdicts, rules = (Path(folder) / name for name in ("items.jsonl", "verdicts.jsonl", "policy.md"))
+            rules.write_text(policy.body)
+            lines = [json.dumps({"id": at, **as_json(content)}) for at, content in enumerate(contents)]
+            items.write_text("\n".join(lines))
+            command = [self.program, "batch", items, "--policy", rules, "--out", verdicts, "--model", self.model]
+            command += ["--seed", "1", "--max-analysis-tokens", "96"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            found = [json.loads(line) for line in verdicts.read_text().splitlines()] if verdicts.exists() else []
+            if len(found) != len(contents):
+                raise RuntimeError(f"the program said: {done.stderr}")
+            return found
 
 
 def as_json(content: Content) -> dict:
@@ -157,11 +156,10 @@ def tasks(mixture: Mixture, split: str, kin: str, n_items: int, seed: int) -> li
 
 def judge_tasks(judge: Program, all_tasks: list[Task]) -> Tally:
     tally = Tally()
-    with ThreadPoolExecutor(2) as pool:
-        answers = pool.map(lambda task: judge.judge(task.policy, [item.content for item, _ in task.cases]), all_tasks)
-        for task, verdicts in zip(all_tasks, answers):
-            for (item, reply), verdict in zip(task.cases, verdicts):
-                tally.add(task.policy, item.content, reply, verdict)
+    for task in all_tasks:
+        verdicts = judge.judge(task.policy, [item.content for item, _ in task.cases])
+        for (item, reply), verdict in zip(task.cases, verdicts):
+            tally.add(task.policy, item.content, reply, verdict)
     return tally
 
 

@@ -96,10 +96,13 @@ impl Metadata {
 mod tests {
     use super::*;
 
+    /// Ids and kinds, or a part of what is said.
+    type Expected = Result<&'static [(&'static str, &'static str)], &'static str>;
+
     /// Each line with the ids and kinds that it means, or with a part of what is said of it.
     #[test]
     fn lines_are_items_or_say_what_is_wrong() {
-        let cases: [(&str, Result<&[(&str, &str)], &str>); 18] = [
+        let cases: [(&str, Expected); 18] = [
             (r#"{"id":"a","text":"x"}"#, Ok(&[("a", "text")])),
             (r#"{"id":7,"text":"x","outcome":"clear"}"#, Ok(&[("7", "text")])),
             (r#"{"id":"a","prompt":"x","reply":"y","metadata":{"n":1}}"#, Ok(&[("a", "exchange")])),
