@@ -31,7 +31,8 @@ class Weights:
 class Batch:
     """`targets[t]` should follow `pack.tokens[t]`; it counts `weights[t]`.
 
-    `codes` and `starts`: for each item the places of the rule's code and of the first quoted word.
+    `codes`, `starts` and `fits`: for each item the places of the rule's code, of the first quoted word and of the
+    word that says whether a rule fits.
     """
 
     pack: Pack
@@ -39,20 +40,19 @@ class Batch:
     weights: Tensor
     codes: list[slice]
     starts: list[int]
+    fits: list[int]
 
 
 def marker(rng: random.Random) -> str:
     return "".join(rng.choice(HEX) for _ in range(8))
 
 
-def code_span(coder: Coder, reply: Reply) -> tuple[int, int]:
-    """Which tokens of the analysis spell the rule's code."""
-    text = reply.analysis()
+def span_after(coder: Coder, text: str, mark: str, length: int) -> tuple[int, int]:
+    """Which tokens of `text` spell the `length` characters behind `mark`."""
     coder.tokenizer.encode_special_tokens = True
     offsets = coder.tokenizer.encode(text, add_special_tokens=False).offsets
-    start = text.rindex("\nRule: ") + len("\nRule: ")
-    end = start + len(reply.code)
-    inside = [at for at, (_, stop) in enumerate(offsets) if start < stop <= end]
+    start = text.rindex(mark) + len(mark)
+    inside = [at for at, (_, stop) in enumerate(offsets) if start < stop <= start + length]
     return inside[0], inside[-1] + 1
 
 
@@ -63,16 +63,17 @@ def make_batch(coder: Coder, task: Task, rng: random.Random, weights: Weights, f
     length = padded(max(len(row.tokens) for row in rows), ITEM_STEP)
     tokens, counts = filled(prefix, n_padded), [0.0] * n_padded
     targets = filled(prefix[1:], n_padded)
-    codes, starts = [], []
+    codes, starts, fits = [], [], []
     for row in rows:
         base = len(tokens)
         codes.append(slice(base + row.code.start, base + row.code.stop))
         starts.append(base + row.start)
+        fits.append(base + row.fit)
         tokens += filled(row.tokens, length)
         targets += filled(row.tokens[1:], length)
         counts += row.counts + [0.0] * (length - len(row.counts))
     pack = Pack(torch.tensor(tokens), len(prefix), n_padded, len(rows))
-    return Batch(pack, torch.tensor(targets), torch.tensor(counts), codes, starts)
+    return Batch(pack, torch.tensor(targets), torch.tensor(counts), codes, starts, fits)
 
 
 def filled(tokens: list[int], length: int) -> list[int]:
@@ -87,6 +88,7 @@ class Row:
     counts: list[float]
     code: slice
     start: int
+    fit: int
 
 
 def item_row(
@@ -95,12 +97,16 @@ def item_row(
     head = coder.bare_item(content) if bare else coder.item(content, marker(rng))
     analysis = coder.analysis(reply)
     final = coder.final(reply) if rng.random() < final_share else []
-    first, last = code_span(coder, reply)
+    text = reply.analysis()
+    first, last = span_after(coder, text, "\nRule: ", len(reply.code))
+    fit = span_after(coder, text, "Fit: ", len(reply.fit))[0]
+    word = span_after(coder, text, "\nWords: ", len(reply.evidence or "none"))[0]
     base = len(head) - 1
     counts = [weights.rest] * base + [weights.analysis] * len(analysis)
     counts[base + first : base + last] = [weights.code] * (last - first)
+    counts[base + fit] = weights.code
     if final:
         # The engine forces the header of the final message, so nothing is learned there.
         header = len(coder.opening("final"))
         counts += [0.0] * header + [weights.final] * (len(final) - header)
-    return Row(head + analysis + final, counts + [0.0], slice(base + first, base + last), base + 2)
+    return Row(head + analysis + final, counts + [0.0], slice(base + first, base + last), base + word, base + fit)

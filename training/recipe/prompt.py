@@ -94,17 +94,27 @@ class Reply:
     def label(self) -> str:
         return self.code.split(".", 1)[0]
 
+    @property
+    def fits(self) -> bool:
+        """Whether a rule was found, and not only the label for what fits none."""
+        return self.confidence != "low"
+
+    @property
+    def fit(self) -> str:
+        return "yes" if self.fits else "no"
+
     def analysis(self) -> str:
-        """Three lines: what matched, which rule, which side."""
+        """Four lines: whether a rule fits, what matched, which rule, which side.
+
+        Whether comes before what: of many words that might be quoted each is less likely than `none`.
+        """
         rule = f"{self.code} {self.name}" if self.name else self.code
         side = "violates" if self.side else "safe"
-        return f"Words: {self.evidence or 'none'}\nRule: {rule}\nSide: {side}"
+        return f"Fit: {self.fit}\nWords: {self.evidence or 'none'}\nRule: {rule}\nSide: {side}"
 
     def final(self) -> str:
         rule = f"{self.code} {self.name}" if self.name else self.code
-        rationale = f"Fits {rule}." if self.evidence else f"No violating rule fits; {rule}."
-        if self.side:
-            rationale = f"Fits {rule}."
+        rationale = f"Fits {rule}." if self.fits else f"No violating rule fits; {rule}."
         return compact(
             {
                 "violation": self.side,

@@ -145,13 +145,15 @@ class Trainer:
         return (each * batch.weights[rows]).sum(), rows, logits.argmax(-1) == targets
 
     def note(self, kin: str, batch: Batch, rows: Tensor, right: Tensor, loss: Tensor) -> None:
-        """Keeps how often the code and the first quoted word were right, given the true words before them."""
+        """Keeps how often fit, first quoted word and code were right, given the true words before them."""
         place = torch.full((len(batch.targets),), -1)
         place[rows] = torch.arange(len(rows))
         code = [bool(right[place[span]].all()) for span in batch.codes]
         first = [bool(right[place[start]]) for start in batch.starts]
+        fit = [bool(right[place[at]]) for at in batch.fits]
         self.recent.setdefault(f"{kin}.code", []).append(sum(code) / len(code))
         self.recent.setdefault(f"{kin}.words", []).append(sum(first) / len(first))
+        self.recent.setdefault(f"{kin}.fit", []).append(sum(fit) / len(fit))
         self.recent.setdefault("loss", []).append(float(loss.detach()) / float(batch.weights.sum()))
 
     def report(self) -> None:

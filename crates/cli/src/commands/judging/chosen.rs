@@ -13,7 +13,7 @@ use policy::Judge;
 use reasoner::LocalJudge;
 
 use crate::hub;
-use crate::output::{hinted, report_note};
+use crate::output::{hinted, report_hint, report_note};
 
 /// What stands behind `--model`.
 #[derive(Clone, Debug)]
@@ -52,6 +52,7 @@ impl ChosenModel {
                 report_note(
                     "the built-in model judges: small, good for trying policies out and for tests, not for decisions",
                 );
+                report_hint("for decisions: `safeguard model pull 20b`, then --model 20b");
                 Model::builtin()?
             }
             ChosenModel::Folder(dir) => open_folder(dir)?,
