@@ -1,4 +1,5 @@
-//! Why text is no policy, no content or no golden case: with the line, so that people can go there.
+//! Why text is no policy, no content, no golden case or no calibration: with the place, so that
+//! people can go there.
 
 /// What is wrong with a policy file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,5 +104,37 @@ pub enum GoldenError {
         line: usize,
         /// The first case's line.
         first_line: usize,
+    },
+}
+
+/// What is wrong with a saved calibration.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CalibrationError {
+    /// Zero, negative or not finite.
+    #[error("the temperature is {t}; it must be above 0 and finite")]
+    Temperature {
+        /// The temperature.
+        t: f64,
+    },
+    /// No point, or coordinates without their other half.
+    #[error("the curve has {n_x} x and {n_y} y; it takes as many of each, and at least one")]
+    Points {
+        /// Numbers given as `x`.
+        n_x: usize,
+        /// Numbers given as `y`.
+        n_y: usize,
+    },
+    /// A coordinate that is no probability.
+    #[error("point {point} of the curve does not lie between 0 and 1")]
+    OutOfRange {
+        /// The point, from 0.
+        point: usize,
+    },
+    /// A point left of or below the one before it.
+    #[error("point {point} of the curve does not come after the one before it, or falls below it")]
+    Falls {
+        /// The point, from 0.
+        point: usize,
     },
 }

@@ -1,10 +1,12 @@
 //! The words of the project: policies, contents, verdicts, golden cases, and the trait of those who judge.
 //!
 //! Bytes come in as arguments and nothing is read or sent here; there are no tensors either. Start with
-//! `policy.rs` (a Markdown file into coded rules) and `verdict.rs` (what every judge answers).
+//! `policy.rs` (a Markdown file into coded rules) and `verdict.rs` (what every judge answers); `eval/`
+//! measures how well it answers.
 
 mod content;
 mod error;
+pub mod eval;
 mod front_matter;
 mod golden;
 mod judge;
@@ -13,7 +15,7 @@ mod rule;
 mod verdict;
 
 pub use content::{Content, Turn};
-pub use error::{ContentError, GoldenError, PolicyError};
+pub use error::{CalibrationError, ContentError, GoldenError, PolicyError};
 pub use front_matter::FrontMatter;
 pub use golden::{GoldenCase, GoldenOutcome, parse_golden};
 pub use judge::{Effort, Judge, JudgeSettings, Observer, Silent};
