@@ -4,6 +4,7 @@ mod batch;
 mod classify;
 mod judging;
 mod model;
+mod policy;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -22,6 +23,9 @@ pub(crate) struct Cli {
 enum Command {
     Classify(classify::Args),
     Batch(batch::Args),
+    /// Policies as code: test them
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
@@ -33,6 +37,7 @@ impl Cli {
         match self.command {
             Command::Classify(args) => classify::run(&args),
             Command::Batch(args) => batch::run(&args),
+            Command::Policy(command) => command.run(),
             Command::Model(command) => command.run(),
         }
     }

@@ -59,7 +59,7 @@ impl Share {
     }
 
     /// Counts the true ones.
-    pub(super) fn count(truths: impl IntoIterator<Item = bool>) -> Share {
+    pub fn count(truths: impl IntoIterator<Item = bool>) -> Share {
         truths.into_iter().fold(Share::default(), |share, is_hit| Share {
             hits: share.hits + u64::from(is_hit),
             of: share.of + 1,

@@ -1,0 +1,148 @@
+//! Golden cases under a policy: read them, judge them all, remember what was judged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use policy::{GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_golden};
+use reasoner::{CachedJudge, Job, judge_many};
+
+use super::{JudgeArgs, Progress};
+use crate::commands::classify::read_policy;
+use crate::output::{hinted, report_note};
+
+/// Flags of commands that judge golden cases.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CasesArgs {
+    /// Most items under way at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    max_inflight: u16,
+    /// Where verdicts are remembered; by default safeguard/verdicts in the user's cache folder
+    #[arg(long, value_name = "DIR", env = "SAFEGUARD_CACHE")]
+    cache: Option<PathBuf>,
+    /// Judge everything anew and remember nothing
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
+    #[command(flatten)]
+    judge: JudgeArgs,
+}
+
+/// A policy with its golden cases.
+pub(crate) struct Suite {
+    pub(crate) path: PathBuf,
+    pub(crate) policy: Policy,
+    pub(crate) golden_path: PathBuf,
+    pub(crate) cases: Vec<GoldenCase>,
+}
+
+impl Suite {
+    /// Reads a policy and its golden set: the file given, or `golden.jsonl` beside the policy.
+    pub(crate) fn read(policy: &Path, golden: Option<&Path>) -> Result<Suite> {
+        let (path, policy) = read_policy(policy)?;
+        let beside = || path.with_file_name("golden.jsonl");
+        let golden_path = golden.map_or_else(beside, Path::to_owned);
+        let text = fs::read_to_string(&golden_path).map_err(|error| {
+            let error = anyhow::Error::from(error)
+                .context(format!("{}: cannot be read", golden_path.display()));
+            hinted(
+                error,
+                "a golden set is golden.jsonl beside the policy, or the file given with --golden",
+            )
+        })?;
+        let cases = parse_golden(&text).with_context(|| golden_path.display().to_string())?;
+        if cases.is_empty() {
+            return Err(anyhow!("{}: no cases", golden_path.display()));
+        }
+        Ok(Suite { path, policy, golden_path, cases })
+    }
+}
+
+/// A judge that remembers, with the settings of its user.
+pub(crate) struct CaseJudge {
+    judge: Box<dyn Judge>,
+    settings: JudgeSettings,
+    n_in_flight: usize,
+}
+
+impl CaseJudge {
+    /// Opens the model, and the folder of remembered verdicts if there is to be one.
+    pub(crate) fn open(args: &CasesArgs) -> Result<CaseJudge> {
+        let judge = args.judge.open()?;
+        let judge: Box<dyn Judge> = match cache_dir(args) {
+            Some(dir) => match CachedJudge::new(judge, &dir) {
+                Ok(cached) => Box::new(cached),
+                Err(error) => {
+                    let error = anyhow::Error::from(error).context(dir.display().to_string());
+                    return Err(hinted(
+                        error,
+                        "give a folder for verdicts with --cache, or --no-cache",
+                    ));
+                }
+            },
+            None => judge,
+        };
+        Ok(CaseJudge {
+            judge,
+            settings: args.judge.settings(),
+            n_in_flight: args.max_inflight.into(),
+        })
+    }
+
+    /// The user's settings.
+    pub(crate) fn settings(&self) -> &JudgeSettings {
+        &self.settings
+    }
+
+    /// One verdict for every case, in order, under the settings given.
+    pub(crate) fn judge(
+        &self,
+        suite: &Suite,
+        settings: &JudgeSettings,
+        progress: &Progress,
+    ) -> Vec<Verdict> {
+        self.judge_contents(&suite.policy, &suite.cases, settings, progress)
+    }
+
+    /// One verdict for every case under `policy`, in order.
+    pub(crate) fn judge_contents(
+        &self,
+        policy: &Policy,
+        cases: &[GoldenCase],
+        settings: &JudgeSettings,
+        progress: &Progress,
+    ) -> Vec<Verdict> {
+        let jobs = cases.iter().enumerate().map(|(number, case)| Job {
+            number,
+            policy,
+            content: Arc::new(case.content.clone()),
+            settings,
+        });
+        let mut verdicts = vec![None; cases.len()];
+        judge_many(self.judge.as_ref(), jobs, self.n_in_flight, |number, verdict| {
+            progress.one();
+            verdicts[number] = Some(verdict);
+            true
+        });
+        verdicts.into_iter().map(|verdict| verdict.expect("every job has its verdict")).collect()
+    }
+}
+
+/// The folder of remembered verdicts; `None` where there is to be none or no home to put it.
+fn cache_dir(args: &CasesArgs) -> Option<PathBuf> {
+    if args.no_cache {
+        return None;
+    }
+    let of_user = || {
+        let base =
+            std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let base = base.or_else(|| Some(std::env::home_dir()?.join(".cache")));
+        if base.is_none() {
+            report_note(
+                "there is no home folder, so no verdicts are remembered; --cache DIR names one",
+            );
+        }
+        Some(base?.join("safeguard").join("verdicts"))
+    };
+    args.cache.clone().or_else(of_user)
+}

@@ -1,0 +1,23 @@
+//! `safeguard policy`: policies as code.
+
+mod junit;
+mod test;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::exit::Exit;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Test(test::Args),
+}
+
+impl Command {
+    /// Runs the chosen subcommand.
+    pub(crate) fn run(&self) -> Result<Exit> {
+        match self {
+            Command::Test(args) => test::run(args),
+        }
+    }
+}
