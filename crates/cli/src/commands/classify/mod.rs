@@ -2,6 +2,7 @@
 
 mod chosen;
 mod report;
+mod served;
 
 use std::fs;
 use std::io::{self, Read};
@@ -15,6 +16,7 @@ use policy::{Content, Effort, JudgeSettings, Outcome, Policy, Verdict};
 use crate::exit::Exit;
 use crate::output::{Format, hinted};
 use chosen::ChosenModel;
+use served::ServerArgs;
 
 /// Judge a text, an exchange or a conversation under one or many policies
 ///
@@ -38,6 +40,8 @@ pub(crate) struct Args {
     /// Who judges: builtin, 20b, 120b, ORG/NAME, a checkpoint's folder, or the URL of a chat server
     #[arg(long, value_name = "MODEL", default_value = "builtin")]
     model: ChosenModel,
+    #[command(flatten)]
+    served: ServerArgs,
     /// How long the model should think; by default what the policy says, or medium
     #[arg(long, value_enum)]
     effort: Option<EffortName>,
@@ -89,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policies = args.policy.iter().map(|path| read_policy(path)).collect::<Result<Vec<_>>>()?;
     let content = read_content(args)?;
     let settings = settings(args);
-    let judge = args.model.open(args.threads.map(usize::from))?;
+    let judge = args.model.open(args.threads.map(usize::from), &args.served)?;
     let mut worst = Exit::Clear;
     for (path, policy) in &policies {
         let verdict =
