@@ -18,7 +18,7 @@ use crate::score::violation_score;
 
 /// Room for the verdict behind the analysis: the header, codes, and 400 characters of rationale at the
 /// worst rate of a token a byte.
-const FINAL_TOKENS: usize = 1_800;
+pub(crate) const FINAL_TOKENS: usize = 1_800;
 
 /// Why a request could not be made.
 #[derive(Debug, thiserror::Error)]

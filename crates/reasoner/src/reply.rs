@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::schema::MAX_RULES;
 
+/// Longest code that a message repeats.
+const MAX_CODE: usize = 32;
+
 /// A valid answer under one policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
@@ -22,18 +25,19 @@ pub struct Reply {
     pub rationale: String,
 }
 
-/// Why an answer is no verdict.
+/// Why an answer is no verdict. No message repeats more of the answer than a code: an answer may quote the
+/// content.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {
     /// Not the JSON object asked for.
-    #[error("the reply is not the JSON object asked for: {0}")]
-    Form(#[from] serde_json::Error),
+    #[error("the reply is not the JSON object asked for: {}", problem(.0))]
+    Form(serde_json::Error),
     /// `violation` is neither 0 nor 1.
     #[error("violation is {0}, neither 0 nor 1")]
     Violation(i64),
     /// A code that the policy does not have.
-    #[error("the reply cites {code:?}, which is no code of the policy")]
+    #[error("the reply cites {}, which is no code of the policy", shown(.code))]
     UnknownCode {
         /// The code.
         code: String,
@@ -79,7 +83,7 @@ struct Form {
 /// # Errors
 /// [`ReplyError`] for anything that is not exactly a verdict under this policy.
 pub fn parse_reply(policy: &Policy, text: &str) -> Result<Reply, ReplyError> {
-    let form: Form = serde_json::from_str(text.trim())?;
+    let form: Form = serde_json::from_str(text.trim()).map_err(ReplyError::Form)?;
     let (outcome, wanted) = match form.violation {
         1 => (Outcome::Violation, Side::Violating),
         0 => (Outcome::Clear, Side::Safe),
@@ -110,6 +114,22 @@ fn check(violation: i64, code: &str, side: Option<Side>, wanted: Side) -> Result
         }
         Some(_) => Ok(()),
     }
+}
+
+/// What serde says, without the values that it repeats.
+fn problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("invalid ") || text.starts_with("unknown ") {
+        let (line, column) = (error.line(), error.column());
+        return format!("a value that is not allowed at line {line} column {column}");
+    }
+    text
+}
+
+/// Something cited, if it could be a code at all.
+fn shown(code: &str) -> &str {
+    let is_code = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    if code.len() <= MAX_CODE && code.bytes().all(is_code) { code } else { "something" }
 }
 
 impl Reply {

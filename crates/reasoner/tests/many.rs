@@ -42,8 +42,12 @@ fn every_job_gets_its_verdict_whatever_is_in_flight() {
 fn a_listener_that_has_heard_enough_ends_the_work() {
     let (judge, policy, settings) = (judge_with(engine_settings()), policy(), short());
     let content = Arc::new(Content::text("again and again"));
-    let jobs =
-        (0..).map(|number| Job { number, policy: &policy, content: &content, settings: &settings });
+    let jobs = (0..).map(|number| Job {
+        number,
+        policy: &policy,
+        content: Arc::clone(&content),
+        settings: &settings,
+    });
     let mut n_heard = 0;
     judge_many(&judge, jobs, 2, |_, _| {
         n_heard += 1;

@@ -1,8 +1,11 @@
 //! Thought and verdict in a server's reply, wherever the server put them.
 
 use policy::Usage;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::error::RemoteError;
+use super::harmony;
 use super::logprob::violation_score;
 use super::wire::{Choice, Completion, Said};
 
@@ -10,91 +13,96 @@ use super::wire::{Choice, Completion, Said};
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) reasoning: String,
-    /// The text that should be the JSON verdict.
-    pub(super) verdict: String,
+    /// The text that should be the JSON verdict, or why there is none.
+    pub(super) verdict: Result<String, RemoteError>,
     pub(super) score: Option<f64>,
     pub(super) usage: Usage,
 }
 
 impl Answer {
-    pub(super) fn new(completion: Completion) -> Result<Answer, RemoteError> {
-        let tokens = completion.usage.unwrap_or_default();
-        let usage = Usage {
-            prompt_tokens: tokens.prompt_tokens,
-            cached_tokens: tokens
-                .prompt_tokens_details
-                .and_then(|details| details.cached_tokens)
-                .unwrap_or(0),
-            generated_tokens: tokens.completion_tokens,
-            seconds: 0.0,
+    pub(super) fn new(completion: Completion) -> Answer {
+        let usage = completion.usage();
+        let nothing =
+            |error| Answer { reasoning: String::new(), verdict: Err(error), score: None, usage };
+        if !completion.error.is_null() {
+            return nothing(RemoteError::Failed);
+        }
+        let Some(choice) = completion.choices.into_iter().next() else {
+            return nothing(RemoteError::Form { problem: "it has no choices".to_owned() });
         };
-        let mut choices = completion.choices.into_iter();
-        let choice = choices
-            .next()
-            .ok_or_else(|| RemoteError::Form { problem: "it has no choices".to_owned() })?;
-        check_finish(&choice)?;
         let (reasoning, verdict) = split(&choice.message);
-        if verdict.trim().is_empty() {
-            return Err(match choice.finish_reason.as_deref() {
-                Some("length") => RemoteError::Truncated,
-                _ => RemoteError::Form { problem: "its final message is empty".to_owned() },
-            });
-        }
-        let verdict = json_object(&verdict).to_owned();
-        if choice.finish_reason.as_deref() == Some("length") && !verdict.ends_with('}') {
-            return Err(RemoteError::Truncated);
-        }
-        let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
-        Ok(Answer { score: violation_score(&logprobs, &verdict), reasoning, verdict, usage })
+        let verdict = check_finish(&choice).and(verdict).and_then(|text| whole(&choice, &text));
+        let score = verdict
+            .as_ref()
+            .ok()
+            .and_then(|verdict| violation_score(&choice.token_probs(), verdict));
+        Answer { reasoning, verdict, score, usage }
     }
 }
 
 fn check_finish(choice: &Choice) -> Result<(), RemoteError> {
-    let is_refused = choice.message.refusal.as_deref().is_some_and(|text| !text.is_empty());
-    if is_refused || choice.finish_reason.as_deref() == Some("content_filter") {
+    let finish = choice.finish_reason.as_str();
+    if finish == Some("content_filter") || !text(&choice.message.refusal).is_empty() {
         return Err(RemoteError::Refused);
+    }
+    if finish == Some("error") || !choice.error.is_null() {
+        return Err(RemoteError::Failed);
     }
     Ok(())
 }
 
+/// The verdict's text, if the reply did not end before it or inside it.
+fn whole(choice: &Choice, text: &str) -> Result<String, RemoteError> {
+    let verdict = unfenced(text);
+    let is_cut = choice.finish_reason.as_str() == Some("length");
+    if is_cut && serde_json::from_str::<IgnoredAny>(verdict).is_err() {
+        return Err(RemoteError::Truncated);
+    }
+    if verdict.is_empty() {
+        return Err(RemoteError::Form { problem: "its final message is empty".to_owned() });
+    }
+    Ok(verdict.to_owned())
+}
+
 /// Thought and final text: from their own fields, from raw harmony, or from a `<think>` block.
-fn split(said: &Said) -> (String, String) {
-    let content = said.content.clone().unwrap_or_default();
-    let own = [&said.reasoning, &said.reasoning_content, &said.thinking]
-        .into_iter()
-        .flatten()
-        .find(|text| !text.is_empty());
-    if let Some(thought) = own {
-        return (thought.clone(), final_text(&content).unwrap_or(&content).to_owned());
-    }
-    if content.trim_start().starts_with("<|") {
-        let thought =
-            between(&content, "<|channel|>analysis<|message|>", "<|end|>").unwrap_or_default();
-        return (thought.to_owned(), final_text(&content).unwrap_or_default().to_owned());
-    }
-    match (between(&content, "<think>", "</think>"), content.split_once("</think>")) {
-        (Some(thought), Some((_, rest))) => (thought.trim().to_owned(), rest.to_owned()),
-        _ => (String::new(), content),
-    }
+fn split(said: &Said) -> (String, Result<String, RemoteError>) {
+    let own = [&said.reasoning, &said.reasoning_content, &said.thinking];
+    let own = own.into_iter().map(text).find(|text| !text.is_empty());
+    let content = text(&said.content);
+    let (thought, verdict) = split_content(content.trim());
+    (own.unwrap_or(thought), verdict)
 }
 
-/// What stands in the last final channel of raw harmony text.
-fn final_text(content: &str) -> Option<&str> {
-    let (_, from_header) = content.rsplit_once("<|channel|>final")?;
-    let (_, text) = from_header.split_once("<|message|>")?;
-    let end = ["<|return|>", "<|end|>", "<|call|>"].iter().filter_map(|mark| text.find(mark)).min();
-    Some(&text[..end.unwrap_or(text.len())])
-}
-
-fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(start)?;
-    Some(rest.split_once(end).map_or(rest, |(inner, _)| inner))
-}
-
-/// The one forgiveness: an object in a code fence or after a sentence is found.
-fn json_object(text: &str) -> &str {
-    match (text.find('{'), text.rfind('}')) {
-        (Some(start), Some(end)) if start < end => &text[start..=end],
-        _ => text.trim(),
+/// By how the content begins: what stands inside a JSON verdict is never a mark.
+fn split_content(content: &str) -> (String, Result<String, RemoteError>) {
+    if content.starts_with("<|") {
+        return harmony::split(content);
     }
+    if content.starts_with(['{', '`']) {
+        return (String::new(), Ok(content.to_owned()));
+    }
+    // Some templates write the opening mark into the prompt.
+    let (thought, verdict) = match content.split_once("</think>") {
+        Some((thought, verdict)) => (thought, verdict),
+        None if content.starts_with("<think>") => (content, ""),
+        None => ("", content),
+    };
+    let thought = thought.trim().trim_start_matches("<think>").trim();
+    (thought.to_owned(), Ok(verdict.to_owned()))
+}
+
+/// The text of a field: a string, or a list of parts of which those of type `text` count.
+fn text(field: &Value) -> String {
+    let parts = field.as_array().into_iter().flatten();
+    let texts =
+        parts.filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str());
+    field.as_str().map_or_else(|| texts.collect(), str::to_owned)
+}
+
+/// The one forgiveness: a code fence around the verdict. What stands before or behind it makes it no
+/// verdict, since a model that quotes the content may quote a verdict.
+fn unfenced(text: &str) -> &str {
+    let text = text.trim();
+    let inner = text.strip_prefix("```").and_then(|text| text.strip_suffix("```"));
+    inner.map_or(text, |inner| inner.strip_prefix("json").unwrap_or(inner).trim())
 }

@@ -1,40 +1,59 @@
 //! The bytes of chat completions: what is sent, and the parts of an answer that matter here.
 
-use policy::Policy;
+use policy::{Effort, JudgeSettings, Policy, Usage};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::RemoteError;
-use crate::schema::reply_schema;
+use super::extras::{Extra, Extras};
+use crate::local::FINAL_TOKENS;
+use crate::prompt::Prompt;
+use crate::schema::{bound_schema, reply_schema};
 
-/// The most that OpenAI's API allows; 0 and 1 are nearly always among the first few.
-pub(super) const TOP_LOGPROBS: u8 = 20;
+/// Most tokens of analysis, unless the caller says otherwise. A server cannot be made to give its verdict at the
+/// cap, so the cap is wide at every effort.
+const MAX_ANALYSIS: usize = 8_192;
+/// The context of the models; servers refuse numbers beyond their own.
+const CONTEXT_LEN: usize = 131_072;
+/// 0 and 1 are nearly always among the first few. Many servers allow 5, some 20, and each token's list is sent.
+const TOP_LOGPROBS: u8 = 5;
+/// Seeds of 64 bits are not JSON numbers everywhere, nor those of 32 bits positive ones.
+const SEED_MASK: u64 = 0x7fff_ffff;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Request<'a> {
-    pub(super) model: &'a str,
-    pub(super) messages: [Message<'a>; 2],
-    pub(super) temperature: f32,
-    pub(super) top_p: f32,
+    model: &'a str,
+    messages: [Message<'a>; 2],
+    stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) seed: Option<u64>,
-    pub(super) max_tokens: usize,
-    pub(super) reasoning_effort: &'static str,
-    pub(super) logprobs: bool,
-    pub(super) top_logprobs: u8,
-    pub(super) stream: bool,
+    temperature: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) response_format: Option<ResponseFormat>,
+    top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<Effort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    /// Always beside `logprobs`: older servers fail without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<ResponseFormat>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Message<'a> {
-    pub(super) role: &'static str,
-    pub(super) content: &'a str,
+struct Message<'a> {
+    role: &'static str,
+    content: &'a str,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ResponseFormat {
+struct ResponseFormat {
     #[serde(rename = "type")]
     kind: &'static str,
     json_schema: JsonSchema,
@@ -44,14 +63,48 @@ pub(super) struct ResponseFormat {
 struct JsonSchema {
     name: &'static str,
     strict: bool,
-    /// As written in the prompt, key order included: `violation` must come first.
+    /// Key order included: `violation` must come first.
     schema: Box<RawValue>,
 }
 
+impl<'a> Request<'a> {
+    pub(super) fn new(
+        model: &'a str,
+        policy: &Policy,
+        prompt: &'a Prompt,
+        settings: &JudgeSettings,
+        extras: Extras,
+    ) -> Request<'a> {
+        let max_analysis = settings.max_analysis_tokens.unwrap_or(MAX_ANALYSIS);
+        let max_tokens = max_analysis.saturating_add(FINAL_TOKENS).min(CONTEXT_LEN);
+        let policy_role = if extras.has(Extra::DeveloperRole) { "developer" } else { "system" };
+        let has_logprobs = extras.has(Extra::Logprobs);
+        Request {
+            model,
+            messages: [
+                Message { role: policy_role, content: &prompt.developer },
+                Message { role: "user", content: &prompt.user },
+            ],
+            stream: false,
+            temperature: extras.has(Extra::Temperature).then_some(settings.temperature),
+            top_p: extras.has(Extra::TopP).then_some(settings.top_p),
+            seed: settings.seed.filter(|_| extras.has(Extra::Seed)).map(|seed| seed & SEED_MASK),
+            max_tokens: extras.has(Extra::MaxTokens).then_some(max_tokens),
+            max_completion_tokens: extras.has(Extra::MaxCompletionTokens).then_some(max_tokens),
+            reasoning_effort: extras.has(Extra::Effort).then(|| settings.effort_for(policy)),
+            logprobs: has_logprobs.then_some(true),
+            top_logprobs: has_logprobs.then_some(TOP_LOGPROBS),
+            response_format: extras
+                .has(Extra::ResponseFormat)
+                .then(|| ResponseFormat::verdict(policy, extras.has(Extra::Sides))),
+        }
+    }
+}
+
 impl ResponseFormat {
-    pub(super) fn verdict(policy: &Policy) -> ResponseFormat {
-        let schema =
-            RawValue::from_string(reply_schema(policy)).expect("the schema is JSON, by test");
+    fn verdict(policy: &Policy, binds_sides: bool) -> ResponseFormat {
+        let schema = if binds_sides { bound_schema(policy) } else { reply_schema(policy) };
+        let schema = RawValue::from_string(schema).expect("both schemas are JSON, by test");
         ResponseFormat {
             kind: "json_schema",
             json_schema: JsonSchema { name: "verdict", strict: true, schema },
@@ -59,101 +112,92 @@ impl ResponseFormat {
     }
 }
 
-/// `GET /v1/models`
-#[derive(Debug, Deserialize)]
-pub(super) struct Listing {
-    data: Vec<Listed>,
-    #[serde(skip)]
-    pub(super) host: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Listed {
-    id: String,
-    owned_by: Option<String>,
-}
-
-impl Listing {
-    pub(super) fn first(&self) -> Option<String> {
-        self.data.first().map(|model| model.id.clone())
-    }
-
-    pub(super) fn owner(&self) -> Option<&str> {
-        self.data.first()?.owned_by.as_deref()
-    }
-
-    pub(super) fn check(&self, model: String) -> Result<String, RemoteError> {
-        if self.data.iter().any(|listed| listed.id == model) {
-            return Ok(model);
-        }
-        let known = self
-            .data
-            .iter()
-            .take(8)
-            .map(|listed| listed.id.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
-        Err(RemoteError::UnknownModel { host: self.host.clone(), model, known })
-    }
-}
-
-/// An answer; every field may be missing.
+/// An answer. Any field may be missing or of another type; what cannot be read is as good as missing.
 #[derive(Debug, Deserialize)]
 pub(super) struct Completion {
     #[serde(default)]
     pub(super) choices: Vec<Choice>,
-    pub(super) usage: Option<Tokens>,
+    /// Some gateways fail with status 200.
+    #[serde(default)]
+    pub(super) error: Value,
+    usage: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
+    #[serde(default)]
     pub(super) message: Said,
-    pub(super) finish_reason: Option<String>,
-    pub(super) logprobs: Option<LogProbs>,
+    #[serde(default)]
+    pub(super) error: Value,
+    #[serde(default)]
+    pub(super) finish_reason: Value,
+    logprobs: Option<Box<RawValue>>,
 }
 
 /// The thought has three names, by server and version.
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Said {
-    pub(super) content: Option<String>,
-    pub(super) refusal: Option<String>,
-    pub(super) reasoning: Option<String>,
-    pub(super) reasoning_content: Option<String>,
-    pub(super) thinking: Option<String>,
+    pub(super) content: Value,
+    pub(super) refusal: Value,
+    pub(super) reasoning: Value,
+    pub(super) reasoning_content: Value,
+    pub(super) thinking: Value,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct LogProbs {
-    pub(super) content: Option<Vec<TokenProb>>,
-}
-
+/// A token with its log-probability, and those that stood beside it.
 #[derive(Debug, Deserialize)]
 pub(super) struct TokenProb {
-    #[serde(flatten)]
-    pub(super) own: Prob,
-    #[serde(default)]
-    pub(super) top_logprobs: Vec<Prob>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Prob {
     pub(super) token: String,
     pub(super) logprob: f64,
     /// The token's bytes where its text is none by itself.
-    #[serde(default)]
     pub(super) bytes: Option<Vec<u8>>,
+    pub(super) top_logprobs: Option<Vec<TokenProb>>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct Tokens {
-    #[serde(default)]
-    pub(super) prompt_tokens: usize,
-    #[serde(default)]
-    pub(super) completion_tokens: usize,
-    pub(super) prompt_tokens_details: Option<PromptTokens>,
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LogProbs {
+    content: Vec<TokenProb>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct PromptTokens {
-    pub(super) cached_tokens: Option<usize>,
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tokens {
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    prompt_tokens_details: Option<PromptTokens>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PromptTokens {
+    cached_tokens: Option<usize>,
+}
+
+impl Completion {
+    /// Tokens as the server counted them; zeros where it did not.
+    pub(super) fn usage(&self) -> Usage {
+        let tokens: Tokens = read(self.usage.as_deref());
+        Usage {
+            prompt_tokens: tokens.prompt_tokens,
+            cached_tokens: tokens
+                .prompt_tokens_details
+                .and_then(|details| details.cached_tokens)
+                .unwrap_or_default(),
+            generated_tokens: tokens.completion_tokens,
+            seconds: 0.0,
+        }
+    }
+}
+
+impl Choice {
+    /// The tokens of the reply, or of thought and reply; none where the server gives none.
+    pub(super) fn token_probs(&self) -> Vec<TokenProb> {
+        read::<LogProbs>(self.logprobs.as_deref()).content
+    }
+}
+
+fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }

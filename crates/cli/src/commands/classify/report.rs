@@ -52,7 +52,7 @@ impl Observer for Thoughts {
             anstream::print!("  ");
             self.is_open = true;
         }
-        anstream::print!("{DIM}{}{DIM:#}", text.replace('\n', "\n  "));
+        anstream::print!("{DIM}{}{DIM:#}", plain(text).replace('\n', "\n  "));
         // A terminal that is gone is noticed when the verdict is written.
         let _ = anstream::stdout().flush();
     }
@@ -85,7 +85,7 @@ fn show(verdict: &Verdict, policy: &Policy, path: &Path) {
     }
     anstream::println!();
     for line in [&verdict.rationale, &verdict.detail].into_iter().flatten() {
-        anstream::println!("  {line}");
+        anstream::println!("  {}", plain(line));
     }
     show_rules(verdict, policy, path);
     if verdict.capped {
@@ -100,8 +100,15 @@ fn show(verdict: &Verdict, policy: &Policy, path: &Path) {
         usage.cached_tokens,
         usage.generated_tokens,
         usage.seconds,
-        verdict.model
+        plain(&verdict.model)
     );
+}
+
+/// Without what could move a terminal's cursor: a model's words are its own.
+fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|&letter| letter == '\n' || letter == '\t' || !letter.is_control())
+        .collect()
 }
 
 /// The rules where they are more exact than the label.

@@ -6,12 +6,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use engine::{Engine, EngineSettings};
 use model::Model;
 use policy::Judge;
 use reasoner::LocalJudge;
 
+use super::served::ServerArgs;
 use crate::hub;
 use crate::output::{hinted, report_hint, report_note};
 
@@ -46,7 +47,17 @@ impl FromStr for ChosenModel {
 
 impl ChosenModel {
     /// Opens the model and starts its judge.
-    pub(super) fn open(&self, n_threads: Option<usize>) -> Result<Box<dyn Judge>> {
+    pub(super) fn open(
+        &self,
+        n_threads: Option<usize>,
+        served: &ServerArgs,
+    ) -> Result<Box<dyn Judge>> {
+        if !matches!(self, ChosenModel::Url(_)) && served.is_given() {
+            return Err(hinted(
+                anyhow!("--served-model and --server are for a chat server"),
+                "give its URL with --model",
+            ));
+        }
         let model = match self {
             ChosenModel::Builtin => {
                 report_note(
@@ -57,7 +68,7 @@ impl ChosenModel {
             }
             ChosenModel::Folder(dir) => open_folder(dir)?,
             ChosenModel::Hub(name) => open_folder(&hub::resolve(name)?)?,
-            ChosenModel::Url(url) => anyhow::bail!("{url}"),
+            ChosenModel::Url(url) => return Ok(Box::new(served.connect(url)?)),
         };
         let settings = EngineSettings {
             n_threads: n_threads.unwrap_or_else(n_cores),

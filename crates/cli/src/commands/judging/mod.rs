@@ -3,6 +3,7 @@
 mod cases;
 mod chosen;
 mod progress;
+mod served;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use policy::{Effort, Judge, JudgeSettings};
 pub(crate) use cases::{CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use progress::Progress;
+use served::ServerArgs;
 
 /// Flags of all commands that judge.
 #[derive(Debug, clap::Args)]
@@ -20,6 +22,8 @@ pub(crate) struct JudgeArgs {
     /// Who judges: builtin, 20b, 120b, ORG/NAME, a checkpoint's folder, or the URL of a chat server
     #[arg(long, value_name = "MODEL", default_value = "builtin")]
     model: ChosenModel,
+    #[command(flatten)]
+    served: ServerArgs,
     /// How long the model should think; by default what the policy says, or medium
     #[arg(long, value_enum)]
     effort: Option<EffortName>,
@@ -56,7 +60,7 @@ enum EffortName {
 impl JudgeArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<Box<dyn Judge>> {
-        self.model.open(self.threads.map(usize::from))
+        self.model.open(self.threads.map(usize::from), &self.served)
     }
 
     /// How each content is judged.
