@@ -139,7 +139,7 @@ impl Judge for LocalJudge {
                 return Verdict::undetermined(error.cause(), error.to_string(), about, model);
             }
         };
-        let deadline = settings.timeout.map(|timeout| start + timeout);
+        let deadline = settings.timeout.and_then(|timeout| start.checked_add(timeout));
         let heard = listen(&mut started.generation, self.tokenizer(), deadline, observer);
         let mut verdict = decide(policy, &heard, about, model);
         verdict.marker = Some(started.marker);

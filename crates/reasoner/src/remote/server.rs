@@ -54,9 +54,9 @@ impl Server {
         extras
     }
 
-    /// Whether the policy belongs in a developer message. vLLM before 0.23 makes harmony's system message
-    /// of a system message, where a policy does not belong. The other servers make the developer message
-    /// of it, and templates of other models know no developer and leave his message out.
+    /// Whether the policy belongs in a developer message. Older vLLM makes a second harmony system message of a
+    /// system message, where a policy does not belong. The other servers make the developer message of
+    /// it, and templates of other models know no developer and leave that message out.
     fn knows_developer(self, model: &Served) -> bool {
         matches!(self, Server::Vllm | Server::OpenRouter) && model.is_gpt_oss
     }

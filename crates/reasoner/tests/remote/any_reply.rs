@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use policy::{Content, Judge, JudgeSettings, Outcome, Silent, Verdict};
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use reasoner::remote::RemoteJudge;
 use serde_json::{Value, json};
 
@@ -119,7 +119,9 @@ fn no_reply_panics_or_clears_by_failure() {
     let server = ChatServer::start(models, vec![Reply::default()]);
     let judge = RemoteJudge::connect(&server.url, &settings()).unwrap();
     let n_clear = Cell::new(0);
-    let mut runner = TestRunner::deterministic();
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
     runner
         .run(&completion(), |completion| {
             let text = text_of(&completion);

@@ -1,5 +1,6 @@
 //! `safeguard policy`: policies as code.
 
+mod diff;
 mod junit;
 mod test;
 
@@ -11,6 +12,7 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Test(test::Args),
+    Diff(diff::Args),
 }
 
 impl Command {
@@ -18,6 +20,7 @@ impl Command {
     pub(crate) fn run(&self) -> Result<Exit> {
         match self {
             Command::Test(args) => test::run(args),
+            Command::Diff(args) => diff::run(args),
         }
     }
 }

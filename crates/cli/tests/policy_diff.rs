@@ -1,0 +1,110 @@
+//! `safeguard policy diff` as people run it: the real program and the built-in model over a small suite.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const OLD: &str = "# Fruit Policy (#FV)\n\n## VIOLATES (violation = 1)\n- FV1 Apples: mentions apples.\n- FV2 Plums: mentions plums.\n\n## SAFE (violation = 0)\n- FV0.a Pears: mentions pears.\n";
+/// The same rules with their sides exchanged, one reworded, one gone, one new.
+const NEW: &str = "# Fruit Policy (#FV)\n\n## VIOLATES (violation = 1)\n- FV1 Pears: mentions pears.\n- FV3 Grapes: mentions grapes.\n\n## SAFE (violation = 0)\n- FV0.a Apples: mentions apples.\n";
+const GOLDEN: &str = concat!(
+    "{\"id\":\"f-1\",\"text\":\"an apple a day\",\"outcome\":\"violation\"}\n",
+    "{\"id\":\"f-2\",\"text\":\"two pears, please\",\"outcome\":\"clear\"}\n",
+    "{\"id\":\"f-3\",\"text\":\"apples for everyone\",\"outcome\":\"violation\"}\n",
+    "{\"id\":\"f-4\",\"text\":\"a pear tree\",\"outcome\":\"clear\"}\n",
+);
+
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (version, text) in [("old", OLD), ("new", NEW)] {
+        fs::create_dir(dir.path().join(version)).expect("a folder");
+        fs::write(dir.path().join(version).join("policy.md"), text).expect("written");
+        fs::write(dir.path().join(version).join("golden.jsonl"), GOLDEN).expect("written");
+    }
+    dir
+}
+
+fn diff(dir: &Path, versions: [&str; 2], more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_safeguard"))
+        .args(["policy", "diff"])
+        .args(versions.map(|version| dir.join(version)))
+        .args(["--seed", "1", "--max-analysis-tokens", "48"])
+        .args(more)
+        .env("SAFEGUARD_CACHE", dir.join("cache"))
+        .env_remove("SAFEGUARD_ISA")
+        .output()
+        .expect("the program starts")
+}
+
+fn json(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list.as_array()
+        .expect("a list")
+        .iter()
+        .map(|case| case["id"].as_str().expect("an id"))
+        .collect()
+}
+
+#[test]
+fn flips_are_told_by_direction_and_decide_the_exit_code() {
+    let dir = folder();
+    let there = diff(dir.path(), ["old", "new"], &["--format", "json"]);
+    let back = diff(dir.path(), ["new", "old"], &["--format", "json"]);
+    let (forth, reverse) = (json(&there), json(&back));
+    assert_eq!(
+        ids(&forth["broken"]),
+        ids(&reverse["fixed"]),
+        "what one way breaks, the other mends"
+    );
+    assert_eq!(ids(&forth["fixed"]), ids(&reverse["broken"]));
+    assert_eq!(forth["p_value"], reverse["p_value"]);
+    for (output, report) in [(&there, &forth), (&back, &reverse)] {
+        let n_broken = ids(&report["broken"]).len();
+        assert_eq!(output.status.code(), Some(i32::from(n_broken > 0)));
+    }
+    let n_flips = ids(&forth["broken"]).len() + ids(&forth["fixed"]).len();
+    assert!(n_flips > 0, "exchanging the sides turns some answer over");
+    let allowed = diff(dir.path(), ["old", "new"], &["--allow-regressions", "4"]);
+    assert_eq!(allowed.status.code(), Some(0));
+}
+
+#[test]
+fn rules_are_compared_by_code() {
+    let dir = folder();
+    let report = json(&diff(dir.path(), ["old", "new"], &["--format", "json"]));
+    let changes: Vec<&str> = report["rules"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|rule| rule["change"].as_str().expect("a kind"))
+        .collect();
+    assert_eq!(changes, ["reworded", "removed", "reworded", "added"]);
+    let shown = diff(dir.path(), ["old", "new"], &[]);
+    let text = String::from_utf8_lossy(&shown.stdout);
+    for part in ["+ FV3 ", "- FV2 ", "McNemar", "precision", "recall"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_version_is_equal_to_itself_and_nothing_is_judged_twice() {
+    let dir = folder();
+    let output = diff(dir.path(), ["old", "old"], &["--format", "json"]);
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0));
+    for list in ["rules", "broken", "fixed", "other"] {
+        assert_eq!(report[list], serde_json::json!([]), "{list}");
+    }
+    let n_remembered: usize = fs::read_dir(dir.path().join("cache"))
+        .expect("a cache")
+        .map(|folder| fs::read_dir(folder.expect("a folder").path()).expect("files").count())
+        .sum();
+    assert_eq!(n_remembered, 4, "four cases under one policy");
+}
