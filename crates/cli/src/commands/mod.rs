@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 enum Command {
     Classify(classify::Args),
     Batch(batch::Args),
-    /// Policies as code: test them
+    /// Policies as code: test, compare and shorten them
     #[command(subcommand)]
     Policy(policy::Command),
     /// Weights and tokens: list, download, describe and check models

@@ -26,6 +26,12 @@ impl Progress {
         Progress { bar }
     }
 
+    /// So many more verdicts will come than was known.
+    pub(crate) fn expect(&self, n_more: usize) {
+        let n_left = self.bar.length().unwrap_or(0).saturating_sub(self.bar.position());
+        self.bar.inc_length((n_more as u64).saturating_sub(n_left));
+    }
+
     /// One more verdict.
     pub(crate) fn one(&self) {
         self.bar.inc(1);

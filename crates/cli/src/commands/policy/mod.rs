@@ -2,6 +2,7 @@
 
 mod diff;
 mod junit;
+mod minimise;
 mod test;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use crate::exit::Exit;
 pub(crate) enum Command {
     Test(test::Args),
     Diff(diff::Args),
+    Minimise(minimise::Args),
 }
 
 impl Command {
@@ -21,6 +23,7 @@ impl Command {
         match self {
             Command::Test(args) => test::run(args),
             Command::Diff(args) => diff::run(args),
+            Command::Minimise(args) => minimise::run(args),
         }
     }
 }
