@@ -6,7 +6,7 @@ from .train import Plan, Stage
 
 MATCH = {"words": 0.35, "categories": 0.45, "acts": 0.2}
 READ = {"words": 0.05, "categories": 0.2, "acts": 0.25, "labelled": 0.35, "mixed": 0.15}
-JUDGE = {"words": 0.03, "categories": 0.12, "acts": 0.15, "labelled": 0.3, "mixed": 0.1, "shipped": 0.3}
+JUDGE = {"words": 0.03, "categories": 0.14, "acts": 0.23, "labelled": 0.28, "mixed": 0.12, "shipped": 0.2}
 
 
 def plan(tokens: int) -> Plan:
