@@ -49,3 +49,18 @@ pub(crate) fn report_hint(hint: &str) {
 pub(crate) fn report_note(note: &str) {
     anstream::eprintln!("{NOTE}note:{NOTE:#} {note}");
 }
+
+/// One line of at most `n_shown` characters. Content is a guest: it does not get to move the cursor, so
+/// control characters are made visible.
+pub(crate) fn shortened(text: &str, n_shown: usize) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut shown: String = line.chars().take(n_shown).flat_map(visible).collect();
+    if line.chars().count() > n_shown {
+        shown.push('…');
+    }
+    shown
+}
+
+fn visible(letter: char) -> Vec<char> {
+    if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
+}

@@ -17,7 +17,7 @@ mod verdict;
 pub use content::{Content, Turn};
 pub use error::{CalibrationError, ContentError, GoldenError, PolicyError};
 pub use front_matter::FrontMatter;
-pub use golden::{GoldenCase, GoldenOutcome, parse_golden};
+pub use golden::{GoldenCase, GoldenOutcome, parse_golden, parse_golden_fully};
 pub use judge::{Effort, Judge, JudgeSettings, Observer, Silent};
 pub use policy::{PROSE_LABEL, PROSE_SAFE_LABEL, Policy, PolicyId};
 pub use rule::{Rule, Side};

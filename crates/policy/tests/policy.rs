@@ -2,7 +2,7 @@
 
 use policy::{
     Cause, Content, GoldenError, Outcome, Policy, PolicyError, PolicyRef, Side, Verdict,
-    parse_golden,
+    parse_golden, parse_golden_fully,
 };
 use proptest::prelude::*;
 
@@ -147,6 +147,12 @@ fn golden_lines_are_read_and_faults_named() {
     assert!(matches!(
         parse_golden("\n{\"id\":\"a\",\"text\":\" \",\"outcome\":\"clear\"}"),
         Err(GoldenError::Content { line: 2, .. })
+    ));
+    let two_bad = "{}\n{\"id\":\"a\",\"text\":\"x\",\"outcome\":\"clear\",\"lang\":\"de\"}\n[]\n";
+    let errors = parse_golden_fully(two_bad).expect_err("two bad lines");
+    assert!(matches!(
+        errors.as_slice(),
+        [GoldenError::Json { line: 1, .. }, GoldenError::Json { line: 3, .. }]
     ));
     let twice = r#"{"id":"a","text":"hi","outcome":"clear"}"#;
     let twice = format!("{twice}\n{twice}");

@@ -2,6 +2,7 @@
 
 mod batch;
 mod classify;
+mod eval;
 mod judging;
 mod model;
 mod policy;
@@ -23,6 +24,7 @@ pub(crate) struct Cli {
 enum Command {
     Classify(classify::Args),
     Batch(batch::Args),
+    Eval(eval::Args),
     /// Policies as code: test, compare and shorten them
     #[command(subcommand)]
     Policy(policy::Command),
@@ -37,6 +39,7 @@ impl Cli {
         match self.command {
             Command::Classify(args) => classify::run(&args),
             Command::Batch(args) => batch::run(&args),
+            Command::Eval(args) => eval::run(&args),
             Command::Policy(command) => command.run(),
             Command::Model(command) => command.run(),
         }

@@ -1,11 +1,12 @@
 //! Golden cases under a policy: read them, judge them all, remember what was judged.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
-use policy::{GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_golden};
+use anyhow::{Result, anyhow};
+use policy::{Effort, GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_golden_fully};
 use reasoner::{CachedJudge, Job, judge_many};
 
 use super::{JudgeArgs, Progress};
@@ -50,11 +51,33 @@ impl Suite {
                 "a golden set is golden.jsonl beside the policy, or the file given with --golden",
             )
         })?;
-        let cases = parse_golden(&text).with_context(|| golden_path.display().to_string())?;
-        if cases.is_empty() {
-            return Err(anyhow!("{}: no cases", golden_path.display()));
+        let cases =
+            parse_golden_fully(&text).map_err(|errors| BadLines::new(&golden_path, errors))?;
+        Suite { path, policy, golden_path, cases }.checked()
+    }
+
+    /// A suite has something to judge.
+    pub(crate) fn checked(self) -> Result<Suite> {
+        if self.cases.is_empty() {
+            return Err(anyhow!("{}: no cases", self.golden_path.display()));
         }
-        Ok(Suite { path, policy, golden_path, cases })
+        Ok(self)
+    }
+}
+
+/// The lines of a file that cannot be read, all of them.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {} line(s) cannot be read\n  {}", path.display(), problems.len(), problems.join("\n  "))]
+pub(crate) struct BadLines {
+    path: PathBuf,
+    /// Each with the number of its line.
+    problems: Vec<String>,
+}
+
+impl BadLines {
+    pub(crate) fn new(path: &Path, problems: impl IntoIterator<Item = impl Display>) -> BadLines {
+        let problems = problems.into_iter().map(|problem| problem.to_string()).collect();
+        BadLines { path: path.to_owned(), problems }
     }
 }
 
@@ -102,6 +125,26 @@ impl CaseJudge {
         progress: &Progress,
     ) -> Vec<Verdict> {
         self.judge_contents(&suite.policy, &suite.cases, settings, progress)
+    }
+
+    /// The verdicts of each round, with a seed of its own where there are several.
+    pub(crate) fn rounds(
+        &self,
+        suite: &Suite,
+        n_rounds: u16,
+        progress: &Progress,
+    ) -> Vec<Vec<Verdict>> {
+        let first = self.settings.seed;
+        let seed = |round: u16| {
+            if n_rounds == 1 { first } else { Some(first.unwrap_or(0).wrapping_add(round.into())) }
+        };
+        let settings = |round| JudgeSettings { seed: seed(round), ..self.settings.clone() };
+        (0..n_rounds).map(|round| self.judge(suite, &settings(round), progress)).collect()
+    }
+
+    /// From here on asks for another effort.
+    pub(crate) fn set_effort(&mut self, effort: Effort) {
+        self.settings.effort = Some(effort);
     }
 
     /// One verdict for every case under `policy`, in order.

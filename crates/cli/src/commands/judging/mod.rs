@@ -11,7 +11,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use policy::{Effort, Judge, JudgeSettings};
 
-pub(crate) use cases::{CaseJudge, CasesArgs, Suite};
+pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use progress::Progress;
 use served::ServerArgs;
@@ -47,14 +47,24 @@ pub(crate) struct JudgeArgs {
     threads: Option<u16>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum EffortName {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EffortName {
     /// A line or two
     Low,
     /// The models' own default
     Medium,
     /// As long as it takes
     High,
+}
+
+impl From<EffortName> for Effort {
+    fn from(name: EffortName) -> Effort {
+        match name {
+            EffortName::Low => Effort::Low,
+            EffortName::Medium => Effort::Medium,
+            EffortName::High => Effort::High,
+        }
+    }
 }
 
 impl JudgeArgs {
@@ -66,11 +76,7 @@ impl JudgeArgs {
     /// How each content is judged.
     pub(crate) fn settings(&self) -> JudgeSettings {
         JudgeSettings {
-            effort: self.effort.map(|effort| match effort {
-                EffortName::Low => Effort::Low,
-                EffortName::Medium => Effort::Medium,
-                EffortName::High => Effort::High,
-            }),
+            effort: self.effort.map(Effort::from),
             seed: self.seed,
             temperature: self.temperature,
             top_p: self.top_p,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::ValueEnum;
 use policy::eval::{Level, Share, most_unstable};
-use policy::{GoldenCase, GoldenOutcome, JudgeSettings, Outcome, Verdict};
+use policy::{GoldenCase, GoldenOutcome, Outcome, Verdict};
 
 use super::junit;
 use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let progress = Progress::new(n_verdicts, 0);
     let tested: Vec<Tested> = suites
         .iter()
-        .map(|suite| Tested::new(suite, args, rounds(&judge, suite, args.repeat, &progress)))
+        .map(|suite| Tested::new(suite, args, judge.rounds(suite, args.repeat, &progress)))
         .collect();
     progress.finish();
     if let Some(path) = &args.junit {
@@ -80,21 +80,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Format::Json => println!("{}", serde_json::to_string(&report::to_json(&tested))?),
     }
     Ok(tested.iter().map(Tested::exit).max().unwrap_or(Exit::Clear))
-}
-
-/// The verdicts of each round, with a seed of its own.
-fn rounds(
-    judge: &CaseJudge,
-    suite: &Suite,
-    n_rounds: u16,
-    progress: &Progress,
-) -> Vec<Vec<Verdict>> {
-    let first = judge.settings().seed;
-    let seed = |round: u16| {
-        if n_rounds == 1 { first } else { Some(first.unwrap_or(0) + u64::from(round)) }
-    };
-    let settings = |round| JudgeSettings { seed: seed(round), ..judge.settings().clone() };
-    (0..n_rounds).map(|round| judge.judge(suite, &settings(round), progress)).collect()
 }
 
 /// A policy whose cases were judged.

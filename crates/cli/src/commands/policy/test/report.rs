@@ -4,6 +4,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::{Tested, TestedCase, said};
+use crate::output::shortened;
 
 const PASS: Style = AnsiColor::Green.on_default().bold();
 const FAIL: Style = AnsiColor::Red.on_default().bold();
@@ -28,12 +29,12 @@ fn show_failure(case: &TestedCase<'_>) {
     anstream::println!("  expected  {}", case.expected());
     let score = verdict.score.map(|score| format!("  probability of a violation {score:.3}"));
     anstream::println!("  given     {}{}", said(verdict), score.unwrap_or_default());
-    anstream::println!("  item      {}", shortened(&case.case.content.texts().join(" / ")));
+    anstream::println!("  item      {}", shortened(&case.case.content.texts().join(" / "), SHOWN));
     for (name, text) in
         [("reasoning", Some(&verdict.reasoning)), ("detail", verdict.detail.as_ref())]
     {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
-            anstream::println!("  {DIM}{name:<9} {}{DIM:#}", shortened(text));
+            anstream::println!("  {DIM}{name:<9} {}{DIM:#}", shortened(text, SHOWN));
         }
     }
 }
@@ -78,21 +79,6 @@ fn show_summary(tested: &Tested<'_>) {
         interval.low * 100.0,
         interval.high * 100.0,
     );
-}
-
-/// One line of at most [`SHOWN`] characters, control characters made visible.
-fn shortened(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut shown: String = line.chars().take(SHOWN).flat_map(visible).collect();
-    if line.chars().count() > SHOWN {
-        shown.push('…');
-    }
-    shown
-}
-
-/// Content is a guest: it does not get to move the cursor.
-fn visible(letter: char) -> Vec<char> {
-    if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
 }
 
 pub(super) fn to_json(tested: &[Tested<'_>]) -> Value {

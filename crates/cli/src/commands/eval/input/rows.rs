@@ -1,0 +1,95 @@
+//! Labelled rows: an item with 0 or 1 for each label that is known, one JSON object a line.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use policy::{Content, GoldenCase};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{all_lines, outcome};
+
+/// An item with what is known of it.
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) content: Content,
+    /// Labels that are known.
+    pub(super) labels: BTreeMap<String, bool>,
+    pub(super) lang: Option<String>,
+}
+
+impl Row {
+    /// The row as a case of the policy behind a label; `None` where the label is not known.
+    pub(super) fn case(&self, label: &str) -> Option<GoldenCase> {
+        Some(GoldenCase {
+            id: self.id.clone(),
+            content: self.content.clone(),
+            outcome: outcome(*self.labels.get(label)?),
+            rule: None,
+            lang: self.lang.clone(),
+            note: None,
+        })
+    }
+}
+
+/// A line as it stands in the file.
+#[derive(Deserialize)]
+struct Line {
+    id: String,
+    #[serde(flatten)]
+    content: Content,
+    labels: BTreeMap<String, Value>,
+    #[serde(default)]
+    lang: Option<String>,
+}
+
+/// Reads a file of rows; empty lines are skipped.
+pub(super) fn read(path: &Path) -> Result<Vec<Row>> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot be read as text", path.display()))?;
+    let lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
+    let mut ids = Ids::default();
+    all_lines(
+        path,
+        lines.map(|(number, line)| {
+            parse(line)
+                .and_then(|row| ids.add(&row.id, number).map(|()| row))
+                .map_err(|problem| format!("line {number}: {problem}"))
+        }),
+    )
+}
+
+fn parse(line: &str) -> Result<Row, String> {
+    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    line.content.check().map_err(|error| error.to_string())?;
+    let mut labels = BTreeMap::new();
+    for (name, value) in line.labels {
+        let known = match &value {
+            Value::Null => continue,
+            Value::Bool(known) => *known,
+            value if value.as_f64() == Some(0.0) => false,
+            value if value.as_f64() == Some(1.0) => true,
+            value => return Err(format!("the label {name:?} is {value}; it must be 0, 1 or null")),
+        };
+        labels.insert(name, known);
+    }
+    Ok(Row { id: line.id, content: line.content, labels, lang: line.lang })
+}
+
+/// Ids that were given, with their lines: no two items share one.
+#[derive(Default)]
+pub(super) struct Ids(HashMap<String, u64>);
+
+impl Ids {
+    pub(super) fn add(&mut self, id: &str, line: u64) -> Result<(), String> {
+        match self.0.get(id) {
+            Some(first) => Err(format!("the id {id:?} was given in line {first} already")),
+            None => {
+                self.0.insert(id.to_owned(), line);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `safeguard eval`: how well a judge applies policies, in numbers with intervals.
+
+mod clock;
+mod evaluation;
+#[cfg(test)]
+mod fixture;
+mod groups;
+mod input;
+mod item;
+mod matrix;
+mod measures;
+mod summary;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use policy::eval::{Bootstrap, Level};
+use policy::{Effort, Verdict};
+use serde::Serialize;
+
+use super::judging::{CaseJudge, CasesArgs, EffortName, Progress};
+use crate::exit::Exit;
+use crate::output::Format;
+use evaluation::{Evaluation, Judged, Method, Run};
+use groups::By;
+use input::{InputArgs, Source};
+use item::Item;
+
+/// Measure policies on golden sets: precision, recall, F1, κ, curves and calibration, all with intervals
+///
+/// Items come as golden sets beside policies, or as labelled rows with --data and --label. Every measure has a
+/// 95 % interval: Wilson's for shares, the bootstrap for the rest. What is undetermined is counted apart, by
+/// cause, and enters no other measure. Scores are probabilities of a violation.
+///
+/// Exit status: 0 done, also where the judge is wrong or something is undetermined (this measures; `policy test`
+/// decides), 2 could not be done.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Judge every item so many times, each with a seed of its own: the majority decides, the score is the mean
+    ///
+    /// More than half of all votes must agree, or the item is undetermined.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    votes: u16,
+    /// Compare efforts: one run each
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "EFFORT,…",
+        conflicts_with = "effort"
+    )]
+    efforts: Vec<EffortName>,
+    /// Measure groups apart, and the gap between them
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
+    by: Vec<By>,
+    /// Sets drawn for each bootstrap interval
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    resamples: u32,
+    /// Write everything as JSON too, item by item
+    #[arg(long, value_name = "FILE")]
+    out_json: Option<PathBuf>,
+    /// How to write the results: for people, or as one JSON object
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    cases: CasesArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    // All that can be wrong with the files is said before anything is judged.
+    let sources = args.input.read()?;
+    let mut judge = CaseJudge::open(&args.cases)?;
+    let method = Method {
+        bootstrap: Bootstrap {
+            n_resamples: args.resamples as usize,
+            level: Level::P95,
+            ..Bootstrap::default()
+        },
+        by: &args.by,
+    };
+    let progress = Progress::new(n_verdicts(args, &sources), 0);
+    let mut judged = Vec::new();
+    for effort in efforts(args, &judge) {
+        if let Some(effort) = effort {
+            judge.set_effort(effort);
+        }
+        judged.push((effort, judge_all(args, &judge, &sources, &progress)));
+    }
+    progress.finish();
+    let runs: Vec<Run> =
+        judged.iter().map(|(effort, judged)| Run::new(*effort, judged, &method)).collect();
+    let settings = judge.settings();
+    let evaluation = Evaluation::new(runs, model(&judged), args.votes, settings, &method.bootstrap);
+    if let Some(path) = &args.out_json {
+        write_json(path, &evaluation)?;
+    }
+    match args.format {
+        Format::Text => summary::show(&evaluation),
+        Format::Json => println!("{}", serde_json::to_string(&evaluation)?),
+    }
+    Ok(Exit::Clear)
+}
+
+/// What each run asks for: the efforts to compare, or the one that holds anyway.
+fn efforts(args: &Args, judge: &CaseJudge) -> Vec<Option<Effort>> {
+    if args.efforts.is_empty() {
+        return vec![judge.settings().effort];
+    }
+    args.efforts.iter().map(|&effort| Some(effort.into())).collect()
+}
+
+fn n_verdicts(args: &Args, sources: &[Source]) -> usize {
+    let n_cases: usize = sources.iter().map(|source| source.suite.cases.len()).sum();
+    n_cases * usize::from(args.votes) * args.efforts.len().max(1)
+}
+
+/// Every case of every source, with all its votes.
+fn judge_all<'a>(
+    args: &Args,
+    judge: &CaseJudge,
+    sources: &'a [Source],
+    progress: &Progress,
+) -> Vec<Judged<'a>> {
+    let judge_one = |source: &'a Source| {
+        let rounds = judge.rounds(&source.suite, args.votes, progress);
+        let votes =
+            |at: usize| -> Vec<Verdict> { rounds.iter().map(|round| round[at].clone()).collect() };
+        let cases = source.suite.cases.iter().enumerate();
+        Judged { source, items: cases.map(|(at, case)| Item::new(case, votes(at))).collect() }
+    };
+    sources.iter().map(judge_one).collect()
+}
+
+/// What answered, by its own word.
+fn model(judged: &[(Option<Effort>, Vec<Judged<'_>>)]) -> String {
+    let mut items = judged.iter().flat_map(|(_, judged)| judged).flat_map(|one| &one.items);
+    items.next().map(|item| item.telling().model.clone()).unwrap_or_default()
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    fs::write(path, text).with_context(|| format!("{}: cannot be written", path.display()))
+}

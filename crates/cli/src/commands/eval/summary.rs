@@ -1,0 +1,186 @@
+//! An evaluation in a terminal: a table a run, and what belongs to it in lines below.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::evaluation::{Evaluation, Report, Run};
+use super::groups::Grouping;
+use super::item::effort_word;
+use super::measures::Measure;
+use crate::output::shortened;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const WARNING: Style = AnsiColor::Yellow.on_default();
+/// Most characters of a name from a file.
+const NAME: usize = 40;
+
+pub(super) fn show(evaluation: &Evaluation) {
+    let [model, votes] = [shortened(&evaluation.model, NAME), votes(evaluation.votes)];
+    anstream::println!("{BOLD}{model}{BOLD:#}  {DIM}{votes}{DIM:#}");
+    for run in &evaluation.runs {
+        anstream::print!("\n{}", written(run));
+    }
+}
+
+fn votes(n_votes: u16) -> String {
+    match n_votes {
+        1 => "one verdict an item".to_owned(),
+        n => format!("the majority of {n} verdicts an item, each with its seed; scores are means"),
+    }
+}
+
+fn written(run: &Run) -> String {
+    let mut out = format!("effort {}\n{}\n", effort_word(run.effort), table(run));
+    for report in &run.policies {
+        // A string takes everything.
+        let _ = below(&mut out, report);
+    }
+    if let Some(exact) = run.exact_match {
+        let _ = writeln!(
+            out,
+            "every policy right: {} of {} items, {:.2} ({:.2}–{:.2})",
+            exact.hits,
+            exact.of,
+            exact.value.unwrap_or_default(),
+            exact.interval.low,
+            exact.interval.high
+        );
+    }
+    out
+}
+
+fn table(run: &Run) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "policy",
+        "cases",
+        "precision",
+        "recall",
+        "F1",
+        "bal. acc.",
+        "κ",
+        "AUPRC",
+        "AUROC",
+    ]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for report in &run.policies {
+        let it = &report.measures;
+        let measures =
+            [it.precision, it.recall, it.f1, it.balanced_accuracy, it.kappa, it.auprc, it.auroc];
+        let words = [shortened(&report.name, NAME), report.cases.to_string()];
+        table.add_row(words.into_iter().chain(measures.into_iter().map(cell)));
+    }
+    table.trim_fmt()
+}
+
+/// The value, and its interval below it.
+fn cell(measure: Measure) -> String {
+    match (measure.value, measure.low, measure.high) {
+        (Some(value), Some(low), Some(high)) => format!("{value:.2}\n{low:.2}–{high:.2}"),
+        (Some(value), ..) => format!("{value:.2}"),
+        _ => "—".to_owned(),
+    }
+}
+
+/// The value with its interval, in one line.
+fn inline(measure: Measure, digits: usize) -> String {
+    match (measure.value, measure.low, measure.high) {
+        (Some(value), Some(low), Some(high)) => {
+            format!("{value:.digits$} ({low:.digits$}–{high:.digits$})")
+        }
+        (Some(value), ..) => format!("{value:.digits$}"),
+        _ => "—".to_owned(),
+    }
+}
+
+fn below(out: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(out, "{BOLD}{}{BOLD:#}", shortened(&report.name, NAME))?;
+    let causes: Vec<String> = report
+        .undetermined
+        .iter()
+        .map(|(cause, count)| format!("{} {count}", cause.replace('_', " ")))
+        .collect();
+    let undetermined = match causes.as_slice() {
+        [] => "none".to_owned(),
+        causes => format!("{}: {}", report.confusion.undetermined(), causes.join(", ")),
+    };
+    writeln!(
+        out,
+        "  undetermined       {undetermined}; got a verdict {}",
+        inline(report.measures.determined, 2)
+    )?;
+    writeln!(out, "  calibration error  {}", inline(report.measures.ece, 3))?;
+    writeln!(
+        out,
+        "  a verdict takes    {} tokens generated, {} s",
+        inline(report.cost.generated_tokens, 0),
+        inline(report.cost.seconds, 2)
+    )?;
+    if report.unknown > 0 {
+        writeln!(out, "  not known          {} items without this label", report.unknown)?;
+    }
+    for grouping in &report.groups {
+        groups(out, grouping)?;
+    }
+    for warning in &report.too_small {
+        writeln!(out, "  {WARNING}too small{WARNING:#}          {warning}")?;
+    }
+    Ok(())
+}
+
+fn groups(out: &mut String, grouping: &Grouping) -> std::fmt::Result {
+    for (name, metrics) in &grouping.groups {
+        let estimate = |it: policy::eval::Estimate| match it.value {
+            Some(value) => {
+                format!("{value:.2} ({:.2}–{:.2})", it.interval.low, it.interval.high)
+            }
+            None => "—".to_owned(),
+        };
+        writeln!(
+            out,
+            "  {:<18} right {}, recall {}, specificity {}",
+            shortened(name, NAME),
+            estimate(metrics.accuracy),
+            estimate(metrics.recall),
+            estimate(metrics.specificity)
+        )?;
+    }
+    for it in &grouping.gaps {
+        let gap = &it.gap;
+        writeln!(
+            out,
+            "  gap in {:<11} {:.2} ({:.2} to {:.2}): {} over {}",
+            it.rate.to_string(),
+            gap.difference,
+            gap.interval.low,
+            gap.interval.high,
+            shortened(&gap.best, NAME),
+            shortened(&gap.worst, NAME)
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::eval::Bootstrap;
+
+    use super::super::evaluation::{Judged, Method, Run};
+    use super::super::fixture;
+    use super::super::groups::By;
+
+    #[test]
+    fn the_table_shows_every_measure_with_its_interval() {
+        let source = fixture::source();
+        let judged = Judged { items: fixture::items(&source), source: &source };
+        let method = Method { bootstrap: Bootstrap::default(), by: &[By::Lang] };
+        let run = Run::new(None, &[judged], &method);
+        let shown = super::written(&run);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&shown).to_string());
+    }
+}

@@ -1,0 +1,247 @@
+//! `safeguard eval` as people run it: the real program and the built-in model over small suites.
+//!
+//! The weights that ship change, so nothing here asks how good the model is: only how numbers relate.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const POLICY: &str = "# Fruit Policy (#FV)\n\n## VIOLATES (violation = 1)\n- FV1 Apples: mentions <apples>.\n\n## SAFE (violation = 0)\n- FV0.a Pears: mentions pears.\n";
+const GOLDEN: &str = concat!(
+    "{\"id\":\"f-1\",\"text\":\"an apple a day\",\"outcome\":\"violation\",\"rule\":\"FV1\",\"lang\":\"en\"}\n",
+    "{\"id\":\"f-2\",\"text\":\"two pears, please\",\"outcome\":\"clear\",\"rule\":\"FV0.a\",\"lang\":\"en\"}\n",
+    "{\"id\":\"f-3\",\"text\":\"<script>alert(1)</script> Äpfel\",\"outcome\":\"violation\",\"lang\":\"de\"}\n",
+    "{\"id\":\"f-4\",\"text\":\"Birnen\",\"outcome\":\"clear\"}\n",
+);
+/// The same cases with every outcome exchanged: what is right above is wrong here.
+const EXCHANGED: &str = concat!(
+    "{\"id\":\"f-1\",\"text\":\"an apple a day\",\"outcome\":\"clear\"}\n",
+    "{\"id\":\"f-2\",\"text\":\"two pears, please\",\"outcome\":\"violation\"}\n",
+    "{\"id\":\"f-3\",\"text\":\"<script>alert(1)</script> Äpfel\",\"outcome\":\"violation\"}\n",
+    "{\"id\":\"f-4\",\"text\":\"Birnen\",\"outcome\":\"clear\"}\n",
+);
+const ROWS: &str = concat!(
+    "{\"id\":\"r-1\",\"text\":\"an apple a day\",\"labels\":{\"apples\":1,\"pears\":0},\"lang\":\"en\"}\n",
+    "{\"id\":\"r-2\",\"text\":\"two pears, please\",\"labels\":{\"apples\":0,\"pears\":null},\"lang\":\"en\"}\n",
+    "\n",
+    "{\"id\":\"r-3\",\"text\":\"Birnen\",\"labels\":{\"pears\":1},\"lang\":\"de\"}\n",
+    "{\"id\":\"r-4\",\"text\":\"nothing of it\",\"labels\":{\"apples\":0,\"pears\":0},\"lang\":\"de\"}\n",
+);
+
+/// A folder with the policy and a golden set beside it.
+fn suite(golden: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("policy.md"), POLICY).expect("written");
+    fs::write(dir.path().join("golden.jsonl"), golden).expect("written");
+    dir
+}
+
+/// Runs in `dir`, so that paths in `flags` are short.
+fn eval(dir: &Path, flags: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_safeguard"))
+        .arg("eval")
+        .args(flags)
+        .args(["--seed", "1", "--max-analysis-tokens", "32", "--resamples", "50"])
+        .current_dir(dir)
+        .env("SAFEGUARD_CACHE", dir.join("cache"))
+        .env_remove("SAFEGUARD_ISA")
+        .output()
+        .expect("the program starts")
+}
+
+fn json(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn count(report: &Value, name: &str) -> u64 {
+    report["confusion"][name].as_u64().expect("a count")
+}
+
+#[test]
+fn counts_add_up_and_every_measure_lies_in_its_interval() {
+    let dir = suite(GOLDEN);
+    let evaluation = json(&eval(dir.path(), &["-p", ".", "--format", "json"]));
+    let report = &evaluation["runs"][0]["policies"][0];
+    let all = ["tp", "fp", "tn", "fn", "undetermined_positive", "undetermined_negative"];
+    assert_eq!(all.map(|name| count(report, name)).iter().sum::<u64>(), 4);
+    assert_eq!(report["cases"], 4);
+    let items = report["items"].as_array().expect("a list");
+    let n_right = items.iter().filter(|item| item["is_right"] == true).count() as u64;
+    assert_eq!(n_right, count(report, "tp") + count(report, "tn"));
+    for (name, measure) in report["measures"].as_object().expect("measures") {
+        if let Some(value) = measure["value"].as_f64() {
+            let [low, high] = ["low", "high"].map(|end| measure[end].as_f64().expect("an end"));
+            assert!(low <= high, "{name}: {measure}");
+            let is_wilson = measure["interval"] == "wilson";
+            assert!(!is_wilson || (low <= value && value <= high), "{name}: {measure}");
+        }
+    }
+    let in_matrix: u64 = report["matrix"]["counts"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .flat_map(|row| row.as_array().expect("a row"))
+        .map(|count| count.as_u64().expect("a count"))
+        .sum();
+    assert_eq!(in_matrix, 4);
+    assert!(!report["too_small"].as_array().expect("a list").is_empty(), "four items say nothing");
+}
+
+#[test]
+fn what_is_right_one_way_round_is_wrong_the_other() {
+    let (plain, exchanged) = (suite(GOLDEN), suite(EXCHANGED));
+    let report = |dir: &Path| {
+        let evaluation = json(&eval(dir, &["-p", ".", "--limit", "2", "--format", "json"]));
+        evaluation["runs"][0]["policies"][0].clone()
+    };
+    let (one, other) = (report(plain.path()), report(exchanged.path()));
+    assert_eq!(count(&one, "tp"), count(&other, "fp"));
+    assert_eq!(count(&one, "tn"), count(&other, "fn"));
+    assert_eq!(one["cases"], 2);
+}
+
+#[test]
+fn the_shape_of_the_json_is_stable() {
+    let dir = suite(GOLDEN);
+    let output = eval(dir.path(), &["-p", ".", "--by", "lang", "--out-json", "out.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = fs::read_to_string(dir.path().join("out.json")).expect("written");
+    let evaluation: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(evaluation["schema"], 1);
+    let keys = |value: &Value| -> Vec<String> {
+        value.as_object().expect("an object").keys().cloned().collect()
+    };
+    let report = &evaluation["runs"][0]["policies"][0];
+    let shape = json!({
+        "evaluation": keys(&evaluation),
+        "run": keys(&evaluation["runs"][0]),
+        "report": keys(report),
+        "measures": keys(&report["measures"]),
+        "measure": keys(&report["measures"]["recall"]),
+        "item": keys(&report["items"][0]),
+        "grouping": keys(&report["groups"][0]),
+    });
+    insta::assert_snapshot!(serde_json::to_string_pretty(&shape).expect("JSON"));
+}
+
+#[test]
+fn a_label_that_is_absent_is_not_known_and_not_judged() {
+    let dir = suite(GOLDEN);
+    fs::create_dir(dir.path().join("other")).expect("a folder");
+    fs::write(dir.path().join("other/policy.md"), POLICY.replace("Fruit", "Pear"))
+        .expect("written");
+    fs::write(dir.path().join("rows.jsonl"), ROWS).expect("written");
+    let flags = ["--data", "rows.jsonl", "--label", "apples=policy.md", "--label", "pears=other"];
+    let evaluation = json(&eval(dir.path(), &[&flags[..], &["--format", "json"]].concat()));
+    let run = &evaluation["runs"][0];
+    for (at, name) in [(0, "apples"), (1, "pears")] {
+        let report = &run["policies"][at];
+        assert_eq!((&report["name"], &report["cases"]), (&name.into(), &3.into()));
+        assert_eq!(report["unknown"], 1);
+    }
+    let exact = &run["exact_match"];
+    assert_eq!(exact["of"], 2, "two rows have both labels");
+    assert!(exact["hits"].as_u64() <= Some(2));
+}
+
+#[test]
+fn csv_columns_are_mapped_and_mean_the_same_as_jsonl() {
+    let dir = suite(GOLDEN);
+    let csv = "nr,what,verdict,language\nf-1,an apple a day,1,en\nf-2,\"two pears, please\",clear,en\nf-5,not known,,en\n";
+    fs::write(dir.path().join("golden.csv"), csv).expect("written");
+    let columns = "id=nr,text=what,outcome=verdict,lang=language";
+    let flags = ["-p", ".", "--golden", "golden.csv", "--columns", columns, "--format", "json"];
+    let of_csv = json(&eval(dir.path(), &flags));
+    let of_jsonl = json(&eval(dir.path(), &["-p", ".", "--limit", "2", "--format", "json"]));
+    let [of_csv, of_jsonl] = [of_csv, of_jsonl].map(|it| it["runs"][0]["policies"][0].clone());
+    assert_eq!(of_csv["confusion"], of_jsonl["confusion"]);
+    assert_eq!(of_csv["items"][1]["id"], "f-2");
+    assert_eq!(of_csv["items"][1]["score"], of_jsonl["items"][1]["score"]);
+    fs::write(dir.path().join("rows.csv"), "text,apples\nan apple,1\nno fruit,\nx,0\n")
+        .expect("written");
+    let flags = ["--data", "rows.csv", "--label", "apples=policy.md", "--format", "json"];
+    let report = &json(&eval(dir.path(), &flags))["runs"][0]["policies"][0];
+    assert_eq!((&report["cases"], &report["unknown"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn votes_have_seeds_of_their_own_and_the_score_is_their_mean() {
+    let dir = suite(GOLDEN);
+    let flags = ["-p", ".", "--limit", "1", "--votes", "3", "--format", "json"];
+    let evaluation = json(&eval(dir.path(), &flags));
+    assert_eq!(evaluation["votes"], 3);
+    let item = &evaluation["runs"][0]["policies"][0]["items"][0];
+    assert_eq!(item["votes"].as_array().expect("a list").len(), 3);
+    let n_remembered: usize = fs::read_dir(dir.path().join("cache"))
+        .expect("a cache")
+        .map(|folder| fs::read_dir(folder.expect("a folder").path()).expect("files").count())
+        .sum();
+    assert_eq!(n_remembered, 3, "one item, three seeds");
+    let shown = eval(dir.path(), &flags[..6]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("majority of 3"));
+}
+
+#[test]
+fn efforts_are_runs_beside_each_other() {
+    let dir = suite(GOLDEN);
+    let flags = ["-p", ".", "--limit", "1", "--efforts", "low,high", "--format", "json"];
+    let evaluation = json(&eval(dir.path(), &flags));
+    let efforts: Vec<&Value> =
+        evaluation["runs"].as_array().expect("runs").iter().map(|run| &run["effort"]).collect();
+    assert_eq!(efforts, ["low", "high"]);
+}
+
+#[test]
+fn undetermined_is_shown_by_cause_and_still_ends_with_zero() {
+    let dir = suite(GOLDEN);
+    let flags = ["-p", ".", "--no-cache", "--timeout", "0"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_safeguard"));
+    let output = command.arg("eval").args(flags).current_dir(dir.path()).output().expect("starts");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(shown.contains("undetermined       4: timeout 4"), "{shown}");
+    assert!(shown.contains("too small") && !shown.contains("NaN"), "{shown}");
+}
+
+#[test]
+fn all_bad_lines_are_named_before_anything_is_judged() {
+    let dir = suite("{}\n{\"id\":\"a\",\"text\":\"x\",\"outcome\":\"clear\"}\n[]\n");
+    let rows = "{\"id\":\"a\",\"text\":\"x\",\"labels\":{\"b\":2}}\n{\"id\":\"c\",\"text\":\"\",\"labels\":{}}\n";
+    fs::write(dir.path().join("rows.jsonl"), rows).expect("written");
+    fs::write(dir.path().join("golden.csv"), "text,outcome\nx,maybe\n,1\n").expect("written");
+    for (flags, file, lines) in [
+        (&["-p", "."][..], "golden.jsonl", ["line 1", "line 3"]),
+        (&["--data", "rows.jsonl", "--label", "b=policy.md"], "rows.jsonl", ["line 1", "line 2"]),
+        (&["-p", ".", "--golden", "golden.csv"], "golden.csv", ["line 2", "line 3"]),
+    ] {
+        let output = eval(dir.path(), flags);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(file) && lines.iter().all(|line| said.contains(line)), "{said}");
+        assert!(!said.contains("built-in model"), "no model was opened: {said}");
+    }
+}
+
+#[test]
+fn wrong_columns_and_labels_are_answered_with_those_there_are() {
+    let dir = suite(GOLDEN);
+    fs::write(dir.path().join("rows.jsonl"), ROWS).expect("written");
+    fs::write(dir.path().join("golden.csv"), "a,b\nx,1\n").expect("written");
+    for (flags, hint) in [
+        (&["--data", "rows.jsonl", "--label", "plums=policy.md"][..], "apples, pears"),
+        (&["-p", ".", "--golden", "golden.csv"], "a, b"),
+        (&["-p", ".", "-p", "policy.md"], "two policies are called"),
+    ] {
+        let output = eval(dir.path(), flags);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains(hint), "{}", said(&output));
+    }
+}
