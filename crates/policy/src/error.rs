@@ -1,6 +1,8 @@
 //! Why text is no policy, no content, no golden case or no calibration: with the place, so that
 //! people can go there.
 
+use crate::rule::Side;
+
 /// What is wrong with a policy file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -79,6 +81,12 @@ pub enum ContentError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GoldenError {
+    /// Bytes that are no text.
+    #[error("line {line}: the line is not UTF-8 text")]
+    NotText {
+        /// The line, from 1.
+        line: usize,
+    },
     /// Not the JSON of a case.
     #[error("line {line}: {source}")]
     Json {
@@ -86,6 +94,14 @@ pub enum GoldenError {
         line: usize,
         /// Why.
         source: serde_json::Error,
+    },
+    /// A case whose content has none of the three forms.
+    #[error(
+        "line {line}: there is no content: give `text`, `prompt` with `reply`, or `messages` with `role` and `text` each; `metadata` is an object"
+    )]
+    NoContent {
+        /// The line, from 1.
+        line: usize,
     },
     /// A case without anything to judge, or with bad metadata.
     #[error("line {line}: {source}")]
@@ -105,6 +121,39 @@ pub enum GoldenError {
         /// The first case's line.
         first_line: usize,
     },
+    /// A rule that the policy does not have.
+    #[error("line {line}: the policy has no rule {rule}")]
+    UnknownRule {
+        /// The line, from 1.
+        line: usize,
+        /// The code.
+        rule: String,
+    },
+    /// A violation under a safe rule, or the reverse.
+    #[error("line {line}: {rule} is a {side} rule, and the outcome says otherwise")]
+    OtherSide {
+        /// The line, from 1.
+        line: usize,
+        /// The code.
+        rule: String,
+        /// The rule's side.
+        side: Side,
+    },
+}
+
+impl GoldenError {
+    /// The line that it is about, from 1.
+    pub fn line(&self) -> usize {
+        match self {
+            GoldenError::NotText { line }
+            | GoldenError::Json { line, .. }
+            | GoldenError::NoContent { line }
+            | GoldenError::Content { line, .. }
+            | GoldenError::DuplicateId { line, .. }
+            | GoldenError::UnknownRule { line, .. }
+            | GoldenError::OtherSide { line, .. } => *line,
+        }
+    }
 }
 
 /// What is wrong with a saved calibration.

@@ -25,10 +25,24 @@ pub struct FrontMatter {
     pub owner: Option<String>,
 }
 
-/// The front matter, the text after it, and how many lines stand before that text.
-pub(crate) fn split(text: &str) -> Result<(FrontMatter, &str, usize), PolicyError> {
+/// A file cut at its front matter's fences.
+pub(crate) struct Cut<'a> {
+    /// What stands between the fences, if there are any.
+    pub(crate) toml: Option<&'a str>,
+    /// The text after them, to the end of the file.
+    pub(crate) rest: &'a str,
+    /// How many lines stand before that text.
+    pub(crate) n_lines: usize,
+}
+
+/// Finds the fences.
+///
+/// # Errors
+/// [`PolicyError::FrontMatter`] where the closing fence is missing, or is that of other tools.
+pub(crate) fn cut(text: &str) -> Result<Cut<'_>, PolicyError> {
+    let none = Cut { toml: None, rest: text, n_lines: 0 };
     let Some((first, rest)) = text.split_once('\n') else {
-        return Ok((FrontMatter::default(), text, 0));
+        return Ok(none);
     };
     let fault = |line, problem: String| PolicyError::FrontMatter { line, problem };
     if first.trim_end() == OTHER_FENCE && rest.lines().any(|line| line.trim_end() == OTHER_FENCE) {
@@ -36,22 +50,24 @@ pub(crate) fn split(text: &str) -> Result<(FrontMatter, &str, usize), PolicyErro
         return Err(fault(1, problem));
     }
     if first.trim_end() != FENCE {
-        return Ok((FrontMatter::default(), text, 0));
+        return Ok(none);
     }
-    let mut n_lines = 1;
     let mut end = 0;
-    for line in rest.split_inclusive('\n') {
-        n_lines += 1;
+    for (n_lines, line) in (2..).zip(rest.split_inclusive('\n')) {
         if line.trim_end() == FENCE {
-            let front = parse(&rest[..end])?;
-            return Ok((front, &rest[end + line.len()..], n_lines));
+            let (toml, rest) = (&rest[..end], &rest[end + line.len()..]);
+            return Ok(Cut { toml: Some(toml), rest, n_lines });
         }
         end += line.len();
     }
     Err(fault(1, format!("the closing {FENCE} is missing")))
 }
 
-fn parse(toml: &str) -> Result<FrontMatter, PolicyError> {
+/// Reads what stands between the fences.
+///
+/// # Errors
+/// [`PolicyError::FrontMatter`] for what is no TOML, unknown keys and dates that are none.
+pub(crate) fn parse(toml: &str) -> Result<FrontMatter, PolicyError> {
     let front: FrontMatter = toml::from_str(toml).map_err(|error| {
         let line = error
             .span()

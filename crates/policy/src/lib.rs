@@ -7,17 +7,20 @@
 mod content;
 mod error;
 pub mod eval;
+mod example;
 mod front_matter;
 mod golden;
 mod judge;
 mod policy;
 mod rule;
+mod section;
 mod verdict;
 
 pub use content::{Content, Turn};
 pub use error::{CalibrationError, ContentError, GoldenError, PolicyError};
+pub use example::Example;
 pub use front_matter::FrontMatter;
-pub use golden::{GoldenCase, GoldenOutcome, parse_golden, parse_golden_fully};
+pub use golden::{GoldenCase, GoldenOutcome, check_golden, parse_golden, parse_golden_fully};
 pub use judge::{Effort, Judge, JudgeSettings, Observer, Silent};
 pub use policy::{PROSE_LABEL, PROSE_SAFE_LABEL, Policy, PolicyId};
 pub use rule::{Rule, Side};

@@ -1,13 +1,17 @@
 //! A policy file: what the model reads, and the rules that its replies can cite.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::PolicyError;
+use crate::example::{self, Example};
 use crate::front_matter::{self, FrontMatter};
 use crate::rule::{Rule, Side};
+use crate::section::Heading;
 use crate::verdict::PolicyRef;
 
 /// The label of a policy without coded rules, where it is violated.
@@ -16,7 +20,7 @@ pub const PROSE_LABEL: &str = "V";
 pub const PROSE_SAFE_LABEL: &str = "V0";
 
 /// A policy of a million bytes is about 250,000 tokens, twice the context of the models.
-const MAX_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// SHA-256 of the file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +47,8 @@ pub struct Policy {
     pub body: String,
     /// Coded rules in the order of the file; for prose, the one rule `V` and its counterpart `V0`.
     pub rules: Vec<Rule>,
+    /// The lines of EXAMPLES, in the order of the file.
+    pub examples: Vec<Example>,
     /// Base codes with their sides, in order of first appearance.
     labels: Vec<(String, Side)>,
 }
@@ -61,13 +67,16 @@ impl Policy {
             PolicyError::NotText { line: 1 + before.iter().filter(|&&byte| byte == b'\n').count() }
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (front, text, n_before) = front_matter::split(text)?;
+        let front_matter::Cut { toml, rest: text, n_lines: n_before } = front_matter::cut(text)?;
+        let front = toml.map(front_matter::parse).transpose()?.unwrap_or_default();
         let body = text.replace("\r\n", "\n").trim().to_owned();
         if body.is_empty() {
             return Err(PolicyError::Empty);
         }
         let n_blank = text[..text.len() - text.trim_start().len()].matches('\n').count();
-        let rules = coded_rules(&body, n_before + n_blank);
+        let lines = || (n_before + n_blank + 1..).zip(body.lines());
+        let rules = coded_rules(lines());
+        let examples = example::examples(lines());
         let (rules, labels) = if rules.is_empty() { prose(&body) } else { checked(rules)? };
         Ok(Policy {
             id: PolicyId(hex(&Sha256::digest(bytes))),
@@ -78,6 +87,7 @@ impl Policy {
                 .map(|title| title.trim().to_owned()),
             front,
             rules,
+            examples,
             labels,
             body,
         })
@@ -116,18 +126,18 @@ impl Policy {
 }
 
 /// The rules of all sections headed VIOLATES or SAFE; lines indented under a rule belong to it.
-fn coded_rules(body: &str, n_lines_before: usize) -> Vec<Rule> {
+pub(crate) fn coded_rules<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     let mut side = None;
     let mut is_open = false;
-    for (number, line) in (n_lines_before + 1..).zip(body.lines()) {
-        if line.starts_with('#') {
-            side = section_side(line);
+    for (number, line) in lines {
+        if let Some(heading) = Heading::parse(line) {
+            side = heading.kind.side();
             is_open = false;
         } else if let Some(rule) = side.and_then(|side| Rule::parse(line, side, number)) {
             rules.push(rule);
             is_open = true;
-        } else if is_open && line.starts_with("  ") && !line.trim().is_empty() {
+        } else if is_open && is_continuation(line) {
             if let Some(rule) = rules.last_mut() {
                 rule.text = format!("{} {}", rule.text, line.trim());
             }
@@ -138,36 +148,32 @@ fn coded_rules(body: &str, n_lines_before: usize) -> Vec<Rule> {
     rules
 }
 
-fn section_side(heading: &str) -> Option<Side> {
-    let word = heading.trim_start_matches('#').trim_start().split([' ', '(', ':']).next()?;
-    match word.to_ascii_uppercase().as_str() {
-        "VIOLATES" => Some(Side::Violating),
-        "SAFE" => Some(Side::Safe),
-        _ => None,
-    }
+/// Whether a line belongs to the rule above it.
+pub(crate) fn is_continuation(line: &str) -> bool {
+    line.starts_with("  ") && !line.trim().is_empty()
 }
 
 type Rules = (Vec<Rule>, Vec<(String, Side)>);
 
 fn checked(rules: Vec<Rule>) -> Result<Rules, PolicyError> {
     let mut labels: Vec<(String, Side)> = Vec::new();
-    for (at, rule) in rules.iter().enumerate() {
-        let before = &rules[..at];
-        if let Some(first) = before.iter().find(|other| other.code == rule.code) {
-            return Err(PolicyError::DuplicateCode {
-                code: rule.code.clone(),
-                line: rule.line,
-                first_line: first.line,
-            });
+    let mut lines_of_codes: HashMap<&str, usize> = HashMap::new();
+    let mut first_of_labels: HashMap<&str, &Rule> = HashMap::new();
+    for rule in &rules {
+        let line = rule.line;
+        if let Some(first_line) = lines_of_codes.insert(&rule.code, line) {
+            return Err(PolicyError::DuplicateCode { code: rule.code.clone(), line, first_line });
         }
-        if let Some(first) =
-            before.iter().find(|other| other.label() == rule.label() && other.side != rule.side)
-        {
-            let label = rule.label().to_owned();
-            return Err(PolicyError::MixedSides { label, line: rule.line, first_line: first.line });
-        }
-        if labels.iter().all(|(label, _)| label != rule.label()) {
-            labels.push((rule.label().to_owned(), rule.side));
+        match first_of_labels.entry(rule.label()) {
+            Entry::Occupied(first) if first.get().side != rule.side => {
+                let (label, first_line) = (rule.label().to_owned(), first.get().line);
+                return Err(PolicyError::MixedSides { label, line, first_line });
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(new) => {
+                new.insert(rule);
+                labels.push((rule.label().to_owned(), rule.side));
+            }
         }
     }
     if labels.iter().all(|(_, side)| *side == Side::Safe) {

@@ -78,7 +78,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Capital letters, digits and hyphens with at least one digit, then perhaps a dot and a lower-case part.
-fn is_code(text: &str) -> bool {
+pub(crate) fn is_code(text: &str) -> bool {
     let (base, part) = text.split_once('.').map_or((text, None), |(base, part)| (base, Some(part)));
     let is_base = base.len() <= 16
         && base.starts_with(|letter: char| letter.is_ascii_uppercase())

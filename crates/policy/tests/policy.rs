@@ -2,7 +2,7 @@
 
 use policy::{
     Cause, Content, GoldenError, Outcome, Policy, PolicyError, PolicyRef, Side, Verdict,
-    parse_golden, parse_golden_fully,
+    check_golden, parse_golden, parse_golden_fully,
 };
 use proptest::prelude::*;
 
@@ -160,6 +160,45 @@ fn golden_lines_are_read_and_faults_named() {
         parse_golden(&twice),
         Err(GoldenError::DuplicateId { line: 2, first_line: 1, .. })
     ));
+}
+
+#[test]
+fn all_bad_golden_lines_are_named_and_held_against_the_policy() {
+    let policy = parse(CODED).expect("a good policy");
+    let good = concat!(
+        "\u{feff}{\"id\":\"a\",\"text\":\"hi\",\"outcome\":\"clear\",\"rule\":\"SP0\"}\r\n",
+        "{\"id\":\"b\",\"text\":\"hi\",\"outcome\":\"violation\",\"rule\":\"SP1\"}\n",
+        "{\"id\":\"c\",\"text\":\"hi\",\"outcome\":\"violation\"}\n",
+    );
+    assert_eq!(check_golden(good.as_bytes(), &policy).expect("good lines").len(), 3);
+    let mut bad = good.as_bytes().to_vec();
+    bad.extend(b"{\"id\":\"a\",\"text\":\"hi\",\"outcome\":\"violation\",\"rule\":\"SP0.b\"}\n");
+    bad.extend(b"{\"id\":\"d\",\"text\":\"caf\xe9\"}\n{\"id\":\"e\"\n\n");
+    bad.extend(b"{\"id\":\"f\",\"prompt\":\"no reply\",\"outcome\":\"clear\"}\n");
+    bad.extend(b"{\"id\":\"g\",\"text\":\"\",\"outcome\":\"clear\"}\n");
+    bad.extend(b"{\"id\":\"h\",\"text\":\"hi\",\"outcome\":\"clear\",\"rule\":\"SP9\"}");
+    bad.extend(b"\n[\"i\", \"clear\"]");
+    let errors = check_golden(&bad, &policy).expect_err("bad lines");
+    let lines: Vec<_> = errors.iter().map(GoldenError::line).collect();
+    assert_eq!(lines, [4, 4, 5, 6, 8, 9, 10, 11]);
+    assert!(matches!(&errors[0], GoldenError::DuplicateId { first_line: 1, .. }), "{errors:?}");
+    assert!(matches!(&errors[1], GoldenError::OtherSide { side: Side::Safe, .. }), "{errors:?}");
+    assert!(matches!(&errors[2], GoldenError::NotText { .. }), "{errors:?}");
+    assert!(matches!(&errors[3], GoldenError::Json { .. }), "{errors:?}");
+    assert!(matches!(&errors[4], GoldenError::NoContent { .. }), "{errors:?}");
+    assert!(matches!(&errors[5], GoldenError::Content { .. }), "{errors:?}");
+    assert!(matches!(&errors[6], GoldenError::UnknownRule { rule, .. } if rule == "SP9"));
+}
+
+#[test]
+fn examples_are_read_with_their_codes() {
+    let text = CODED.to_owned()
+        + "- \"a receipt\" -> SP0 (SP0.a)\n### More\n- x -> SP1\n## OUTPUT\n- y -> SP2\n";
+    let policy = parse(&text).expect("a policy");
+    let examples: Vec<_> =
+        policy.examples.iter().map(|example| (example.line, example.codes.join(" "))).collect();
+    let expected = [(17, "SP9"), (18, "SP0 SP0.a"), (20, "SP1")];
+    assert_eq!(examples, expected.map(|(line, codes)| (line, codes.to_owned())));
 }
 
 #[test]
