@@ -1,8 +1,8 @@
 //! The words of the project: policies, contents, verdicts, golden cases, and the trait of those who judge.
 //!
 //! Bytes come in as arguments and nothing is read or sent here; there are no tensors either. Start with
-//! `policy.rs` (a Markdown file into coded rules) and `verdict.rs` (what every judge answers); `eval/`
-//! measures how well it answers.
+//! `policy.rs` (a Markdown file into coded rules) and `verdict.rs` (what every judge answers); `lint/`
+//! finds what is wrong with a policy, `eval/` measures how well a judge answers.
 
 mod content;
 mod error;
@@ -11,6 +11,7 @@ mod example;
 mod front_matter;
 mod golden;
 mod judge;
+pub mod lint;
 mod policy;
 mod rule;
 mod section;
