@@ -2,7 +2,10 @@
 //!
 //! Colours come and go with the terminal (`anstream` strips them from pipes and honours `NO_COLOR`).
 
+use std::io::{self, Write};
+
 use anstyle::{AnsiColor, Style};
+use anyhow::Result;
 use clap::ValueEnum;
 
 /// How a command writes its result to stdout.
@@ -61,6 +64,38 @@ pub(crate) fn shortened(text: &str, n_shown: usize) -> String {
     shown
 }
 
+/// Text of others, whole and safe to show: line ends and tabs are spaces, what else a terminal would obey is
+/// made visible.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().flat_map(visible).collect()
+}
+
 fn visible(letter: char) -> Vec<char> {
-    if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
+    match letter {
+        '\n' | '\r' => vec![' '],
+        '\t' => vec![' '; 4],
+        letter if is_hidden(letter) => letter.escape_unicode().collect(),
+        letter => vec![letter],
+    }
+}
+
+/// Characters that move the cursor, change the direction of text, or cannot be seen.
+fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Writes a result to stdout. A reader who has seen enough, as `head` has, is no error.
+pub(crate) fn print_result(text: &str) -> Result<()> {
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Whether an error says that the reader of stdout has gone.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let source = error.downcast_ref::<io::Error>();
+    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
 }

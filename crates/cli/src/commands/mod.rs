@@ -3,9 +3,11 @@
 mod batch;
 mod classify;
 mod eval;
+mod files;
 mod judging;
 mod model;
 mod policy;
+mod tokenizer;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -25,7 +27,7 @@ enum Command {
     Classify(classify::Args),
     Batch(batch::Args),
     Eval(eval::Args),
-    /// Policies as code: test, compare and shorten them
+    /// Policies as code: write, check, show, test, compare and shorten them
     #[command(subcommand)]
     Policy(policy::Command),
     /// Weights and tokens: list, download, describe and check models

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use policy::{Judge, JudgeSettings, Policy, Verdict};
 use reasoner::{Job, judge_many};
 
-use super::classify::read_policy;
+use super::files::read_policy;
 use super::judging::{JudgeArgs, Progress};
 use crate::exit::Exit;
 use crate::output::{hinted, report_note};

@@ -4,11 +4,12 @@ mod report;
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use policy::{Content, Outcome, Policy, Verdict};
+use policy::{Content, Outcome, Verdict};
 
+use super::files::read_policy;
 use super::judging::JudgeArgs;
 use crate::exit::Exit;
 use crate::output::{Format, hinted};
@@ -69,29 +70,6 @@ pub(crate) fn exit_of(verdict: &Verdict) -> Exit {
         Outcome::Clear => Exit::Clear,
         Outcome::Violation => Exit::Found,
         Outcome::Undetermined(_) => Exit::CouldNot,
-    }
-}
-
-/// The policy with the path of its file; a folder stands for its `policy.md` and gives the name.
-pub(crate) fn read_policy(path: &Path) -> Result<(PathBuf, Policy)> {
-    let file = if path.is_dir() { path.join("policy.md") } else { path.to_owned() };
-    let bytes = fs::read(&file).map_err(|error| {
-        let error =
-            anyhow::Error::from(error).context(format!("{}: cannot be read", file.display()));
-        hinted(error, "policies/ has ten to start from, each a folder with policy.md")
-    })?;
-    let policy =
-        Policy::parse(&name_of(&file), &bytes).with_context(|| file.display().to_string())?;
-    Ok((file, policy))
-}
-
-fn name_of(file: &Path) -> String {
-    let word =
-        |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
-    let stem = word(file.file_stem()).unwrap_or_default();
-    match word(file.parent().and_then(Path::file_name)) {
-        Some(folder) if stem == "policy" => folder,
-        _ => stem,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use policy::{GoldenCase, GoldenOutcome};
 
-use crate::commands::classify::read_policy;
+use crate::commands::files::read_policy;
 use crate::commands::judging::{BadLines, Suite};
 use crate::output::{hinted, report_error};
 use columns::Columns;

@@ -10,7 +10,7 @@ use policy::{Effort, GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_go
 use reasoner::{CachedJudge, Job, judge_many};
 
 use super::{JudgeArgs, Progress};
-use crate::commands::classify::read_policy;
+use crate::commands::files::read_policy;
 use crate::output::{hinted, report_note};
 
 /// Flags of commands that judge golden cases.

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use model::harmony::{Conversation, render};
-use model::tokenizer::{Tokenizer, TokenizerError};
+use model::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 
+use crate::commands::tokenizer;
 use crate::exit::Exit;
-use crate::output::{Format, hinted, report_error};
+use crate::output::{Format, is_broken_pipe, report_error};
 
 /// Print the token ids of a text, or of whole conversations as harmony prompts
 ///
@@ -61,17 +62,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let source = error.downcast_ref::<io::Error>();
-    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
-}
-
 fn print(args: &Args, out: &mut impl Write) -> Result<()> {
     let read;
     let tokenizer = match &args.model {
         None => Tokenizer::o200k_harmony(),
         Some(dir) => {
-            read = read_tokenizer(dir)?;
+            read = tokenizer::read(dir)?;
             &read
         }
     };
@@ -81,16 +77,6 @@ fn print(args: &Args, out: &mut impl Write) -> Result<()> {
         print_tokens(args, tokenizer, &tokenizer.encode(&text(&args.input)?), out)?;
     }
     Ok(out.flush()?)
-}
-
-fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
-    let path = if dir.is_dir() { dir.join("tokenizer.json") } else { dir.to_owned() };
-    Tokenizer::from_file(&path).map_err(|error| match error {
-        TokenizerError::Read { .. } => {
-            hinted(error, "name a folder with a tokenizer.json, or leave --model out for gpt-oss")
-        }
-        error => error.into(),
-    })
 }
 
 fn text(input: &Input) -> Result<String> {

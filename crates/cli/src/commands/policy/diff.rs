@@ -6,7 +6,7 @@ use anyhow::Result;
 use policy::eval::{Confusion, Flips, Paired, flips};
 use policy::{GoldenCase, GoldenOutcome, Outcome, Policy, Verdict};
 
-use crate::commands::classify::read_policy;
+use crate::commands::files::read_policy;
 use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
 use crate::exit::Exit;
 use crate::output::Format;

@@ -2,7 +2,10 @@
 
 mod diff;
 mod junit;
+mod lint;
 mod minimise;
+mod new;
+mod show;
 mod test;
 
 use anyhow::Result;
@@ -12,6 +15,9 @@ use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    New(new::Args),
+    Lint(lint::Args),
+    Show(show::Args),
     Test(test::Args),
     Diff(diff::Args),
     Minimise(minimise::Args),
@@ -21,6 +27,9 @@ impl Command {
     /// Runs the chosen subcommand.
     pub(crate) fn run(&self) -> Result<Exit> {
         match self {
+            Command::New(args) => new::run(args),
+            Command::Lint(args) => lint::run(args),
+            Command::Show(args) => show::run(args),
             Command::Test(args) => test::run(args),
             Command::Diff(args) => diff::run(args),
             Command::Minimise(args) => minimise::run(args),
