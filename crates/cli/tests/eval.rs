@@ -245,3 +245,76 @@ fn wrong_columns_and_labels_are_answered_with_those_there_are() {
         assert!(said(&output).contains(hint), "{}", said(&output));
     }
 }
+
+#[test]
+fn the_page_is_one_file_and_compares_with_an_earlier_run() {
+    let (plain, exchanged) = (suite(GOLDEN), suite(EXCHANGED));
+    let earlier = plain.path().join("earlier.json");
+    let earlier = earlier.to_str().expect("text");
+    eval(plain.path(), &["-p", "policy.md", "--out-json", "earlier.json"]);
+    let flags = ["-p", "policy.md", "--compare", earlier, "--report", "out.html"];
+    let output = eval(plain.path(), &flags);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        shown.contains("4 items in both, 0 fixed, 0 broken, 0 wrong otherwise; McNemar p 1.000")
+    );
+    let html = fs::read_to_string(plain.path().join("out.html")).expect("written");
+    assert!(html.starts_with("<!doctype html>") && html.trim_end().ends_with("</html>"));
+    for outside in ["http:", "https:", "<script", "src=", "href="] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    assert_eq!(html.matches("<svg").count(), 3);
+    // Where the golden outcome itself changed, nothing can be said about the judge.
+    let output =
+        eval(exchanged.path(), &["-p", "policy.md", "--compare", earlier, "--format", "json"]);
+    let compared = &json(&output)["comparison"]["policies"];
+    assert!(compared.as_array().expect("a list").iter().all(|it| it["common"] == 2), "{compared}");
+}
+
+#[test]
+fn what_is_no_earlier_run_is_refused_before_anything_is_judged() {
+    let dir = suite(GOLDEN);
+    let output = eval(dir.path(), &["-p", ".", "--compare", "golden.jsonl"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("hint: --compare takes"), "{}", said(&output));
+    assert!(!said(&output).contains("built-in model"));
+}
+
+#[test]
+fn calibration_is_cross_fitted_and_kept_only_where_asked() {
+    let dir = suite(GOLDEN);
+    let kept = dir.path().join("calibration.json");
+    let flags = ["-p", ".", "--calibrate", "temperature", "--format", "json"];
+    let report = json(&eval(dir.path(), &flags))["runs"][0]["policies"][0].clone();
+    let items = report["items"].as_array().expect("a list");
+    if items.iter().any(|item| item["score"].is_null()) {
+        assert!(report["calibration"].is_null(), "it takes two scores on either side");
+        return;
+    }
+    assert_eq!(report["calibration"]["ece_before"], report["measures"]["ece"]);
+    assert!(report["calibration"]["ece_after"]["value"].is_number());
+    assert!(!kept.exists());
+    json(&eval(dir.path(), &[&flags[..], &["--save-calibration"]].concat()));
+    let kept: Value = serde_json::from_str(&fs::read_to_string(kept).expect("kept")).expect("JSON");
+    assert_eq!(kept["method"], "temperature");
+    assert_eq!(kept["t"], report["calibration"]["calibration"]["t"]);
+    assert_eq!(kept["policy"], report["policy"]["id"]);
+}
+
+#[test]
+fn a_threshold_has_what_was_wanted() {
+    let dir = suite(GOLDEN);
+    let flags = ["-p", ".", "--want", "recall=1", "--want", "precision=0.5", "--format", "json"];
+    let report = &json(&eval(dir.path(), &flags))["runs"][0]["policies"][0];
+    let found = &report["wanted"][0]["found"];
+    assert!(found.is_null() || found["recall"]["value"] == 1.0, "{found}");
+    for wanted in report["wanted"].as_array().expect("a list") {
+        let rate = wanted["rate"].as_str().expect("a name");
+        if let Some(value) = wanted["found"][rate]["value"].as_f64() {
+            assert!(value >= wanted["least"].as_f64().expect("a number"), "{wanted}");
+        }
+    }
+    let output = eval(dir.path(), &["-p", ".", "--want", "recall=2"]);
+    assert!(said(&output).contains("recall must be above 0 and at most 1"), "{}", said(&output));
+}

@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 enum Command {
     Classify(classify::Args),
     Batch(batch::Args),
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     /// Policies as code: write, check, show, test, compare and shorten them
     #[command(subcommand)]
     Policy(policy::Command),

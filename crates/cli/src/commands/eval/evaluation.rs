@@ -4,20 +4,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use policy::eval::{
-    Bin, Bootstrap, Confusion, Curve, Estimate, GroupMetrics, PrPoint, RocPoint, exact_match,
-    most_unstable, reliability,
+    Bin, Bootstrap, CalibrationMethod, Confusion, Curve, Estimate, GroupMetrics, PrPoint, RocPoint,
+    Scored, exact_match, most_unstable, reliability,
 };
 use policy::{Effort, JudgeSettings, PolicyRef};
 use serde::Serialize;
 
+use super::calibrate::Calibrated;
+use super::compare::Comparison;
 use super::groups::{By, Grouping, per_rule};
 use super::input::Source;
 use super::item::{Item, ItemReport, outcome};
 use super::matrix::Matrix;
 use super::measures::{Cost, Measures, N_BINS, scores, size_warnings};
+use super::want::{Want, Wanted};
 
 /// Raised when a field changes its meaning or goes away.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 /// One evaluation: the same cases under one or several efforts.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +40,8 @@ pub(super) struct Evaluation {
     pub(super) level: f64,
     pub(super) resamples: usize,
     pub(super) runs: Vec<Run>,
+    /// With an earlier run, where one was given.
+    pub(super) comparison: Option<Comparison>,
 }
 
 /// All policies under one effort.
@@ -70,6 +75,9 @@ pub(super) struct Report {
     pub(super) matrix: Matrix,
     pub(super) groups: Vec<Grouping>,
     pub(super) curves: Curves,
+    pub(super) calibration: Option<Calibrated>,
+    /// Thresholds for what was wanted.
+    pub(super) wanted: Vec<Wanted>,
     /// Ids of items whose votes differ, the least stable first.
     pub(super) unstable: Vec<String>,
     pub(super) items: Vec<ItemReport>,
@@ -93,6 +101,8 @@ pub(super) struct Judged<'a> {
 pub(super) struct Method<'a> {
     pub(super) bootstrap: Bootstrap,
     pub(super) by: &'a [By],
+    pub(super) calibrate: CalibrationMethod,
+    pub(super) wants: &'a [Want],
 }
 
 impl Evaluation {
@@ -114,6 +124,7 @@ impl Evaluation {
             level: bootstrap.level.value(),
             resamples: bootstrap.n_resamples,
             runs,
+            comparison: None,
         }
     }
 }
@@ -132,6 +143,7 @@ impl Report {
     fn new(judged: &Judged<'_>, method: &Method<'_>) -> Report {
         let (source, items, level) = (judged.source, &judged.items, method.bootstrap.level);
         let suite = &source.suite;
+        let scored = scores(items);
         let confusion: Confusion = items.iter().map(Item::pair).collect();
         Report {
             name: source.name().to_owned(),
@@ -149,7 +161,9 @@ impl Report {
             per_rule: per_rule(&suite.policy, items, level),
             matrix: Matrix::new(&suite.policy, items),
             groups: method.by.iter().map(|&by| Grouping::new(by, items, level)).collect(),
-            curves: Curves::new(items),
+            curves: Curves::new(&scored),
+            calibration: Calibrated::new(method.calibrate, &scored, &method.bootstrap),
+            wanted: method.wants.iter().map(|&want| Wanted::new(want, &scored, level)).collect(),
             unstable: unstable(items),
             items: items.iter().map(Item::report).collect(),
         }
@@ -157,13 +171,12 @@ impl Report {
 }
 
 impl Curves {
-    fn new(items: &[Item<'_>]) -> Curves {
-        let scored = scores(items);
-        let curve = Curve::new(&scored);
+    fn new(scored: &[Scored]) -> Curves {
+        let curve = Curve::new(scored);
         Curves {
             precision_recall: curve.precision_recall(),
             roc: curve.roc(),
-            reliability: reliability(&scored, N_BINS),
+            reliability: reliability(scored, N_BINS),
         }
     }
 }

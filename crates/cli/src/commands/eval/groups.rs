@@ -20,6 +20,15 @@ pub(super) enum By {
     Rule,
 }
 
+impl By {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            By::Lang => "language",
+            By::Rule => "rule",
+        }
+    }
+}
+
 /// Where an item says nothing about its language.
 const NOT_SAID: &str = "not said";
 

@@ -52,6 +52,11 @@ impl<'a> Item<'a> {
         Scored::new(self.truth(), self.decision.score?)
     }
 
+    /// Undetermined is not right.
+    pub(super) fn is_right(&self) -> bool {
+        self.decision.is_violation == Some(self.truth())
+    }
+
     pub(super) fn telling(&self) -> &Verdict {
         &self.verdicts[self.decision.telling]
     }
@@ -71,7 +76,7 @@ impl<'a> Item<'a> {
             lang: self.case.lang.clone(),
             outcome: word(self.decision.is_violation).to_owned(),
             cause: self.decision.cause.clone(),
-            is_right: self.decision.is_violation == Some(self.truth()),
+            is_right: self.is_right(),
             label: self.decision.label.clone(),
             rule_ids: telling.rule_ids.clone(),
             score: self.decision.score,

@@ -78,6 +78,23 @@ impl Measures {
             determined: share(Rate::Determined),
         }
     }
+
+    /// With their names for people.
+    pub(super) fn named(&self) -> [(&'static str, Measure); 11] {
+        [
+            ("precision", self.precision),
+            ("recall", self.recall),
+            ("specificity", self.specificity),
+            ("accuracy", self.accuracy),
+            ("F1", self.f1),
+            ("balanced accuracy", self.balanced_accuracy),
+            ("Cohen's κ", self.kappa),
+            ("AUPRC", self.auprc),
+            ("AUROC", self.auroc),
+            ("calibration error (ECE)", self.ece),
+            ("determined", self.determined),
+        ]
+    }
 }
 
 /// What a verdict takes, on the average.

@@ -1,6 +1,8 @@
 //! `safeguard eval`: how well a judge applies policies, in numbers with intervals.
 
+mod calibrate;
 mod clock;
+mod compare;
 mod evaluation;
 #[cfg(test)]
 mod fixture;
@@ -9,23 +11,28 @@ mod input;
 mod item;
 mod matrix;
 mod measures;
+mod page;
 mod summary;
+mod want;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use policy::eval::{Bootstrap, Level};
+use clap::ValueEnum;
+use policy::eval::{Bootstrap, CalibrationMethod, Level};
 use policy::{Effort, Verdict};
 use serde::Serialize;
 
 use super::judging::{CaseJudge, CasesArgs, EffortName, Progress};
 use crate::exit::Exit;
-use crate::output::Format;
+use crate::output::{Format, report_note};
+use compare::Earlier;
 use evaluation::{Evaluation, Judged, Method, Run};
 use groups::By;
 use input::{InputArgs, Source};
 use item::Item;
+use want::Want;
 
 /// Measure policies on golden sets: precision, recall, F1, κ, curves and calibration, all with intervals
 ///
@@ -56,6 +63,21 @@ pub(crate) struct Args {
     /// Measure groups apart, and the gap between them
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
     by: Vec<By>,
+    /// Calibrate scores: show what it would do to unseen items
+    #[arg(long, value_enum, value_name = "METHOD")]
+    calibrate: Option<Calibrate>,
+    /// Keep the calibration as calibration.json beside each policy
+    #[arg(long, requires = "calibrate", conflicts_with = "efforts")]
+    save_calibration: bool,
+    /// Show the threshold for a precision or a recall, such as precision=0.9; may be given many times
+    #[arg(long, value_name = "MEASURE=LEAST")]
+    want: Vec<Want>,
+    /// Show what changed since an earlier run: its JSON
+    #[arg(long, value_name = "EARLIER.json")]
+    compare: Option<PathBuf>,
+    /// Write a page for a browser: one file that shows items, so handle it like them
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Sets drawn for each bootstrap interval
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(10..=100_000))]
     resamples: u32,
@@ -69,9 +91,22 @@ pub(crate) struct Args {
     cases: CasesArgs,
 }
 
+/// What was judged under one effort.
+type EffortJudged<'a> = (Option<Effort>, Vec<Judged<'a>>);
+
+/// How scores are calibrated.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Calibrate {
+    /// By one number; for a hundred items and up
+    Temperature,
+    /// By a rising curve; for a thousand items and up
+    Isotonic,
+}
+
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     // All that can be wrong with the files is said before anything is judged.
     let sources = args.input.read()?;
+    let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     let mut judge = CaseJudge::open(&args.cases)?;
     let method = Method {
         bootstrap: Bootstrap {
@@ -80,6 +115,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             ..Bootstrap::default()
         },
         by: &args.by,
+        calibrate: args.calibrate.map_or(CalibrationMethod::None, CalibrationMethod::from),
+        wants: &args.want,
     };
     let progress = Progress::new(n_verdicts(args, &sources), 0);
     let mut judged = Vec::new();
@@ -93,15 +130,42 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let runs: Vec<Run> =
         judged.iter().map(|(effort, judged)| Run::new(*effort, judged, &method)).collect();
     let settings = judge.settings();
+    let comparison = earlier.map(|earlier| earlier.compare(&runs));
     let evaluation = Evaluation::new(runs, model(&judged), args.votes, settings, &method.bootstrap);
-    if let Some(path) = &args.out_json {
-        write_json(path, &evaluation)?;
-    }
+    let evaluation = Evaluation { comparison, ..evaluation };
+    write_files(args, &evaluation, &judged)?;
     match args.format {
         Format::Text => summary::show(&evaluation),
         Format::Json => println!("{}", serde_json::to_string(&evaluation)?),
     }
     Ok(Exit::Clear)
+}
+
+impl From<Calibrate> for CalibrationMethod {
+    fn from(method: Calibrate) -> CalibrationMethod {
+        match method {
+            Calibrate::Temperature => CalibrationMethod::Temperature,
+            Calibrate::Isotonic => CalibrationMethod::Isotonic,
+        }
+    }
+}
+
+/// Everything but the summary.
+fn write_files(args: &Args, evaluation: &Evaluation, judged: &[EffortJudged<'_>]) -> Result<()> {
+    if let Some(path) = &args.out_json {
+        write_json(path, evaluation)?;
+    }
+    if let Some(path) = &args.report {
+        let judged: Vec<&[Judged<'_>]> =
+            judged.iter().map(|(_, judged)| judged.as_slice()).collect();
+        write(path, &page::page(evaluation, &judged))?;
+    }
+    if args.save_calibration {
+        for path in calibrate::save(evaluation)? {
+            report_note(&format!("calibration written to {}", path.display()));
+        }
+    }
+    Ok(())
 }
 
 /// What each run asks for: the efforts to compare, or the one that holds anyway.
@@ -135,7 +199,7 @@ fn judge_all<'a>(
 }
 
 /// What answered, by its own word.
-fn model(judged: &[(Option<Effort>, Vec<Judged<'_>>)]) -> String {
+fn model(judged: &[EffortJudged<'_>]) -> String {
     let mut items = judged.iter().flat_map(|(_, judged)| judged).flat_map(|one| &one.items);
     items.next().map(|item| item.telling().model.clone()).unwrap_or_default()
 }
@@ -143,5 +207,9 @@ fn model(judged: &[(Option<Effort>, Vec<Judged<'_>>)]) -> String {
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
+    write(path, &text)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("{}: cannot be written", path.display()))
 }

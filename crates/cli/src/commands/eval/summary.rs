@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::compare::Comparison;
 use super::evaluation::{Evaluation, Report, Run};
 use super::groups::Grouping;
 use super::item::effort_word;
@@ -22,6 +23,25 @@ pub(super) fn show(evaluation: &Evaluation) {
     anstream::println!("{BOLD}{model}{BOLD:#}  {DIM}{votes}{DIM:#}");
     for run in &evaluation.runs {
         anstream::print!("\n{}", written(run));
+    }
+    if let Some(comparison) = &evaluation.comparison {
+        compared(comparison);
+    }
+}
+
+fn compared(comparison: &Comparison) {
+    let [made, model] = [&comparison.made, &comparison.model].map(|text| shortened(text, NAME));
+    anstream::println!("\n{BOLD}against the run of {made}{BOLD:#} with {model}");
+    for it in &comparison.policies {
+        anstream::println!(
+            "  {}: {} items in both, {} fixed, {} broken, {} wrong otherwise; McNemar p {:.3}",
+            shortened(&it.title(), NAME),
+            it.common,
+            it.fixed.len(),
+            it.broken.len(),
+            it.other.len(),
+            it.p_value
+        );
     }
 }
 
@@ -124,6 +144,13 @@ fn below(out: &mut String, report: &Report) -> std::fmt::Result {
     if report.unknown > 0 {
         writeln!(out, "  not known          {} items without this label", report.unknown)?;
     }
+    if let Some(it) = &report.calibration {
+        let (before, after) = (inline(it.ece_before, 3), inline(it.ece_after, 3));
+        writeln!(out, "  by {:<15} {before} before, {after} after", it.method_word())?;
+    }
+    for wanted in &report.wanted {
+        writeln!(out, "  {wanted}")?;
+    }
     for grouping in &report.groups {
         groups(out, grouping)?;
     }
@@ -178,7 +205,15 @@ mod tests {
     fn the_table_shows_every_measure_with_its_interval() {
         let source = fixture::source();
         let judged = Judged { items: fixture::items(&source), source: &source };
-        let method = Method { bootstrap: Bootstrap::default(), by: &[By::Lang] };
+        let method = Method {
+            bootstrap: Bootstrap::default(),
+            by: &[By::Lang],
+            calibrate: policy::eval::CalibrationMethod::Temperature,
+            wants: &[
+                "precision=0.9".parse().expect("a wish"),
+                "recall=0.95".parse().expect("a wish"),
+            ],
+        };
         let run = Run::new(None, &[judged], &method);
         let shown = super::written(&run);
         insta::assert_snapshot!(anstream::adapter::strip_str(&shown).to_string());
