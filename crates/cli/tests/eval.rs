@@ -318,3 +318,34 @@ fn a_threshold_has_what_was_wanted() {
     let output = eval(dir.path(), &["-p", ".", "--want", "recall=2"]);
     assert!(said(&output).contains("recall must be above 0 and at most 1"), "{}", said(&output));
 }
+
+#[test]
+fn a_published_set_brings_its_policies_and_leaves_out_what_nobody_should_judge() {
+    let dir = suite(GOLDEN);
+    let published = concat!(
+        "{\"prompt\":\"a walk in the park\",\"S\":0,\"H\":0}\n",
+        "{\"prompt\":\"left out\",\"S\":1,\"S3\":1}\n",
+        "{\"prompt\":\"tea and cake\",\"S\":0,\"S3\":0}\n",
+    );
+    let rows = concat!(
+        "{\"id\":\"a\",\"text\":\"a walk in the park\",\"labels\":{\"sexual\":0,\"hate\":0}}\n",
+        "{\"id\":\"b\",\"text\":\"tea and cake\",\"labels\":{\"sexual\":0}}\n",
+    );
+    fs::write(dir.path().join("published.jsonl"), published).expect("written");
+    fs::write(dir.path().join("rows.jsonl"), rows).expect("written");
+    let flags = ["--suite", "openai-moderation-2022", "--format", "json", "--data"];
+    let output = eval(dir.path(), &[&flags[..], &["published.jsonl"]].concat());
+    assert!(said(&output).contains("1 item(s) labelled S3"), "{}", said(&output));
+    let of_published = json(&output)["runs"][0].clone();
+    let of_rows =
+        json(&eval(dir.path(), &[&flags[..], &["rows.jsonl"]].concat()))["runs"][0].clone();
+    for run in [&of_published, &of_rows] {
+        let policies = run["policies"].as_array().expect("a list");
+        let names: Vec<(&Value, &Value)> =
+            policies.iter().map(|report| (&report["name"], &report["cases"])).collect();
+        assert_eq!(names, [(&"sexual".into(), &2.into()), (&"hate".into(), &1.into())]);
+    }
+    assert_eq!(of_published["policies"][0]["confusion"], of_rows["policies"][0]["confusion"]);
+    let output = eval(dir.path(), &["--data", "rows.jsonl"]);
+    assert_eq!(output.status.code(), Some(2), "labels without a meaning");
+}

@@ -2,17 +2,19 @@
 
 mod columns;
 mod rows;
+mod suites;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use policy::{GoldenCase, GoldenOutcome};
+use policy::{GoldenCase, GoldenOutcome, Policy};
 
 use crate::commands::files::read_policy;
 use crate::commands::judging::{BadLines, Suite};
 use crate::output::{hinted, report_error};
 use columns::Columns;
 use rows::Row;
+use suites::Published;
 
 /// Flags that say what is evaluated.
 #[derive(Debug, clap::Args)]
@@ -24,13 +26,16 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "FILE", requires = "policy")]
     golden: Option<PathBuf>,
     /// Labelled items: {"id","text","labels":{NAME:0|1},"lang"} a line, or CSV with a column for each label
-    #[arg(long, value_name = "FILE", requires = "label")]
+    #[arg(long, value_name = "FILE", requires = "meaning")]
     data: Option<PathBuf>,
     /// Which policy a label of --data stands for; may be given many times
     ///
     /// A label that an item lacks is not known: the item is not judged under that policy.
-    #[arg(long, value_name = "NAME=POLICY", requires = "data", value_parser = name_and_policy)]
+    #[arg(long, value_name = "NAME=POLICY", requires = "data", group = "meaning", value_parser = name_and_policy)]
     label: Vec<(String, PathBuf)>,
+    /// The policies that this program brings for a published set, given with --data
+    #[arg(long, value_enum, value_name = "NAME", requires = "data", group = "meaning")]
+    suite: Option<Published>,
     /// Which columns of a CSV file are what: id, text, outcome, rule and lang; by default columns of these names
     #[arg(long, value_name = "id=COLUMN,…")]
     columns: Option<Columns>,
@@ -62,6 +67,8 @@ impl InputArgs {
         let mut sources = whole(golden.collect())?;
         if let Some(path) = &self.data {
             let rows = self.read_rows(path)?;
+            let published = self.suite.map(|set| published(path, &rows, set)).transpose()?;
+            sources.extend(published.unwrap_or_default());
             let labelled =
                 self.label.iter().map(|(name, policy)| source(path, &rows, name, policy));
             sources.extend(whole(labelled.collect())?);
@@ -85,8 +92,11 @@ impl InputArgs {
 
     fn read_rows(&self, path: &Path) -> Result<Vec<Row>> {
         let names: Vec<&str> = self.label.iter().map(|(name, _)| name.as_str()).collect();
-        let mut rows =
-            if is_csv(path) { self.columns().read_rows(path, &names)? } else { rows::read(path)? };
+        let mut rows = match self.suite {
+            Some(set) => set.read_rows(path)?,
+            None if is_csv(path) => self.columns().read_rows(path, &names)?,
+            None => rows::read(path, rows::parse)?,
+        };
         rows.truncate(self.limit());
         Ok(rows)
     }
@@ -111,10 +121,25 @@ fn source(data: &Path, rows: &[Row], name: &str, policy: &Path) -> Result<Source
         return Err(hinted(error, format!("its labels are {}", known.join(", "))));
     }
     let (path, policy) = read_policy(policy)?;
+    Ok(labelled(data, rows, name, path, policy))
+}
+
+/// A published set under the policies for it; labels that no item has are passed over.
+fn published(data: &Path, rows: &[Row], set: Published) -> Result<Vec<Source>> {
+    let policies = set.policies()?.into_iter();
+    let sources = policies.map(|(label, path, policy)| labelled(data, rows, label, path, policy));
+    let sources: Vec<Source> = sources.filter(|source| !source.suite.cases.is_empty()).collect();
+    if sources.is_empty() {
+        bail!("{}: no item has a label of this set", data.display());
+    }
+    Ok(sources)
+}
+
+fn labelled(data: &Path, rows: &[Row], name: &str, path: PathBuf, policy: Policy) -> Source {
     let cases: Vec<GoldenCase> = rows.iter().filter_map(|row| row.case(name)).collect();
     let n_unknown = rows.len() - cases.len();
     let suite = Suite { path, policy, golden_path: data.to_owned(), cases };
-    Ok(Source { suite, label: Some(name.to_owned()), n_unknown })
+    Source { suite, label: Some(name.to_owned()), n_unknown }
 }
 
 /// All values, or the last error after the others were reported.

@@ -67,7 +67,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "METHOD")]
     calibrate: Option<Calibrate>,
     /// Keep the calibration as calibration.json beside each policy
-    #[arg(long, requires = "calibrate", conflicts_with = "efforts")]
+    #[arg(long, requires = "calibrate", conflicts_with_all = ["efforts", "suite"])]
     save_calibration: bool,
     /// Show the threshold for a precision or a recall, such as precision=0.9; may be given many times
     #[arg(long, value_name = "MEASURE=LEAST")]

@@ -45,8 +45,11 @@ struct Line {
     lang: Option<String>,
 }
 
-/// Reads a file of rows; empty lines are skipped.
-pub(super) fn read(path: &Path) -> Result<Vec<Row>> {
+/// Reads a file of rows, each line by `parse`, which gets its number too; empty lines are skipped.
+pub(super) fn read(
+    path: &Path,
+    parse: impl Fn(&str, u64) -> Result<Row, String>,
+) -> Result<Vec<Row>> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("{}: cannot be read as text", path.display()))?;
     let lines = (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
@@ -54,28 +57,35 @@ pub(super) fn read(path: &Path) -> Result<Vec<Row>> {
     all_lines(
         path,
         lines.map(|(number, line)| {
-            parse(line)
+            parse(line, number)
                 .and_then(|row| ids.add(&row.id, number).map(|()| row))
                 .map_err(|problem| format!("line {number}: {problem}"))
         }),
     )
 }
 
-fn parse(line: &str) -> Result<Row, String> {
+/// Reads `{"id","text","labels"}`.
+pub(super) fn parse(line: &str, _number: u64) -> Result<Row, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
     line.content.check().map_err(|error| error.to_string())?;
     let mut labels = BTreeMap::new();
     for (name, value) in line.labels {
-        let known = match &value {
-            Value::Null => continue,
-            Value::Bool(known) => *known,
-            value if value.as_f64() == Some(0.0) => false,
-            value if value.as_f64() == Some(1.0) => true,
-            value => return Err(format!("the label {name:?} is {value}; it must be 0, 1 or null")),
-        };
-        labels.insert(name, known);
+        if let Some(known) = known(&name, &value)? {
+            labels.insert(name, known);
+        }
     }
     Ok(Row { id: line.id, content: line.content, labels, lang: line.lang })
+}
+
+/// A label's value as a truth; `None` where it is null, because what is not said is not known.
+pub(super) fn known(name: &str, value: &Value) -> Result<Option<bool>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(known) => Ok(Some(*known)),
+        value if value.as_f64() == Some(0.0) => Ok(Some(false)),
+        value if value.as_f64() == Some(1.0) => Ok(Some(true)),
+        value => Err(format!("the label {name:?} is {value}; it must be 0, 1 or null")),
+    }
 }
 
 /// Ids that were given, with their lines: no two items share one.
