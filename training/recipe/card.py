@@ -48,7 +48,7 @@ Balanced accuracy with 95 % intervals; the majority answer gets 0.5 everywhere.
 {chr(10).join(rows)}
 
 Flips: {flips["items"]} items, each under two policies that disagree about it; both answers right
-**{flips["both_right"]:.2f}** ({low:.2f}–{high:.2f}), where an answer that ignores the policy gets 0. First bar {BARS["flips"]:.2f}.
+**{flips["both_right"]:.3f}** ({low:.3f}–{high:.3f}), where an answer that ignores the policy gets 0. First bar {BARS["flips"]:.2f}.
 
 Valid replies: {report["held_out"]["all"]["valid_replies"]:.1%} (the grammar leaves no other).
 
@@ -64,14 +64,15 @@ Written for this project: word lists, sentences, and cases for every shipped pol
 trained on). Labelled sets, with thanks to their authors: {credits()}.
 
 Known limits: English; short items; policies of at most about 1,500 of its tokens; rules that need world
-knowledge beyond its training are guessed.
+knowledge beyond its training are guessed. It reads rules that name what they are about; the shipped policies' golden
+cases lie next to the line and are beyond it, as the table by policy shows.
 """
 
 
 def row(name: str, line: dict, bar: float | None) -> str:
     low, high = line["interval"]
     return (
-        f"| {name} | {line['items']} | **{line['balanced_accuracy']:.2f}** | {low:.2f}–{high:.2f} "
+        f"| {name} | {line['items']} | **{line['balanced_accuracy']:.3f}** | {low:.3f}–{high:.3f} "
         f"| {line['keywords']:.2f} | {line['label_accuracy']:.2f} | {f'{bar:.2f}' if bar else ''} |"
     )
 
