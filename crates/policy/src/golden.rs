@@ -129,6 +129,11 @@ fn read_case(bytes: &[u8], line: usize) -> Result<GoldenCase, GoldenError> {
 }
 
 impl GoldenOutcome {
+    /// Whether people agreed on a violation.
+    pub fn is_violation(self) -> bool {
+        self == GoldenOutcome::Violation
+    }
+
     /// The side of the rules that lead to it.
     pub fn side(self) -> Side {
         match self {

@@ -41,7 +41,7 @@ pub struct Rule {
 impl Rule {
     /// The base code: what stands before the first dot.
     pub fn label(&self) -> &str {
-        self.code.split('.').next().unwrap_or(&self.code)
+        label_of(&self.code)
     }
 
     /// Reads `- CODE Name: text` or `- CODE text`; `None` for any other line.
@@ -68,6 +68,11 @@ impl Rule {
             line: number,
         })
     }
+}
+
+/// The base code of any code: what stands before the first dot.
+pub fn label_of(code: &str) -> &str {
+    code.split('.').next().unwrap_or(code)
 }
 
 /// Longest name before a colon; a longer one is a sentence with a colon in it.

@@ -41,6 +41,17 @@ pub enum Cause {
     BackendError,
 }
 
+impl Outcome {
+    /// Whether it is a violation; `None` where undetermined.
+    pub fn is_violation(self) -> Option<bool> {
+        match self {
+            Outcome::Violation => Some(true),
+            Outcome::Clear => Some(false),
+            Outcome::Undetermined(_) => None,
+        }
+    }
+}
+
 impl Cause {
     /// All of them.
     pub const ALL: [Cause; 8] = [

@@ -7,7 +7,7 @@ use crate::example::{cited, codes, has_arrow};
 use crate::lint::code::Code;
 use crate::lint::document::{Document, Line, PlacedRule, letters_of};
 use crate::lint::finding::Fault;
-use crate::rule::Side;
+use crate::rule::{Side, label_of};
 
 /// `meant` are codes of lines that are no rules; a row of their own says so.
 pub(crate) fn check(document: &Document, meant: &HashSet<String>, faults: &mut Vec<Fault>) {
@@ -61,7 +61,7 @@ fn other_prefix(document: &Document, placed: &PlacedRule) -> Option<Fault> {
 
 /// `CH3` and `D-CH3` fit the prefix `CH`.
 fn fits(prefix: &str, code: &str) -> bool {
-    let letters = letters_of(code.split('.').next().unwrap_or(code));
+    let letters = letters_of(label_of(code));
     letters.strip_suffix(prefix).is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
 }
 
@@ -111,6 +111,6 @@ fn is_known(document: &Document, meant: &HashSet<String>, code: &str) -> bool {
 
 /// A policy without safe rules still has its safe label; that the rules are missing is said elsewhere.
 fn is_empty_side(document: &Document, code: &str) -> bool {
-    let label = code.split('.').next().unwrap_or(code);
+    let label = label_of(code);
     label.ends_with('0') && is_own(document, code) && document.rules_of(Side::Safe).next().is_none()
 }

@@ -7,7 +7,7 @@ use crate::lint::code::Code;
 use crate::lint::document::{Document, Section, letters_of};
 use crate::lint::finding::{Fault, Fix};
 use crate::lint::format;
-use crate::rule::{Rule, Side, is_code};
+use crate::rule::{Rule, Side, is_code, label_of};
 use crate::section::{Heading, SectionKind};
 
 /// The codes of lines that are meant as rules and were not read as such.
@@ -153,7 +153,7 @@ impl Item<'_> {
     /// Whether the code can be added without a clash with the rules that are there, or with those that
     /// other fixes add. Safe rules come after violating ones, so that the policy can be read at every step.
     fn is_free(&self, code: &str, added: &mut Added) -> bool {
-        let label = code.split('.').next().unwrap_or(code);
+        let label = label_of(code);
         let sides = [self.document.side(label), added.labels.get(label).copied()];
         let is_free = self.document.side(code).is_none()
             && !added.codes.contains(code)

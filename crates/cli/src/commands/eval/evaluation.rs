@@ -14,7 +14,7 @@ use super::calibrate::Calibrated;
 use super::compare::Comparison;
 use super::groups::{By, Grouping, per_rule};
 use super::input::Source;
-use super::item::{Item, ItemReport, outcome};
+use super::item::{Item, ItemReport};
 use super::matrix::Matrix;
 use super::measures::{Cost, Measures, N_BINS, scores, size_warnings};
 use super::want::{Want, Wanted};
@@ -190,8 +190,10 @@ fn causes(items: &[Item<'_>]) -> BTreeMap<String, u64> {
 }
 
 fn unstable(items: &[Item<'_>]) -> Vec<String> {
-    let votes: Vec<Vec<_>> =
-        items.iter().map(|item| item.verdicts.iter().map(outcome).collect()).collect();
+    let votes: Vec<Vec<_>> = items
+        .iter()
+        .map(|item| item.verdicts.iter().map(|vote| vote.outcome.is_violation()).collect())
+        .collect();
     most_unstable(&votes).iter().map(|one| items[one.place].case.id.clone()).collect()
 }
 

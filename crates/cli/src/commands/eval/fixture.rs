@@ -36,7 +36,7 @@ pub(super) fn source() -> Source {
 /// A verdict a case: most are right, every seventh is wrong, the last two are undetermined.
 pub(super) fn items(source: &Source) -> Vec<Item<'_>> {
     let judged = source.suite.cases.iter().enumerate().map(|(at, case)| {
-        let truth = case.outcome == GoldenOutcome::Violation;
+        let truth = case.outcome.is_violation();
         Item::new(case, vec![verdict(source, at, truth != (at % 7 == 0))])
     });
     judged.collect()

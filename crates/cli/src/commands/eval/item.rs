@@ -1,6 +1,6 @@
 //! One item with its verdicts, and the one decision that they come to.
 
-use policy::{Effort, GoldenCase, GoldenOutcome, Outcome, Verdict};
+use policy::{Effort, GoldenCase, Outcome, Verdict, label_of};
 use serde::Serialize;
 
 use policy::eval::Scored;
@@ -39,7 +39,7 @@ impl<'a> Item<'a> {
 
     /// What people agreed on.
     pub(super) fn truth(&self) -> bool {
-        self.case.outcome == GoldenOutcome::Violation
+        self.case.outcome.is_violation()
     }
 
     /// Truth and prediction, as `policy::eval` counts them.
@@ -63,12 +63,13 @@ impl<'a> Item<'a> {
 
     /// The base code of the rule that people agreed on.
     pub(super) fn expected_label(&self) -> Option<&str> {
-        self.case.rule.as_deref().map(|rule| rule.split('.').next().unwrap_or(rule))
+        self.case.rule.as_deref().map(label_of)
     }
 
     pub(super) fn report(&self) -> ItemReport {
         let telling = self.telling();
-        let votes = self.verdicts.iter().map(|verdict| word(outcome(verdict)).to_owned());
+        let votes =
+            self.verdicts.iter().map(|verdict| word(verdict.outcome.is_violation()).to_owned());
         ItemReport {
             id: self.case.id.clone(),
             expected: word(Some(self.truth())).to_owned(),
@@ -111,15 +112,20 @@ pub(super) struct ItemReport {
 impl Decision {
     /// More than half of all votes must agree: one that is undetermined is no vote for anything.
     fn of(verdicts: &[Verdict]) -> Decision {
-        let n_votes = |side| verdicts.iter().filter(|one| outcome(one) == Some(side)).count();
+        let n_votes =
+            |side| verdicts.iter().filter(|one| one.outcome.is_violation() == Some(side)).count();
         let majority = [true, false].into_iter().find(|&side| 2 * n_votes(side) > verdicts.len());
-        let telling = verdicts.iter().position(|verdict| outcome(verdict) == majority).unwrap_or(0);
+        let telling = verdicts
+            .iter()
+            .position(|verdict| verdict.outcome.is_violation() == majority)
+            .unwrap_or(0);
         let Some(side) = majority else {
             let cause = most_common(verdicts.iter().filter_map(cause));
             let cause = Some(cause.unwrap_or_else(|| NO_MAJORITY.to_owned()));
             return Decision { is_violation: None, cause, label: None, score: None, telling };
         };
-        let agreeing = verdicts.iter().filter(|verdict| outcome(verdict) == Some(side));
+        let agreeing =
+            verdicts.iter().filter(|verdict| verdict.outcome.is_violation() == Some(side));
         let scores: Vec<f64> = verdicts.iter().filter_map(|verdict| verdict.score).collect();
         let mean = scores.iter().sum::<f64>() / scores.len() as f64;
         Decision {
@@ -129,15 +135,6 @@ impl Decision {
             score: (!scores.is_empty()).then_some(mean),
             telling,
         }
-    }
-}
-
-/// Whether a verdict says violation; `None` where undetermined.
-pub(super) fn outcome(verdict: &Verdict) -> Option<bool> {
-    match verdict.outcome {
-        Outcome::Violation => Some(true),
-        Outcome::Clear => Some(false),
-        Outcome::Undetermined(_) => None,
     }
 }
 

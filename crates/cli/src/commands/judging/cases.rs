@@ -10,7 +10,7 @@ use policy::{Effort, GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_go
 use reasoner::{CachedJudge, Job, judge_many};
 
 use super::{JudgeArgs, Progress};
-use crate::commands::files::read_policy;
+use crate::commands::files::{GOLDEN, read_policy};
 use crate::output::{hinted, report_note};
 
 /// Flags of commands that judge golden cases.
@@ -41,7 +41,7 @@ impl Suite {
     /// Reads a policy and its golden set: the file given, or `golden.jsonl` beside the policy.
     pub(crate) fn read(policy: &Path, golden: Option<&Path>) -> Result<Suite> {
         let (path, policy) = read_policy(policy)?;
-        let beside = || path.with_file_name("golden.jsonl");
+        let beside = || path.with_file_name(GOLDEN);
         let golden_path = golden.map_or_else(beside, Path::to_owned);
         let text = fs::read_to_string(&golden_path).map_err(|error| {
             let error = anyhow::Error::from(error)
@@ -117,16 +117,6 @@ impl CaseJudge {
         &self.settings
     }
 
-    /// One verdict for every case, in order, under the settings given.
-    pub(crate) fn judge(
-        &self,
-        suite: &Suite,
-        settings: &JudgeSettings,
-        progress: &Progress,
-    ) -> Vec<Verdict> {
-        self.judge_contents(&suite.policy, &suite.cases, settings, progress)
-    }
-
     /// The verdicts of each round, with a seed of its own where there are several.
     pub(crate) fn rounds(
         &self,
@@ -139,7 +129,9 @@ impl CaseJudge {
             if n_rounds == 1 { first } else { Some(first.unwrap_or(0).wrapping_add(round.into())) }
         };
         let settings = |round| JudgeSettings { seed: seed(round), ..self.settings.clone() };
-        (0..n_rounds).map(|round| self.judge(suite, &settings(round), progress)).collect()
+        (0..n_rounds)
+            .map(|round| self.judge(&suite.policy, &suite.cases, &settings(round), progress))
+            .collect()
     }
 
     /// From here on asks for another effort.
@@ -148,7 +140,7 @@ impl CaseJudge {
     }
 
     /// One verdict for every case under `policy`, in order.
-    pub(crate) fn judge_contents(
+    pub(crate) fn judge(
         &self,
         policy: &Policy,
         cases: &[GoldenCase],

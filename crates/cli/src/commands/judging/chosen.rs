@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use anyhow::{Result, anyhow};
 use engine::{Engine, EngineSettings};
@@ -70,10 +69,8 @@ impl ChosenModel {
             ChosenModel::Hub(name) => open_folder(&hub::resolve(name)?)?,
             ChosenModel::Url(url) => return Ok(Box::new(served.connect(url)?)),
         };
-        let settings = EngineSettings {
-            n_threads: n_threads.unwrap_or_else(n_cores),
-            ..EngineSettings::default()
-        };
+        let mut settings = EngineSettings::default();
+        settings.n_threads = n_threads.unwrap_or(settings.n_threads);
         Ok(Box::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?)))
     }
 }
@@ -82,8 +79,4 @@ fn open_folder(dir: &Path) -> Result<Model> {
     Model::open(dir).map_err(|error| {
         hinted(error, "a checkpoint's folder has config.json, tokenizer.json and safetensors files")
     })
-}
-
-fn n_cores() -> usize {
-    available_parallelism().map_or(1, Into::into)
 }

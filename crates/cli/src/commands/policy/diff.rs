@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use policy::eval::{Confusion, Flips, Paired, flips};
-use policy::{GoldenCase, GoldenOutcome, Outcome, Policy, Verdict};
+use policy::{Policy, Verdict};
 
 use crate::commands::files::read_policy;
 use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
@@ -46,8 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let suite = Suite::read(&args.new, args.golden.as_deref())?;
     let judge = CaseJudge::open(&args.cases)?;
     let progress = Progress::new(suite.cases.len() * 2, 0);
-    let judge =
-        |policy: &Policy| judge.judge_contents(policy, &suite.cases, judge.settings(), &progress);
+    let judge = |policy: &Policy| judge.judge(policy, &suite.cases, judge.settings(), &progress);
     let (before, after) = (judge(&old), judge(&suite.policy));
     progress.finish();
     let diff = Diff::new(&old_path, &old, &suite, before, after);
@@ -79,37 +78,26 @@ impl<'a> Diff<'a> {
         let pairs = suite.cases.iter().zip(before.iter().zip(&after));
         let pairs: Vec<Paired<bool>> = pairs
             .map(|(case, (old, new))| Paired {
-                truth: is_violation(case),
-                old: decided(old),
-                new: decided(new),
+                truth: case.outcome.is_violation(),
+                old: old.outcome.is_violation(),
+                new: new.outcome.is_violation(),
             })
             .collect();
         Diff { old_path, old, suite, before, after, flips: flips(&pairs) }
     }
 
     fn confusion(&self, verdicts: &[Verdict]) -> Confusion {
-        let truths = self.suite.cases.iter().map(is_violation);
-        truths.zip(verdicts.iter().map(decided)).collect()
+        let pairs = self.suite.cases.iter().zip(verdicts);
+        let decided = pairs
+            .map(|(case, verdict)| (case.outcome.is_violation(), verdict.outcome.is_violation()));
+        decided.collect()
     }
 
     fn exit(&self, n_allowed: usize) -> Exit {
         let all = self.before.iter().chain(&self.after);
-        if all.clone().any(|verdict| decided(verdict).is_none()) {
+        if all.clone().any(|verdict| verdict.outcome.is_violation().is_none()) {
             return Exit::CouldNot;
         }
         if self.flips.broken.len() > n_allowed { Exit::Found } else { Exit::Clear }
-    }
-}
-
-fn is_violation(case: &GoldenCase) -> bool {
-    case.outcome == GoldenOutcome::Violation
-}
-
-/// What was decided; `None` where nothing was.
-fn decided(verdict: &Verdict) -> Option<bool> {
-    match verdict.outcome {
-        Outcome::Violation => Some(true),
-        Outcome::Clear => Some(false),
-        Outcome::Undetermined(_) => None,
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let progress = Progress::new(suite.cases.len(), 0);
     let answers = |policy: &Policy| -> Vec<Answer> {
         progress.expect(suite.cases.len());
-        let verdicts = judge.judge_contents(policy, &suite.cases, judge.settings(), &progress);
+        let verdicts = judge.judge(policy, &suite.cases, judge.settings(), &progress);
         verdicts.into_iter().map(answer).collect()
     };
     let wanted = answers(&suite.policy);
@@ -146,23 +146,13 @@ fn body_start(text: &str) -> usize {
 
 /// Sentences end with a full stop, a question mark or an exclamation mark before a space.
 fn split_sentences(text: &str, place: Range<usize>) -> Vec<Range<usize>> {
-    let mut sentences = Vec::new();
-    let mut start = place.start;
     let line = &text[place.clone()];
-    for (at, mark) in
-        line.match_indices(". ").chain(line.match_indices("? ")).chain(line.match_indices("! "))
-    {
-        let end = place.start + at + mark.len();
-        sentences.push(end);
-    }
-    sentences.sort_unstable();
-    sentences.push(place.end);
-    let mut ranges = Vec::new();
-    for end in sentences {
-        ranges.push(start..end);
-        start = end;
-    }
-    ranges
+    let marks = [". ", "? ", "! "].into_iter().flat_map(|mark| line.match_indices(mark));
+    let mut ends: Vec<usize> = marks.map(|(at, mark)| place.start + at + mark.len()).collect();
+    ends.sort_unstable();
+    ends.push(place.end);
+    let starts = std::iter::once(place.start).chain(ends.iter().copied());
+    starts.zip(&ends).map(|(start, &end)| start..end).collect()
 }
 
 /// The text without these places, which are in order; lines that become empty go too.

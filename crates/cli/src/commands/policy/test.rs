@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::ValueEnum;
 use policy::eval::{Level, Share, most_unstable};
-use policy::{GoldenCase, GoldenOutcome, Outcome, Verdict};
+use policy::{GoldenCase, GoldenOutcome, Outcome, Verdict, label_of};
 
 use super::junit;
 use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
@@ -197,19 +197,15 @@ pub(super) fn said(verdict: &Verdict) -> String {
 }
 
 fn has_outcome(case: &GoldenCase, verdict: &Verdict) -> bool {
-    match case.outcome {
-        GoldenOutcome::Violation => verdict.outcome == Outcome::Violation,
-        GoldenOutcome::Clear => verdict.outcome == Outcome::Clear,
-    }
+    verdict.outcome.is_violation() == Some(case.outcome.is_violation())
 }
 
 fn agrees(agree: Agree, case: &GoldenCase, verdict: &Verdict) -> bool {
-    let label = |code: &str| code.split('.').next().unwrap_or(code).to_owned();
     has_outcome(case, verdict)
         && match (agree, &case.rule) {
             (Agree::Outcome, _) | (_, None) => true,
             (Agree::Label, Some(_)) if case.outcome == GoldenOutcome::Clear => true,
-            (Agree::Label, Some(rule)) => verdict.label.as_deref() == Some(label(rule).as_str()),
+            (Agree::Label, Some(rule)) => verdict.label.as_deref() == Some(label_of(rule)),
             (Agree::Rule, Some(rule)) => verdict.rule_ids.contains(rule),
         }
 }

@@ -1,7 +1,7 @@
 //! Items to look at: wrong ones and unstable ones, with what the judge thought.
 
 use super::super::evaluation::Judged;
-use super::super::item::{Item, outcome, word};
+use super::super::item::{Item, word};
 use super::html::Html;
 
 /// Most items of a list: the JSON has them all.
@@ -41,7 +41,8 @@ fn details(item: &Item<'_>, judged: &Judged<'_>) -> Html {
         parts.push(Html::leaf("pre", &[("dir", "auto")], text));
     }
     if item.verdicts.len() > 1 {
-        let votes: Vec<&str> = item.verdicts.iter().map(|vote| word(outcome(vote))).collect();
+        let votes: Vec<&str> =
+            item.verdicts.iter().map(|vote| word(vote.outcome.is_violation())).collect();
         parts.extend(named("votes", "p", &votes.join(", ")));
     }
     for (name, text) in [("rationale", &verdict.rationale), ("detail", &verdict.detail)] {

@@ -6,8 +6,8 @@ use policy::Verdict;
 use policy::eval::{Level, Rate};
 use serde_json::{Value, json};
 
+use super::Diff;
 use super::rules::{Change, changes, n_other_lines};
-use super::{Diff, decided};
 use crate::commands::policy::test::said;
 
 const ADDED: Style = AnsiColor::Green.on_default();
@@ -129,7 +129,7 @@ pub(super) fn to_json(diff: &Diff<'_>) -> Value {
 
 fn verdict_json(verdict: &Verdict) -> Value {
     json!({
-        "violation": decided(verdict),
+        "violation": verdict.outcome.is_violation(),
         "said": said(verdict),
         "rule_ids": verdict.rule_ids,
         "score": verdict.score,

@@ -1,10 +1,10 @@
-//! `safeguard policy test` as people run it: the real program and the built-in model over a small suite.
+//! `safeguard policy test`: the built-in model over a small suite.
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use serde_json::Value;
+use super::{json, n_remembered, run_judge, write_suite};
 
 const POLICY: &str = "# Fruit Policy (#FV)\n\n## VIOLATES (violation = 1)\n- FV1 Apples: mentions apples.\n\n## SAFE (violation = 0)\n- FV0.a Pears: mentions pears.\n";
 const GOLDEN: &str = concat!(
@@ -21,27 +21,12 @@ const EXCHANGED: &str = concat!(
 
 fn suite(golden: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
-    fs::write(dir.path().join("policy.md"), POLICY).expect("written");
-    fs::write(dir.path().join("golden.jsonl"), golden).expect("written");
+    write_suite(dir.path(), POLICY, golden);
     dir
 }
 
 fn test(dir: &Path, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_safeguard"))
-        .args(["policy", "test"])
-        .arg(dir)
-        .args(["--seed", "1", "--agree", "outcome", "--max-analysis-tokens", "48"])
-        .args(more)
-        .env("SAFEGUARD_CACHE", dir.join("cache"))
-        .env_remove("SAFEGUARD_ISA")
-        .output()
-        .expect("the program starts")
-}
-
-fn json(output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text)
-        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    run_judge(dir, &[&["test", ".", "--agree", "outcome"], more].concat())
 }
 
 #[test]
@@ -93,11 +78,7 @@ fn repeats_have_seeds_of_their_own_and_are_remembered() {
     let dir = suite(GOLDEN);
     let first = json(&test(dir.path(), &["--repeat", "3", "--format", "json"]));
     assert_eq!(first[0]["rounds"], 3);
-    let n_remembered = fs::read_dir(dir.path().join("cache"))
-        .expect("a cache")
-        .map(|folder| fs::read_dir(folder.expect("a folder").path()).expect("files").count())
-        .sum::<usize>();
-    assert_eq!(n_remembered, 9, "three cases, three seeds");
+    assert_eq!(n_remembered(dir.path()), 9, "three cases, three seeds");
     assert_eq!(json(&test(dir.path(), &["--repeat", "3", "--format", "json"])), first);
 }
 

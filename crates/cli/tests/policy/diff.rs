@@ -1,10 +1,11 @@
-//! `safeguard policy diff` as people run it: the real program and the built-in model over a small suite.
+//! `safeguard policy diff`: the built-in model over a small suite.
 
-use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
+
+use super::{json, n_remembered, run_judge, write_suite};
 
 const OLD: &str = "# Fruit Policy (#FV)\n\n## VIOLATES (violation = 1)\n- FV1 Apples: mentions apples.\n- FV2 Plums: mentions plums.\n\n## SAFE (violation = 0)\n- FV0.a Pears: mentions pears.\n";
 /// The same rules with their sides exchanged, one reworded, one gone, one new.
@@ -19,29 +20,13 @@ const GOLDEN: &str = concat!(
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     for (version, text) in [("old", OLD), ("new", NEW)] {
-        fs::create_dir(dir.path().join(version)).expect("a folder");
-        fs::write(dir.path().join(version).join("policy.md"), text).expect("written");
-        fs::write(dir.path().join(version).join("golden.jsonl"), GOLDEN).expect("written");
+        write_suite(&dir.path().join(version), text, GOLDEN);
     }
     dir
 }
 
 fn diff(dir: &Path, versions: [&str; 2], more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_safeguard"))
-        .args(["policy", "diff"])
-        .args(versions.map(|version| dir.join(version)))
-        .args(["--seed", "1", "--max-analysis-tokens", "48"])
-        .args(more)
-        .env("SAFEGUARD_CACHE", dir.join("cache"))
-        .env_remove("SAFEGUARD_ISA")
-        .output()
-        .expect("the program starts")
-}
-
-fn json(output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text)
-        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    run_judge(dir, &[&["diff"], versions.as_slice(), more].concat())
 }
 
 fn ids(list: &Value) -> Vec<&str> {
@@ -102,9 +87,5 @@ fn a_version_is_equal_to_itself_and_nothing_is_judged_twice() {
     for list in ["rules", "broken", "fixed", "other"] {
         assert_eq!(report[list], serde_json::json!([]), "{list}");
     }
-    let n_remembered: usize = fs::read_dir(dir.path().join("cache"))
-        .expect("a cache")
-        .map(|folder| fs::read_dir(folder.expect("a folder").path()).expect("files").count())
-        .sum();
-    assert_eq!(n_remembered, 4, "four cases under one policy");
+    assert_eq!(n_remembered(dir.path()), 4, "four cases under one policy");
 }
