@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("run"), help="tokenizer, checkpoints and logs (default: run)")
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "builtin", help="where the exported model goes")
     parser.add_argument("--program", type=Path, default=ROOT / "target" / "release" / "safeguard", help="the safeguard program that judges the tests")
-    parser.add_argument("--tokens", type=int, default=60_000_000, help="length of training in tokens")
+    parser.add_argument("--tokens", type=int, default=21_000_000, help="length of training in tokens (default: that of the shipped model)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long; the same command goes on later")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cases", type=int, default=400, help="items of each test set")

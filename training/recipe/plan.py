@@ -5,8 +5,8 @@ from __future__ import annotations
 from .train import Plan, Stage
 
 MATCH = {"words": 0.35, "categories": 0.45, "acts": 0.2}
-READ = {"words": 0.05, "categories": 0.2, "acts": 0.25, "labelled": 0.35, "mixed": 0.15}
-JUDGE = {"words": 0.03, "categories": 0.14, "acts": 0.23, "labelled": 0.28, "mixed": 0.12, "shipped": 0.2}
+READ = {"words": 0.04, "categories": 0.16, "acts": 0.28, "labelled": 0.36, "mixed": 0.16}
+JUDGE = {"words": 0.02, "categories": 0.1, "acts": 0.25, "labelled": 0.31, "mixed": 0.14, "shipped": 0.18}
 
 
 def plan(tokens: int) -> Plan:
