@@ -46,6 +46,7 @@ pub use groups::{Gap, GroupMetrics, by_group, gap};
 pub use interval::{Interval, newcombe};
 pub use isotonic::Isotonic;
 pub use paired::{Flips, Paired, flips, mcnemar, mcnemar_mid_p};
+pub use random::SplitMix;
 pub use reliability::{Bin, brier, expected_calibration_error, log_loss, reliability};
 pub use scored::Scored;
 pub use share::{Estimate, Level, Share};

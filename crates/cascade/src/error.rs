@@ -1,0 +1,15 @@
+//! What can be wrong with a filter, its data or its settings.
+
+/// Why a filter cannot be made, read or trusted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CascadeError {
+    /// The filter was made for another version of the policy.
+    #[error("the filter was made for policy {made_for}, this one is {found}")]
+    Stale {
+        /// The hash that the filter carries.
+        made_for: String,
+        /// The hash of the policy at hand.
+        found: String,
+    },
+}
