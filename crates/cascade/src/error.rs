@@ -4,6 +4,31 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CascadeError {
+    /// No label was named.
+    #[error("no label to train on")]
+    NoLabels,
+    /// More labels than a filter's file has room for.
+    #[error("{n_labels} labels are too many for one filter")]
+    TooManyLabels {
+        /// How many.
+        n_labels: usize,
+    },
+    /// Too little to learn a label from.
+    #[error(
+        "label {label:?}: {n_positives} rows have it and {n_negatives} do not; at least {} of each are needed",
+        crate::train::MIN_SIDE
+    )]
+    TooFewRows {
+        /// The label.
+        label: String,
+        /// Rows that have it.
+        n_positives: usize,
+        /// Rows known not to have it.
+        n_negatives: usize,
+    },
+    /// The filter was trained on labels alone.
+    #[error("the filter is bound to no policy")]
+    Unbound,
     /// The filter was made for another version of the policy.
     #[error("the filter was made for policy {made_for}, this one is {found}")]
     Stale {

@@ -4,5 +4,14 @@
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
 mod error;
+pub mod features;
+mod filter;
+pub mod linear;
+pub mod text;
+mod train;
 
 pub use error::CascadeError;
+pub use filter::{About, Contribution, Filter, FilterScore, readable};
+pub use train::{
+    LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,
+};

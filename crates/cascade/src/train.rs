@@ -1,0 +1,296 @@
+//! From labelled rows to a filter: folds, the choice of the cost, and the report on rows not seen.
+
+use policy::PolicyRef;
+use policy::eval::{Curve, Scored, SplitMix};
+use serde::{Deserialize, Serialize};
+
+use crate::error::CascadeError;
+use crate::features::{FeatureShape, Featuriser, marks, windows};
+use crate::filter::{About, Filter, logistic};
+use crate::linear::{FitSettings, Linear, Rows, Target, fit};
+
+/// Largest file of a filter, weights alone.
+const MAX_WEIGHTS: usize = 8 << 20;
+/// Fewest rows of each side that a label can be trained on: below, folds have none to test with.
+pub const MIN_SIDE: usize = 10;
+
+/// A text and what is known of its labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// As it came.
+    pub text: String,
+    /// One a label, in the order of the labels; `None` is unknown.
+    pub truths: Vec<Option<bool>>,
+    /// How much it counts; 1 for an ordinary row.
+    pub weight: f64,
+}
+
+/// How a filter is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSettings {
+    /// Orders rows and makes folds.
+    pub seed: u64,
+    /// Folds of the cross-validation, at least 2.
+    pub n_folds: usize,
+    /// Costs to choose from by average precision on rows not seen; see [`FitSettings::cost`].
+    pub costs: Vec<f64>,
+    /// How much a positive counts beside a negative; `None` lets both sides weigh the same.
+    pub positive_weight: Option<f64>,
+}
+
+impl Default for TrainSettings {
+    fn default() -> TrainSettings {
+        TrainSettings {
+            seed: 0,
+            n_folds: 5,
+            costs: vec![1.0, 4.0, 16.0],
+            positive_weight: Some(1.0),
+        }
+    }
+}
+
+/// How the training went, kept in the filter's file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingReport {
+    /// Rows read.
+    pub n_rows: usize,
+    /// The seed.
+    pub seed: u64,
+    /// Folds of the cross-validation.
+    pub n_folds: usize,
+    /// One a label.
+    pub labels: Vec<LabelReport>,
+}
+
+/// One label, on rows that the scoring fit did not see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelReport {
+    /// Its name.
+    pub label: String,
+    /// Rows that have it.
+    pub n_positives: usize,
+    /// Rows known not to have it.
+    pub n_negatives: usize,
+    /// The chosen cost.
+    pub cost: f64,
+    /// Area under precision over recall.
+    pub average_precision: Option<f64>,
+    /// Area under the ROC curve.
+    pub auroc: Option<f64>,
+    /// Recall where the highest-scored 10, 20 and 30 % of the rows are passed on.
+    pub recall_passing: [Option<f64>; 3],
+    /// Share of the rows to pass on for a recall of 0.95 here; a description, no promise.
+    pub passing_for_95: Option<f64>,
+}
+
+/// Trains one head a label. `progress` is told how many fits are done, of how many.
+///
+/// # Errors
+/// [`CascadeError::NoLabels`], [`CascadeError::TooFewRows`], [`CascadeError::TooManyLabels`].
+pub fn train(
+    rows: &[Row],
+    labels: &[String],
+    policy: Option<PolicyRef>,
+    settings: &TrainSettings,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Filter, CascadeError> {
+    if labels.is_empty() {
+        return Err(CascadeError::NoLabels);
+    }
+    let shape = FeatureShape::fitting(labels.len(), MAX_WEIGHTS)
+        .ok_or(CascadeError::TooManyLabels { n_labels: labels.len() })?;
+    check_sides(rows, labels)?;
+    let table = Table::new(rows, shape);
+    let n_fits = labels.len() * (settings.costs.len() * settings.n_folds + 1);
+    let mut n_done = 0;
+    let mut one_more = || {
+        n_done += 1;
+        progress(n_done, n_fits);
+    };
+    let (mut heads, mut reports) = (Vec::new(), Vec::new());
+    for (at, label) in labels.iter().enumerate() {
+        let (head, report) =
+            Training { table: &table, rows, at, shape, settings }.run(label, &mut one_more);
+        heads.push(head);
+        reports.push(report);
+    }
+    let training = TrainingReport {
+        n_rows: rows.len(),
+        seed: settings.seed,
+        n_folds: settings.n_folds,
+        labels: reports,
+    };
+    Ok(Filter::new(About { policy, labels: labels.to_vec(), shape, training }, &heads))
+}
+
+fn check_sides(rows: &[Row], labels: &[String]) -> Result<(), CascadeError> {
+    for (at, label) in labels.iter().enumerate() {
+        let n_side = |side| rows.iter().filter(|row| row.truths[at] == Some(side)).count();
+        let (n_positives, n_negatives) = (n_side(true), n_side(false));
+        if n_positives.min(n_negatives) < MIN_SIDE {
+            return Err(CascadeError::TooFewRows {
+                label: label.clone(),
+                n_positives,
+                n_negatives,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The windows of all rows as vectors.
+struct Table {
+    vectors: Rows,
+    /// The first window of each row, and one past the last of all.
+    starts: Vec<usize>,
+}
+
+impl Table {
+    fn new(rows: &[Row], shape: FeatureShape) -> Table {
+        let mut featuriser = Featuriser::new(shape);
+        let mut table = Table { vectors: Rows::default(), starts: vec![0] };
+        for row in rows {
+            let (normalised, windows) = windows(&row.text);
+            let marks = marks(&normalised);
+            for window in windows {
+                table.vectors.push(featuriser.window(&normalised.text[window], &marks));
+            }
+            table.starts.push(table.vectors.len());
+        }
+        table
+    }
+
+    fn windows(&self, row: usize) -> std::ops::Range<usize> {
+        self.starts[row]..self.starts[row + 1]
+    }
+
+    /// The highest margin of the row's windows.
+    fn margin(&self, head: &Linear, row: usize) -> f64 {
+        let margins = self.windows(row).map(|window| head.margin(self.vectors.row(window)));
+        margins.fold(f64::NEG_INFINITY, f64::max)
+    }
+}
+
+/// One label's training.
+struct Training<'a> {
+    table: &'a Table,
+    rows: &'a [Row],
+    at: usize,
+    shape: FeatureShape,
+    settings: &'a TrainSettings,
+}
+
+/// A row that the label is known of.
+#[derive(Clone, Copy)]
+struct Known {
+    row: usize,
+    truth: bool,
+    fold: usize,
+}
+
+impl Training<'_> {
+    fn run(&self, label: &str, one_more: &mut impl FnMut()) -> (Linear, LabelReport) {
+        let known = self.known();
+        let mut best: Option<(f64, Vec<Scored>)> = None;
+        for &cost in &self.settings.costs {
+            let scored = self.out_of_fold(&known, cost, one_more);
+            let is_better = best.as_ref().is_none_or(|(_, before)| {
+                Curve::new(&scored).average_precision() > Curve::new(before).average_precision()
+            });
+            if is_better {
+                best = Some((cost, scored));
+            }
+        }
+        let (cost, scored) = best.unwrap_or_default();
+        let head = self.fit(&known, cost, None);
+        one_more();
+        (head, report(label, cost, &scored))
+    }
+
+    /// Rows of either side spread evenly over the folds.
+    fn known(&self) -> Vec<Known> {
+        let mut random = SplitMix::new(self.settings.seed ^ 0x666f_6c64);
+        let mut known = Vec::new();
+        for side in [true, false] {
+            let truth = |row: &usize| self.rows[*row].truths[self.at] == Some(side);
+            let mut of_side: Vec<usize> = (0..self.rows.len()).filter(truth).collect();
+            random.shuffle(&mut of_side);
+            let folds = (0..self.settings.n_folds).cycle();
+            known.extend(of_side.into_iter().zip(folds).map(|(row, fold)| Known {
+                row,
+                truth: side,
+                fold,
+            }));
+        }
+        known
+    }
+
+    fn out_of_fold(&self, known: &[Known], cost: f64, one_more: &mut impl FnMut()) -> Vec<Scored> {
+        let mut scored = Vec::new();
+        for fold in 0..self.settings.n_folds {
+            let head = self.fit(known, cost, Some(fold));
+            let held_out = known.iter().filter(|one| one.fold == fold);
+            scored.extend(held_out.filter_map(|one| {
+                Scored::new(one.truth, logistic(self.table.margin(&head, one.row)))
+            }));
+            one_more();
+        }
+        scored
+    }
+
+    /// Fits all known rows but those of one fold. A row's windows share its weight.
+    fn fit(&self, known: &[Known], cost: f64, without: Option<usize>) -> Linear {
+        let n_side = |side| known.iter().filter(|one| one.truth == side).count().max(1) as f64;
+        let balance = n_side(false) / n_side(true);
+        let positive = self.settings.positive_weight.unwrap_or(balance);
+        let mut targets = Vec::new();
+        for one in known.iter().filter(|one| Some(one.fold) != without) {
+            let windows = self.table.windows(one.row);
+            let side = if one.truth { positive } else { 1.0 };
+            let weight = side * self.rows[one.row].weight / windows.len() as f64;
+            targets.extend(windows.map(|row| Target { row, is_positive: one.truth, weight }));
+        }
+        let settings = FitSettings { cost, seed: self.settings.seed, ..FitSettings::default() };
+        fit(&self.table.vectors, &targets, self.shape.n_slots(), &settings)
+    }
+}
+
+fn report(label: &str, cost: f64, scored: &[Scored]) -> LabelReport {
+    let curve = Curve::new(scored);
+    let n_positives = scored.iter().filter(|one| one.truth()).count();
+    LabelReport {
+        label: label.to_owned(),
+        n_positives,
+        n_negatives: scored.len() - n_positives,
+        cost,
+        average_precision: curve.average_precision(),
+        auroc: curve.auroc(),
+        recall_passing: [0.1, 0.2, 0.3].map(|share| recall_passing(scored, share)),
+        passing_for_95: passing_for(scored, 0.95),
+    }
+}
+
+/// Recall where the `share` of the rows with the highest scores is passed on.
+pub fn recall_passing(scored: &[Scored], share: f64) -> Option<f64> {
+    let sorted = by_falling_score(scored);
+    let n_passed = (share * sorted.len() as f64).round() as usize;
+    let n_positives = sorted.iter().filter(|one| one.truth()).count();
+    let n_caught = sorted.iter().take(n_passed).filter(|one| one.truth()).count();
+    (n_positives > 0).then(|| n_caught as f64 / n_positives as f64)
+}
+
+/// The share of the rows that score as high as the positive at which `recall` is reached.
+pub fn passing_for(scored: &[Scored], recall: f64) -> Option<f64> {
+    let sorted = by_falling_score(scored);
+    let n_positives = sorted.iter().filter(|one| one.truth()).count();
+    let wanted = (recall * n_positives as f64).ceil() as usize;
+    let last = sorted.iter().filter(|one| one.truth()).nth(wanted.checked_sub(1)?)?;
+    let n_passed = sorted.iter().filter(|one| one.score() >= last.score()).count();
+    Some(n_passed as f64 / sorted.len() as f64)
+}
+
+fn by_falling_score(scored: &[Scored]) -> Vec<Scored> {
+    let mut sorted = scored.to_vec();
+    sorted.sort_by(|a, b| b.score().total_cmp(&a.score()));
+    sorted
+}
