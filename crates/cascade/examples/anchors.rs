@@ -32,7 +32,8 @@ fn main() {
 
 fn one_set(path: &Path, set: &str) {
     let Ok(text) = fs::read_to_string(path) else { return };
-    let rows: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let rows: Vec<Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let (seen, unseen) = rows.split_at(rows.len() * 7 / 10);
     let mut labels: Vec<String> = rows
         .iter()
@@ -42,7 +43,8 @@ fn one_set(path: &Path, set: &str) {
     labels.sort();
     labels.dedup();
     for label in labels {
-        let n_positives = |rows: &[Value]| rows.iter().filter(|row| row["labels"][&label] == 1).count();
+        let n_positives =
+            |rows: &[Value]| rows.iter().filter(|row| row["labels"][&label] == 1).count();
         if n_positives(seen) >= MIN_TRAIN && n_positives(unseen) >= MIN_TEST {
             one_label(set, &label, seen, unseen);
         }
@@ -57,7 +59,8 @@ fn one_label(set: &str, label: &str, seen: &[Value], unseen: &[Value]) {
     };
     let rows: Vec<Row> = seen.iter().map(row).collect();
     let start = Instant::now();
-    let Ok(filter) = train(&rows, &[label.to_owned()], None, &TrainSettings::default(), |_, _| ()) else {
+    let Ok(filter) = train(&rows, &[label.to_owned()], None, &TrainSettings::default(), |_, _| ())
+    else {
         return;
     };
     let train_s = start.elapsed().as_secs_f64();

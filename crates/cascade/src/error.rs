@@ -26,6 +26,23 @@ pub enum CascadeError {
         /// Rows known not to have it.
         n_negatives: usize,
     },
+    /// The file is something else.
+    #[error("not a filter's file")]
+    NotAFilter,
+    /// The file is of another version of the format.
+    #[error("a filter's file of version {found}; this program reads version {known}")]
+    Version {
+        /// The file's.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// The file was changed or cut after it was written.
+    #[error("the filter's file is damaged: its {part} is not as it was written")]
+    Damaged {
+        /// Which part.
+        part: &'static str,
+    },
     /// The filter was trained on labels alone.
     #[error("the filter is bound to no policy")]
     Unbound,

