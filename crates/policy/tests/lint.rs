@@ -120,16 +120,16 @@ fn free_text_gets_the_rows_that_make_sense() {
 
 #[test]
 fn shipped_policies_have_no_errors() {
-    let with_policy = |root| {
+    let with_policy = |root: &str| {
         let all = folders(root).into_iter();
         all.filter(|folder| folder.join("policy.md").is_file()).collect::<Vec<_>>()
     };
     let starters = with_policy("../../policies");
     assert!(starters.len() >= 10);
     assert!(starters.iter().all(|folder| folder.join("golden.jsonl").is_file()));
-    for folder in
-        starters.into_iter().chain(with_policy("../../policies/suites/openai-moderation-2022"))
-    {
+    let suites = ["openai-moderation-2022", "toxicchat"].into_iter();
+    let of_suites = suites.flat_map(|set| with_policy(&format!("../../policies/suites/{set}")));
+    for folder in starters.into_iter().chain(of_suites) {
         let policy = fs::read(folder.join("policy.md")).expect("policy.md");
         let golden = fs::read(folder.join("golden.jsonl")).ok();
         let report = lint_words(&policy, golden.as_deref());

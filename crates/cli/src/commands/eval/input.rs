@@ -37,7 +37,7 @@ pub(super) struct InputArgs {
     #[arg(long, value_enum, value_name = "NAME", requires = "data", group = "meaning")]
     suite: Option<Published>,
     /// Which columns of a CSV file are what: id, text, outcome, rule and lang; by default columns of these names
-    #[arg(long, value_name = "id=COLUMN,…")]
+    #[arg(long, value_name = "id=COLUMN,…", conflicts_with = "suite")]
     columns: Option<Columns>,
     /// Take the first N items only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

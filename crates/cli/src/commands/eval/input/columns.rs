@@ -15,7 +15,11 @@ use crate::output::hinted;
 
 /// The name of each column; an id and a language are optional, and so is a rule.
 #[derive(Clone, Debug)]
-pub(super) struct Columns(BTreeMap<&'static str, Column>);
+pub(super) struct Columns {
+    names: BTreeMap<&'static str, Column>,
+    /// What to do where one is missing.
+    advice: &'static str,
+}
 
 /// A column's name, and whether the user asked for it.
 #[derive(Clone, Debug)]
@@ -29,7 +33,10 @@ const KEYS: [&str; 5] = ["id", "text", "outcome", "rule", "lang"];
 impl Default for Columns {
     fn default() -> Columns {
         let column = |key: &str| Column { name: key.to_owned(), is_asked_for: false };
-        Columns(KEYS.into_iter().map(|key| (key, column(key))).collect())
+        Columns {
+            names: KEYS.into_iter().map(|key| (key, column(key))).collect(),
+            advice: "--columns says which is what",
+        }
     }
 }
 
@@ -43,18 +50,27 @@ impl FromStr for Columns {
             let Some(key) = KEYS.into_iter().find(|known| *known == key.trim()) else {
                 bail!("{key:?} is none of {}", KEYS.join(", "));
             };
-            columns.0.insert(key, Column { name: name.to_owned(), is_asked_for: true });
+            columns.names.insert(key, Column { name: name.to_owned(), is_asked_for: true });
         }
         Ok(columns)
     }
 }
 
 impl Columns {
+    /// Of a published file, whose names cannot be chosen: only a text, and labels.
+    pub(super) fn of_text(name: &'static str) -> Columns {
+        let text = Column { name: name.to_owned(), is_asked_for: true };
+        Columns {
+            names: BTreeMap::from([("text", text)]),
+            advice: "take the file as it was published",
+        }
+    }
+
     /// Reads a golden set; a line without an outcome is not known and left out.
     pub(super) fn read_golden(&self, path: &Path) -> Result<Vec<GoldenCase>> {
         let mut table = Table::open(path)?;
         let places = Places::find(self, path, &table.names)?;
-        let outcome_at = table.place(path, &self.0["outcome"].name)?;
+        let outcome_at = self.place(path, &table.names, &self.names["outcome"].name)?;
         let cases = table.lines(path, &places, |record| {
             let rule = places.field(record, "rule").map(str::to_owned);
             Ok((known(record.get(outcome_at).unwrap_or_default())?, rule))
@@ -76,8 +92,8 @@ impl Columns {
     pub(super) fn read_rows(&self, path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
         let mut table = Table::open(path)?;
         let places = Places::find(self, path, &table.names)?;
-        let label_places =
-            labels.iter().map(|label| table.place(path, label)).collect::<Result<Vec<usize>>>()?;
+        let label_places = labels.iter().map(|label| self.place(path, &table.names, label));
+        let label_places = label_places.collect::<Result<Vec<usize>>>()?;
         let rows = table.lines(path, &places, |record| {
             let mut known_labels = BTreeMap::new();
             for (label, &at) in labels.iter().zip(&label_places) {
@@ -94,6 +110,13 @@ impl Columns {
             lang: item.lang,
         };
         Ok(rows.into_iter().map(row).collect())
+    }
+
+    fn place(&self, path: &Path, names: &[String], name: &str) -> Result<usize> {
+        names.iter().position(|other| other == name).ok_or_else(|| {
+            let error = anyhow!("{}: there is no column {name:?}", path.display());
+            hinted(error, format!("its columns are {}; {}", names.join(", "), self.advice))
+        })
     }
 }
 
@@ -118,10 +141,6 @@ impl Table {
         let names = names.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned());
         let names = names.collect();
         Ok(Table { reader, names })
-    }
-
-    fn place(&self, path: &Path, name: &str) -> Result<usize> {
-        place(path, &self.names, name)
     }
 
     /// Every line with what `more` reads from it.
@@ -153,13 +172,13 @@ struct Places {
 
 impl Places {
     fn find(columns: &Columns, path: &Path, names: &[String]) -> Result<Places> {
-        let text = place(path, names, &columns.0["text"].name)?;
+        let text = columns.place(path, names, &columns.names["text"].name)?;
         let mut others = BTreeMap::new();
         for key in ["id", "rule", "lang"] {
-            let column = &columns.0[key];
+            let Some(column) = columns.names.get(key) else { continue };
             match names.iter().position(|name| *name == column.name) {
                 Some(at) => drop(others.insert(key, at)),
-                None if column.is_asked_for => drop(place(path, names, &column.name)?),
+                None if column.is_asked_for => drop(columns.place(path, names, &column.name)?),
                 None => {}
             }
         }
@@ -179,13 +198,6 @@ impl Places {
         let field = record.get(*self.others.get(key)?)?.trim();
         (!field.is_empty()).then_some(field)
     }
-}
-
-fn place(path: &Path, names: &[String], name: &str) -> Result<usize> {
-    names.iter().position(|other| other == name).ok_or_else(|| {
-        let error = anyhow!("{}: there is no column {name:?}", path.display());
-        hinted(error, format!("its columns are {}; --columns says which is what", names.join(", ")))
-    })
 }
 
 /// A field as a truth; `None` where it is empty, because what is not said is not known.
