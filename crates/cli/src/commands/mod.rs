@@ -5,6 +5,7 @@ mod classify;
 mod eval;
 mod files;
 mod judging;
+mod labelled;
 mod model;
 mod policy;
 mod tokenizer;

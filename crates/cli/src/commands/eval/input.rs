@@ -1,19 +1,18 @@
 //! What is evaluated: policies, each with the cases that people agreed on, from one of three kinds of file.
 
 mod columns;
-mod rows;
 mod suites;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use policy::{GoldenCase, GoldenOutcome, Policy};
+use policy::{GoldenCase, Policy};
 
 use crate::commands::files::read_policy;
-use crate::commands::judging::{BadLines, Suite};
+use crate::commands::judging::Suite;
+use crate::commands::labelled::{self, Row};
 use crate::output::{hinted, report_error};
 use columns::Columns;
-use rows::Row;
 use suites::Published;
 
 /// Flags that say what is evaluated.
@@ -95,7 +94,7 @@ impl InputArgs {
         let mut rows = match self.suite {
             Some(set) => set.read_rows(path)?,
             None if is_csv(path) => self.columns().read_rows(path, &names)?,
-            None => rows::read(path, rows::parse)?,
+            None => labelled::read(path, labelled::parse)?,
         };
         rows.truncate(self.limit());
         Ok(rows)
@@ -181,22 +180,4 @@ fn name_and_policy(text: &str) -> Result<(String, PathBuf)> {
         }
         _ => bail!("must be NAME=POLICY"),
     }
-}
-
-/// The outcome behind a 0 or 1.
-fn outcome(is_violation: bool) -> GoldenOutcome {
-    if is_violation { GoldenOutcome::Violation } else { GoldenOutcome::Clear }
-}
-
-/// Lines that were read, or all that could not be.
-fn all_lines<T>(path: &Path, lines: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>> {
-    let (good, bad): (Vec<_>, Vec<_>) = lines.partition(Result::is_ok);
-    if !bad.is_empty() {
-        return Err(BadLines::new(path, bad.into_iter().filter_map(Result::err)).into());
-    }
-    let good: Vec<T> = good.into_iter().filter_map(Result::ok).collect();
-    if good.is_empty() {
-        bail!("{}: no items", path.display());
-    }
-    Ok(good)
 }

@@ -9,8 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use csv::{Position, Reader, StringRecord};
 use policy::{Content, GoldenCase};
 
-use super::rows::{Ids, Row};
-use super::{all_lines, outcome};
+use crate::commands::labelled::{Ids, Row, all_lines, outcome};
 use crate::output::hinted;
 
 /// The name of each column; an id and a language are optional, and so is a rule.

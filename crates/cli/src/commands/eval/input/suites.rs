@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use policy::Policy;
 use serde_json::Value;
 
-use super::rows::{self, Row};
+use crate::commands::labelled::{self, Row};
 
 /// A published set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -81,10 +81,10 @@ impl Carried {
 
 /// Reads JSON lines: those with `labels` as rows, others by `parse`, which gets the line's number too.
 fn read_lines(path: &Path, parse: impl Fn(Value, u64) -> Result<Row, String>) -> Result<Vec<Row>> {
-    rows::read(path, |line, number| {
+    labelled::read(path, |line, number| {
         let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
         if value.get("labels").is_some() {
-            return rows::parse(line, number);
+            return labelled::parse(line, number);
         }
         parse(value, number)
     })

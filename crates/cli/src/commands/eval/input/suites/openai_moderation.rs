@@ -8,8 +8,8 @@ use policy::Content;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::rows::{self, Row};
 use super::{Carried, carried, read_lines};
+use crate::commands::labelled::{self, Row};
 use crate::output::report_note;
 
 /// A column of the set, and the label and policy for it.
@@ -72,7 +72,7 @@ fn row(line: Value, number: u64) -> Result<Row, String> {
     let known = CATEGORIES.iter().map(|it| (it.column, it.carried.label));
     for (column, label) in known.chain([(LEFT_OUT, LEFT_OUT)]) {
         if let Some(known) =
-            columns.get(column).map(|value| rows::known(column, value)).transpose()?
+            columns.get(column).map(|value| labelled::known(column, value)).transpose()?
         {
             labels.extend(known.map(|known| (label.to_owned(), known)));
         }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::super::columns::Columns;
 use super::super::is_csv;
-use super::super::rows::{self, Row};
 use super::{Carried, carried, read_lines};
+use crate::commands::labelled::{self, Row};
 
 /// The column, the label and the policy's folder.
 const LABEL: &str = "toxicity";
@@ -38,7 +38,7 @@ fn row(line: Value, number: u64) -> Result<Row, String> {
     let line: Line = serde_json::from_value(line).map_err(|error| error.to_string())?;
     let content = Content::text(line.user_input);
     content.check().map_err(|error| error.to_string())?;
-    let known = rows::known(LABEL, &line.toxicity)?;
+    let known = labelled::known(LABEL, &line.toxicity)?;
     let labels = known.map(|known| (LABEL.to_owned(), known)).into_iter().collect();
     Ok(Row { id: format!("line-{number}"), content, labels, lang: None })
 }

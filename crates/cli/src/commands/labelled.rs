@@ -4,25 +4,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use policy::{Content, GoldenCase};
+use anyhow::{Context, Result, bail};
+use policy::{Content, GoldenCase, GoldenOutcome};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{all_lines, outcome};
+use super::judging::BadLines;
 
 /// An item with what is known of it.
-pub(super) struct Row {
-    pub(super) id: String,
-    pub(super) content: Content,
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) content: Content,
     /// Labels that are known.
-    pub(super) labels: BTreeMap<String, bool>,
-    pub(super) lang: Option<String>,
+    pub(crate) labels: BTreeMap<String, bool>,
+    pub(crate) lang: Option<String>,
 }
 
 impl Row {
     /// The row as a case of the policy behind a label; `None` where the label is not known.
-    pub(super) fn case(&self, label: &str) -> Option<GoldenCase> {
+    pub(crate) fn case(&self, label: &str) -> Option<GoldenCase> {
         Some(GoldenCase {
             id: self.id.clone(),
             content: self.content.clone(),
@@ -46,7 +46,7 @@ struct Line {
 }
 
 /// Reads a file of rows, each line by `parse`, which gets its number too; empty lines are skipped.
-pub(super) fn read(
+pub(crate) fn read(
     path: &Path,
     parse: impl Fn(&str, u64) -> Result<Row, String>,
 ) -> Result<Vec<Row>> {
@@ -65,7 +65,7 @@ pub(super) fn read(
 }
 
 /// Reads `{"id","text","labels"}`.
-pub(super) fn parse(line: &str, _number: u64) -> Result<Row, String> {
+pub(crate) fn parse(line: &str, _number: u64) -> Result<Row, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
     line.content.check().map_err(|error| error.to_string())?;
     let mut labels = BTreeMap::new();
@@ -78,7 +78,7 @@ pub(super) fn parse(line: &str, _number: u64) -> Result<Row, String> {
 }
 
 /// A label's value as a truth; `None` where it is null, because what is not said is not known.
-pub(super) fn known(name: &str, value: &Value) -> Result<Option<bool>, String> {
+pub(crate) fn known(name: &str, value: &Value) -> Result<Option<bool>, String> {
     match value {
         Value::Null => Ok(None),
         Value::Bool(known) => Ok(Some(*known)),
@@ -90,10 +90,10 @@ pub(super) fn known(name: &str, value: &Value) -> Result<Option<bool>, String> {
 
 /// Ids that were given, with their lines: no two items share one.
 #[derive(Default)]
-pub(super) struct Ids(HashMap<String, u64>);
+pub(crate) struct Ids(HashMap<String, u64>);
 
 impl Ids {
-    pub(super) fn add(&mut self, id: &str, line: u64) -> Result<(), String> {
+    pub(crate) fn add(&mut self, id: &str, line: u64) -> Result<(), String> {
         match self.0.get(id) {
             Some(first) => Err(format!("the id {id:?} was given in line {first} already")),
             None => {
@@ -102,4 +102,25 @@ impl Ids {
             }
         }
     }
+}
+
+/// The outcome behind a 0 or 1.
+pub(crate) fn outcome(is_violation: bool) -> GoldenOutcome {
+    if is_violation { GoldenOutcome::Violation } else { GoldenOutcome::Clear }
+}
+
+/// Lines that were read, or all that could not be.
+pub(crate) fn all_lines<T>(
+    path: &Path,
+    lines: impl Iterator<Item = Result<T, String>>,
+) -> Result<Vec<T>> {
+    let (good, bad): (Vec<_>, Vec<_>) = lines.partition(Result::is_ok);
+    if !bad.is_empty() {
+        return Err(BadLines::new(path, bad.into_iter().filter_map(Result::err)).into());
+    }
+    let good: Vec<T> = good.into_iter().filter_map(Result::ok).collect();
+    if good.is_empty() {
+        bail!("{}: no items", path.display());
+    }
+    Ok(good)
 }
