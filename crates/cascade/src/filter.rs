@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::CascadeError;
+use crate::evidence::Evidence;
 use crate::features::{Feature, FeatureShape, Featuriser, Named, marks, named, windows};
 use crate::linear::Linear;
 use crate::text::normalise;
@@ -38,6 +39,8 @@ pub struct About {
     pub shape: FeatureShape,
     /// How it was trained, and how it did on rows that the training did not see.
     pub training: TrainingReport,
+    /// The threshold with what proves it; `None` until the filter is calibrated.
+    pub calibration: Option<Evidence>,
 }
 
 /// Weights rounded to a byte.
@@ -104,6 +107,11 @@ impl Filter {
             }
         }
         FilterScore { score: logistic(best.score), ..best }
+    }
+
+    /// Whether an item with this score goes on to the reasoner. Without a calibration every item does.
+    pub fn passes(&self, score: f64) -> bool {
+        self.about.calibration.as_ref().is_none_or(|it| score >= it.chosen.threshold)
     }
 
     /// A featuriser for this filter; one a thread.

@@ -3,16 +3,22 @@
 //!
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
+mod calibrate;
 mod error;
+mod evidence;
 pub mod features;
 mod file;
 mod filter;
 pub mod linear;
+mod promise;
 pub mod text;
 mod train;
 
+pub use calibrate::{calibrate, scored};
 pub use error::CascadeError;
+pub use evidence::{Evidence, PromiseRow, WeightedShare};
 pub use filter::{About, Contribution, Filter, FilterScore, readable};
+pub use promise::{MAX_RECALL, Promise};
 pub use train::{
     LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,
 };

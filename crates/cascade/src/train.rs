@@ -120,7 +120,7 @@ pub fn train(
         n_folds: settings.n_folds,
         labels: reports,
     };
-    let about = About { policy, labels: labels.to_vec(), shape, training };
+    let about = About { policy, labels: labels.to_vec(), shape, training, calibration: None };
     Ok(Filter::new(about, &heads, rows.iter().map(|row| row.text.as_str())))
 }
 
