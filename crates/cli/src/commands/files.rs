@@ -73,6 +73,14 @@ pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(what)
 }
 
+/// Writes a file, new or in another's place, whole or not at all.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    if file.exists() {
+        return replace(file, bytes);
+    }
+    fs::write(file, bytes).with_context(|| format!("{}: cannot be written", file.display()))
+}
+
 fn write_new(path: &Path, bytes: &[u8], model: &Path) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.set_permissions(fs::metadata(model)?.permissions())?;

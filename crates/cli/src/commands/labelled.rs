@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use policy::{Content, GoldenCase, GoldenOutcome};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::judging::BadLines;
+use crate::output::hinted;
 
 /// An item with what is known of it.
 pub(crate) struct Row {
@@ -75,6 +76,19 @@ pub(crate) fn parse(line: &str, _number: u64) -> Result<Row, String> {
         }
     }
     Ok(Row { id: line.id, content: line.content, labels, lang: line.lang })
+}
+
+/// Whether any row says something of the label.
+pub(crate) fn check_label(path: &Path, rows: &[Row], label: &str) -> Result<()> {
+    if rows.iter().any(|row| row.labels.contains_key(label)) {
+        return Ok(());
+    }
+    let mut known: Vec<&str> =
+        rows.iter().flat_map(|row| row.labels.keys().map(String::as_str)).collect();
+    known.sort_unstable();
+    known.dedup();
+    let error = anyhow!("{}: no item has the label {label:?}", path.display());
+    Err(hinted(error, format!("its labels are {}", known.join(", "))))
 }
 
 /// A label's value as a truth; `None` where it is null, because what is not said is not known.

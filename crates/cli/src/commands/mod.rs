@@ -4,6 +4,7 @@ mod batch;
 mod classify;
 mod eval;
 mod files;
+mod filter;
 mod judging;
 mod labelled;
 mod model;
@@ -31,6 +32,9 @@ enum Command {
     /// Policies as code: write, check, show, test, compare and shorten them
     #[command(subcommand)]
     Policy(policy::Command),
+    /// The small classifiers before the reasoner: train them, prove their recall, look into them
+    #[command(subcommand)]
+    Filter(filter::Command),
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
@@ -44,6 +48,7 @@ impl Cli {
             Command::Batch(args) => batch::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Policy(command) => command.run(),
+            Command::Filter(command) => command.run(),
             Command::Model(command) => command.run(),
         }
     }

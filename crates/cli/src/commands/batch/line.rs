@@ -8,14 +8,14 @@ use super::openai;
 
 /// Something to judge, with the caller's name for it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Item {
-    pub(super) id: String,
-    pub(super) content: Content,
+pub(crate) struct Item {
+    pub(crate) id: String,
+    pub(crate) content: Content,
 }
 
 /// Why a line cannot be judged. No message holds the line's text: it is somebody's content.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LineError {
+pub(crate) enum LineError {
     #[error("not a JSON object: column {column}, {kind}")]
     Json { column: usize, kind: String },
     #[error("not UTF-8 text")]
@@ -44,7 +44,7 @@ impl From<serde_json::Error> for LineError {
 }
 
 /// Reads a line. A moderation request with many inputs is many items, `ID/0`, `ID/1` and so on.
-pub(super) fn items(line: &[u8]) -> Result<Vec<Item>, LineError> {
+pub(crate) fn items(line: &[u8]) -> Result<Vec<Item>, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NotText)?;
     let object: Map<String, Value> = serde_json::from_str(line)?;
     if object.contains_key("custom_id") {

@@ -22,6 +22,7 @@ use super::judging::{JudgeArgs, Progress};
 use crate::exit::Exit;
 use crate::output::{hinted, report_note};
 use input::{Errors, Input};
+pub(crate) use line::{Item, items};
 use order::{Order, Window};
 use output::{Done, Output};
 use summary::Summary;

@@ -111,14 +111,7 @@ impl InputArgs {
 
 /// The rows whose label is known, as cases of the policy that the label stands for.
 fn source(data: &Path, rows: &[Row], name: &str, policy: &Path) -> Result<Source> {
-    if !rows.iter().any(|row| row.labels.contains_key(name)) {
-        let mut known: Vec<&str> =
-            rows.iter().flat_map(|row| row.labels.keys().map(String::as_str)).collect();
-        known.sort_unstable();
-        known.dedup();
-        let error = anyhow!("{}: no item has the label {name:?}", data.display());
-        return Err(hinted(error, format!("its labels are {}", known.join(", "))));
-    }
+    labelled::check_label(data, rows, name)?;
     let (path, policy) = read_policy(policy)?;
     Ok(labelled(data, rows, name, path, policy))
 }

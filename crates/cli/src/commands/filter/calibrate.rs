@@ -1,0 +1,194 @@
+//! `safeguard filter calibrate`: the threshold at which a promised recall is proven.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+use cascade::{Evidence, Filter, Promise, PromiseRow, readable};
+use comfy_table::{CellAlignment, Table, presets};
+use policy::eval::{Level, Scored};
+
+use super::{counted, read_filter, share};
+use crate::commands::files::{read_policy, write};
+use crate::commands::labelled::{self, Row};
+use crate::exit::Exit;
+use crate::output::{Format, hinted, print_result, report_note};
+
+/// Prove a filter's recall on items that it has not seen, and set its threshold
+///
+/// The threshold is a score of the items themselves, chosen such that the promise holds whatever the scores look
+/// like (a one-sided tolerance limit). Where there are too few items to prove it, nothing is changed, and it is
+/// said how many are missing. Items that training saw do not count.
+///
+/// Exit status: 0 proven, 2 not proven or could not be done.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The filter; it is written back with its threshold
+    #[arg(value_name = "FILTER")]
+    filter: PathBuf,
+    /// Labelled items of the kind that the filter will see: {"id","text","labels":{NAME:0|1}} a line
+    #[arg(long, value_name = "IN.jsonl")]
+    data: PathBuf,
+    /// Pass on at least this share of what has the label
+    #[arg(long, value_name = "R", default_value_t = 0.99)]
+    recall: f64,
+    /// How sure to be of it
+    #[arg(long, value_name = "C", default_value_t = 0.95)]
+    confidence: f64,
+    /// Which labels of the data mean that an item must be passed on; by default those of the training
+    #[arg(long, value_name = "NAME")]
+    label: Vec<String>,
+    /// How often a violation comes in real traffic, where the data hold more or fewer of them
+    #[arg(long, value_name = "SHARE")]
+    base_rate: Option<f64>,
+    /// Bind the filter to this version of the policy, for which it is proven anew
+    #[arg(long, short, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let mut filter = read_filter(&args.filter)?;
+    let level = Level::new(args.confidence)
+        .ok_or(cascade::CascadeError::Confidence { confidence: args.confidence })?;
+    let promise = Promise::new(args.recall, level)?;
+    let labels =
+        if args.label.is_empty() { filter.about.labels.clone() } else { args.label.clone() };
+    let rows = labelled::read(&args.data, labelled::parse)?;
+    for label in &labels {
+        labelled::check_label(&args.data, &rows, label)?;
+    }
+    let held_out = score(&filter, &rows, &labels)?;
+    if held_out.n_seen > 0 {
+        report_note(&format!("{} left out, as training saw them", counted(held_out.n_seen, "row")));
+    }
+    let evidence = cascade::calibrate(&held_out.scored, promise, args.base_rate)
+        .map_err(|error| advised(error, held_out.n_seen))
+        .with_context(|| args.data.display().to_string())?;
+    if let Some(path) = &args.policy {
+        let (_, policy) = read_policy(path)?;
+        filter.about.policy =
+            Some(policy::PolicyRef { name: policy.name.clone(), id: policy.id.clone() });
+    }
+    let text = match args.format {
+        Format::Json => format!("{}\n", serde_json::to_string(&evidence)?),
+        Format::Text => report(&evidence, level),
+    };
+    filter.about.calibration = Some(evidence);
+    write(&args.filter, &filter.to_bytes())?;
+    print_result(&text)?;
+    Ok(Exit::Clear)
+}
+
+struct HeldOut {
+    scored: Vec<Scored>,
+    n_seen: usize,
+}
+
+/// Scores of the rows that training did not see and whose labels say whether they must be passed on.
+fn score(filter: &Filter, rows: &[Row], labels: &[String]) -> Result<HeldOut> {
+    let mut featuriser = filter.featuriser();
+    let mut held_out = HeldOut { scored: Vec::new(), n_seen: 0 };
+    for row in rows {
+        let Some(truth) = truth(row, labels) else { continue };
+        let text = readable(&row.content);
+        if filter.has_seen(&text) {
+            held_out.n_seen += 1;
+            continue;
+        }
+        let score = filter.score(&mut featuriser, &text).score;
+        held_out.scored.extend(cascade::scored([(truth, score)])?);
+    }
+    if held_out.scored.is_empty() {
+        bail!("the filter has seen every row in training, so nothing can be proven with them");
+    }
+    Ok(held_out)
+}
+
+/// One label is enough to violate; all must be known to be absent for a clear item.
+fn truth(row: &Row, labels: &[String]) -> Option<bool> {
+    let known: Vec<Option<bool>> =
+        labels.iter().map(|label| row.labels.get(label).copied()).collect();
+    if known.contains(&Some(true)) {
+        return Some(true);
+    }
+    (!known.contains(&None)).then_some(false)
+}
+
+fn advised(error: cascade::CascadeError, n_seen: usize) -> anyhow::Error {
+    match error {
+        cascade::CascadeError::TooFewPositives { .. } if n_seen > 0 => hinted(
+            error,
+            "keep rows back from training: the first command's --data and this one's must be different rows",
+        ),
+        error => anyhow!(error),
+    }
+}
+
+fn report(evidence: &Evidence, level: Level) -> String {
+    let chosen = &evidence.chosen;
+    let mut out = format!(
+        "recall of at least {} proven with confidence {} on {} positives and {} negatives: threshold {:.4}\n",
+        chosen.recall,
+        evidence.confidence,
+        evidence.n_positives,
+        evidence.n_negatives,
+        chosen.threshold
+    );
+    let passed = evidence.passed_on(chosen, level);
+    // A string takes everything.
+    let _ = writeln!(
+        out,
+        "passes on {} of these rows ({:.3}–{:.3})",
+        share(passed.value),
+        passed.interval.low,
+        passed.interval.high
+    );
+    if let Some(traffic) = evidence.passed_on_in_traffic(chosen, level) {
+        let _ = writeln!(
+            out,
+            "passes on {:.3} of traffic ({:.3}–{:.3}) where {} of it violates",
+            traffic.value,
+            traffic.interval.low,
+            traffic.interval.high,
+            evidence.base_rate.unwrap_or_default()
+        );
+    }
+    let _ = writeln!(out, "\n{}", table(evidence, level));
+    out
+}
+
+/// What each promise would cost.
+fn table(evidence: &Evidence, level: Level) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "promise",
+        "threshold",
+        "proven",
+        "passed on",
+        "interval",
+        "of clear items",
+    ]);
+    for row in &evidence.table {
+        table.add_row(cells(evidence, row, level));
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+fn cells(evidence: &Evidence, row: &PromiseRow, level: Level) -> [String; 6] {
+    let passed = evidence.passed_on(row, level);
+    let of_clear = row.passed_negatives as f64 / evidence.n_negatives as f64;
+    [
+        row.recall.to_string(),
+        format!("{:.4}", row.threshold),
+        format!("{:.4}", row.proven_recall),
+        share(passed.value),
+        format!("{:.3}–{:.3}", passed.interval.low, passed.interval.high),
+        share((evidence.n_negatives > 0).then_some(of_clear)),
+    ]
+}

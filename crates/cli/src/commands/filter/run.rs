@@ -1,0 +1,158 @@
+//! `safeguard filter run`: scores for a file of items.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use cascade::{Filter, readable};
+use serde::Serialize;
+
+use super::read_filter;
+use crate::commands::batch::{Item, items};
+use crate::exit::Exit;
+use crate::output::{report_note, shortened};
+
+/// Lines that are scored together, each thread taking its share.
+const CHUNK: usize = 4096;
+
+/// Score a file of items, one JSON object a line
+///
+/// Takes what `safeguard batch` takes. One line comes out for each item, in order: {"id","score","pass"}, where
+/// "pass" says that the item goes on to the reasoner. A filter that is not calibrated passes everything on. Lines
+/// that cannot be read are named on stderr.
+///
+/// Exit status: 0 done, 2 a line could not be read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The filter
+    #[arg(value_name = "FILTER")]
+    filter: PathBuf,
+    /// The items; - reads standard input
+    #[arg(value_name = "IN.jsonl")]
+    input: PathBuf,
+    /// Where the scores go; by default standard output
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Threads to compute with; by default as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// One item's line.
+#[derive(Serialize)]
+struct Scored<'a> {
+    id: &'a str,
+    score: f64,
+    pass: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let filter = read_filter(&args.filter)?;
+    if filter.about.calibration.is_none() {
+        report_note("the filter is not calibrated, so everything is passed on");
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let n_threads = args.threads.map_or(cores, usize::from);
+    let mut lines = Lines::open(args)?;
+    let mut out: Box<dyn Write> = match &args.out {
+        Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
+        None => Box::new(io::stdout().lock()),
+    };
+    let mut exit = Exit::Clear;
+    while let Some(chunk) = lines.next_chunk()? {
+        let (texts, problems) = score_chunk(&filter, &chunk, n_threads);
+        let mut out = BufWriter::new(&mut out);
+        texts
+            .iter()
+            .try_for_each(|text| out.write_all(text.as_bytes()))
+            .context("cannot be written")?;
+        out.flush().context("cannot be written")?;
+        for (number, problem) in problems {
+            report_note(&format!("line {number}: {}", shortened(&problem, 200)));
+            exit = Exit::CouldNot;
+        }
+    }
+    Ok(exit)
+}
+
+/// The input in chunks of numbered lines.
+struct Lines {
+    reader: Box<dyn BufRead>,
+    n_read: usize,
+}
+
+impl Lines {
+    fn open(args: &Args) -> Result<Lines> {
+        let reader: Box<dyn BufRead> = if args.input.as_os_str() == "-" {
+            Box::new(io::stdin().lock())
+        } else {
+            let file = File::open(&args.input);
+            Box::new(BufReader::new(
+                file.with_context(|| format!("{}: cannot be read", args.input.display()))?,
+            ))
+        };
+        Ok(Lines { reader, n_read: 0 })
+    }
+
+    fn next_chunk(&mut self) -> Result<Option<Vec<(usize, Vec<u8>)>>> {
+        let mut chunk = Vec::new();
+        while chunk.len() < CHUNK {
+            let mut line = Vec::new();
+            if self.reader.read_until(b'\n', &mut line).context("the input cannot be read")? == 0 {
+                break;
+            }
+            self.n_read += 1;
+            if !line.trim_ascii().is_empty() {
+                chunk.push((self.n_read, line));
+            }
+        }
+        Ok((!chunk.is_empty()).then_some(chunk))
+    }
+}
+
+/// Lines that cannot be read: the number and what is wrong.
+type Problems = Vec<(usize, String)>;
+
+/// Every thread a stretch of the lines; what they wrote, in order.
+fn score_chunk(
+    filter: &Filter,
+    chunk: &[(usize, Vec<u8>)],
+    n_threads: usize,
+) -> (Vec<String>, Problems) {
+    let stretch = chunk.len().div_ceil(n_threads);
+    let (mut texts, mut problems) = (Vec::new(), Problems::new());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = chunk
+            .chunks(stretch)
+            .map(|lines| scope.spawn(move || score_lines(filter, lines)))
+            .collect();
+        for thread in threads {
+            let (text, bad) = thread.join().expect("scoring does not panic");
+            texts.push(text);
+            problems.extend(bad);
+        }
+    });
+    (texts, problems)
+}
+
+fn score_lines(filter: &Filter, lines: &[(usize, Vec<u8>)]) -> (String, Problems) {
+    let mut featuriser = filter.featuriser();
+    let (mut text, mut problems) = (String::new(), Vec::new());
+    for (number, line) in lines {
+        let found = match items(line) {
+            Ok(found) => found,
+            Err(error) => {
+                problems.push((*number, error.to_string()));
+                continue;
+            }
+        };
+        for Item { id, content } in &found {
+            let score = filter.score(&mut featuriser, &readable(content)).score;
+            let scored = Scored { id, score, pass: filter.passes(score) };
+            text.push_str(&serde_json::to_string(&scored).expect("a line is plain JSON"));
+            text.push('\n');
+        }
+    }
+    (text, problems)
+}
