@@ -43,6 +43,12 @@ pub enum CascadeError {
         /// Which part.
         part: &'static str,
     },
+    /// The filter's recall is not proven yet.
+    #[error("the filter is not calibrated, so nothing is promised of it")]
+    Uncalibrated,
+    /// The audit was begun for another policy or promise.
+    #[error("the audit watches over another promise than the filter's")]
+    ForeignAudit,
     /// The filter was trained on labels alone.
     #[error("the filter is bound to no policy")]
     Unbound,

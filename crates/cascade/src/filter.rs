@@ -137,6 +137,12 @@ impl Filter {
         all
     }
 
+    /// Twelve hexadecimal digits that tell it from other filters: the start of its file's digest.
+    pub fn print(&self) -> String {
+        let digest = Sha256::digest(self.to_bytes());
+        digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Whether it was made for this very policy.
     ///
     /// # Errors

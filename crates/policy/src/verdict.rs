@@ -87,6 +87,8 @@ impl fmt::Display for Cause {
 pub enum ScoreMethod {
     /// The probability of `violation` over its two tokens.
     Logprob,
+    /// The filter's own, before its threshold.
+    Filter,
     /// There is no score.
     #[default]
     None,
@@ -118,6 +120,8 @@ impl fmt::Display for Confidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
+    /// A small trained classifier that stopped the item at a proven recall.
+    Filter,
     /// A reasoning model that read the policy.
     Reasoner,
 }
