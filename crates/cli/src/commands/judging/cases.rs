@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 use policy::{Effort, GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_golden_fully};
 use reasoner::{CachedJudge, Job, judge_many};
 
-use super::{JudgeArgs, Progress};
+use super::{Calibrations, JudgeArgs, Progress};
 use crate::commands::files::{GOLDEN, read_policy};
 use crate::output::{hinted, report_note};
 
@@ -65,6 +65,13 @@ impl Suite {
     }
 }
 
+impl Calibrations {
+    /// Those beside the policies of suites.
+    pub(crate) fn of<'a>(suites: impl IntoIterator<Item = &'a Suite>) -> Result<Calibrations> {
+        Calibrations::beside(suites.into_iter().map(|suite| (suite.path.as_path(), &suite.policy)))
+    }
+}
+
 /// The lines of a file that cannot be read, all of them.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {} line(s) cannot be read\n  {}", path.display(), problems.len(), problems.join("\n  "))]
@@ -89,8 +96,9 @@ pub(crate) struct CaseJudge {
 }
 
 impl CaseJudge {
-    /// Opens the model, and the folder of remembered verdicts if there is to be one.
-    pub(crate) fn open(args: &CasesArgs) -> Result<CaseJudge> {
+    /// Opens the model, and the folder of remembered verdicts if there is to be one. Remembered are scores alone:
+    /// calibrations come and go.
+    pub(crate) fn open(args: &CasesArgs, calibrations: Calibrations) -> Result<CaseJudge> {
         let judge = args.judge.open()?;
         let judge: Box<dyn Judge> = match cache_dir(args) {
             Some(dir) => match CachedJudge::new(judge, &dir) {
@@ -106,10 +114,15 @@ impl CaseJudge {
             None => judge,
         };
         Ok(CaseJudge {
-            judge,
+            judge: calibrations.over(judge),
             settings: args.judge.settings(),
             n_in_flight: args.max_inflight.into(),
         })
+    }
+
+    /// Who judges, exactly.
+    pub(crate) fn identity(&self) -> String {
+        self.judge.identity()
     }
 
     /// The user's settings.

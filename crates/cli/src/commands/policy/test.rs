@@ -8,7 +8,7 @@ use policy::eval::{Level, Share, most_unstable};
 use policy::{GoldenCase, GoldenOutcome, Outcome, Verdict, label_of};
 
 use super::junit;
-use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
+use crate::commands::judging::{Calibrations, CaseJudge, CasesArgs, Progress, Suite};
 use crate::exit::Exit;
 use crate::output::Format;
 
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         .iter()
         .map(|path| Suite::read(path, args.golden.as_deref()))
         .collect::<Result<Vec<_>>>()?;
-    let judge = CaseJudge::open(&args.cases)?;
+    let judge = CaseJudge::open(&args.cases, Calibrations::of(&suites)?)?;
     let n_verdicts: usize =
         suites.iter().map(|suite| suite.cases.len() * usize::from(args.repeat)).sum();
     let progress = Progress::new(n_verdicts, 0);

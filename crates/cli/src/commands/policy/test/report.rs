@@ -4,6 +4,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::{Tested, TestedCase, said};
+use crate::commands::judging::probability_words;
 use crate::output::shortened;
 
 const PASS: Style = AnsiColor::Green.on_default().bold();
@@ -27,8 +28,8 @@ fn show_failure(case: &TestedCase<'_>) {
     let verdict = case.telling();
     anstream::println!("{FAIL}FAIL{FAIL:#} {BOLD}{}{BOLD:#}", case.case.id);
     anstream::println!("  expected  {}", case.expected());
-    let score = verdict.score.map(|score| format!("  probability of a violation {score:.3}"));
-    anstream::println!("  given     {}{}", said(verdict), score.unwrap_or_default());
+    let probability = probability_words(verdict).map(|words| format!("  {words}"));
+    anstream::println!("  given     {}{}", said(verdict), probability.unwrap_or_default());
     anstream::println!("  item      {}", shortened(&case.case.content.texts().join(" / "), SHOWN));
     for (name, text) in
         [("reasoning", Some(&verdict.reasoning)), ("detail", verdict.detail.as_ref())]
@@ -115,6 +116,7 @@ fn case_json(case: &TestedCase<'_>) -> Value {
         "expected": case.expected(),
         "given": said(verdict),
         "score": verdict.score,
+        "probability": verdict.probability,
         "rationale": verdict.rationale,
         "reasoning": verdict.reasoning,
         "detail": verdict.detail,
