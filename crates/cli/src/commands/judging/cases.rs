@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use policy::{Effort, GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_golden_fully};
+use policy::{
+    Effort, GoldenCase, GoldenError, Judge, JudgeSettings, Policy, Verdict, check_golden,
+    parse_golden_fully,
+};
 use reasoner::{CachedJudge, Job, judge_many};
 
 use super::{Calibrations, JudgeArgs, Progress};
@@ -38,12 +41,26 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    /// Reads a policy and its golden set: the file given, or `golden.jsonl` beside the policy.
+    /// Reads a policy and its golden set: the file given, or `golden.jsonl` beside the policy. Rules that cases name may
+    /// be another version's.
     pub(crate) fn read(policy: &Path, golden: Option<&Path>) -> Result<Suite> {
+        Suite::read_by(policy, golden, |bytes, _| parse_golden_fully(bytes))
+    }
+
+    /// The same, where each rule that a case names must be one of the policy's, on the side of the case's outcome.
+    pub(crate) fn read_fitting(policy: &Path, golden: Option<&Path>) -> Result<Suite> {
+        Suite::read_by(policy, golden, check_golden)
+    }
+
+    fn read_by(
+        policy: &Path,
+        golden: Option<&Path>,
+        parse: impl Fn(&[u8], &Policy) -> Result<Vec<GoldenCase>, Vec<GoldenError>>,
+    ) -> Result<Suite> {
         let (path, policy) = read_policy(policy)?;
         let beside = || path.with_file_name(GOLDEN);
         let golden_path = golden.map_or_else(beside, Path::to_owned);
-        let text = fs::read_to_string(&golden_path).map_err(|error| {
+        let bytes = fs::read(&golden_path).map_err(|error| {
             let error = anyhow::Error::from(error)
                 .context(format!("{}: cannot be read", golden_path.display()));
             hinted(
@@ -51,8 +68,10 @@ impl Suite {
                 "a golden set is golden.jsonl beside the policy, or the file given with --golden",
             )
         })?;
-        let cases =
-            parse_golden_fully(&text).map_err(|errors| BadLines::new(&golden_path, errors))?;
+        let cases = parse(&bytes, &policy).map_err(|errors| {
+            let lines = BadLines::new(&golden_path, errors);
+            hinted(lines, "`safeguard policy lint` says what to do about each, where the set lies beside its policy")
+        })?;
         Suite { path, policy, golden_path, cases }.checked()
     }
 
@@ -72,9 +91,9 @@ impl Calibrations {
     }
 }
 
-/// The lines of a file that cannot be read, all of them.
+/// The lines of a file that are wrong, all of them.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {} line(s) cannot be read\n  {}", path.display(), problems.len(), problems.join("\n  "))]
+#[error("{}: {} bad line(s)\n  {}", path.display(), problems.len(), problems.join("\n  "))]
 pub(crate) struct BadLines {
     path: PathBuf,
     /// Each with the number of its line.

@@ -1,6 +1,7 @@
 //! What a test of policies came to: failures with their reasoning, unstable cases, a line a policy.
 
 use anstyle::{AnsiColor, Style};
+use policy::eval::TooSmall;
 use serde_json::{Value, json};
 
 use super::{Tested, TestedCase, said};
@@ -9,6 +10,7 @@ use crate::output::shortened;
 
 const PASS: Style = AnsiColor::Green.on_default().bold();
 const FAIL: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default();
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 /// Characters of an item and of reasoning that are shown.
@@ -80,6 +82,9 @@ fn show_summary(tested: &Tested<'_>) {
         interval.low * 100.0,
         interval.high * 100.0,
     );
+    for reason in tested.too_small() {
+        anstream::println!("  {WARNING}too small{WARNING:#} {reason}");
+    }
 }
 
 pub(super) fn to_json(tested: &[Tested<'_>]) -> Value {
@@ -99,6 +104,7 @@ fn policy_json(tested: &Tested<'_>) -> Value {
         "passed": passed.hits(),
         "interval": [interval.low, interval.high],
         "undetermined": tested.n_undetermined(),
+        "too_small": tested.too_small().iter().map(TooSmall::to_string).collect::<Vec<_>>(),
         "failures": tested.cases.iter().filter(|case| !case.has_passed).map(case_json).collect::<Vec<_>>(),
         "unstable": unstable.iter().map(|(case, instability)| json!({
             "id": case.case.id,
