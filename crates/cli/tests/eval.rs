@@ -185,7 +185,8 @@ fn efforts_are_runs_beside_each_other() {
 #[test]
 fn undetermined_is_shown_by_cause_and_still_ends_with_zero() {
     let dir = suite(GOLDEN);
-    let output = eval(dir.path(), &["-p", ".", "--timeout", "0"]);
+    let output = eval(dir.path(), &["-p", ".", "--no-cache", "--timeout", "0"]);
+    assert!(!dir.path().join("cache").exists(), "also where the environment names a folder");
     let shown = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(shown.contains("undetermined       4: timeout 4"), "{shown}");

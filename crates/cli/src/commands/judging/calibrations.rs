@@ -12,7 +12,7 @@ use crate::commands::files::{CALIBRATION, read_beside};
 use crate::output::{hinted, report_hint, report_note};
 
 /// What makes a calibration.
-const HOW: &str = "`safeguard eval --policy POLICY --calibrate METHOD --save-calibration` makes it";
+const HOW: &str = "`safeguard eval --policy POLICY --calibrate METHOD --save-calibration`";
 
 /// A calibration with what it holds for: another policy or model gives other scores.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Calibrations {
             let Some((path, bytes)) = read_beside(file, CALIBRATION)? else { continue };
             let saved: SavedCalibration = serde_json::from_slice(&bytes).map_err(|error| {
                 let error = anyhow::Error::from(error).context(path.display().to_string());
-                hinted(error, format!("remove the file, or make it anew: {HOW}"))
+                hinted(error, format!("remove the file; {HOW} makes a new one"))
             })?;
             if saved.policy == policy.id {
                 found.push((path, saved));
@@ -79,7 +79,7 @@ impl Calibrations {
 
 fn report_stale(path: &Path, what_for: &str) {
     report_note(&format!("{} is for {what_for}, so it is not used", path.display()));
-    report_hint(&format!("make it anew: {HOW}"));
+    report_hint(&format!("make it anew with {HOW}"));
 }
 
 /// Puts probabilities beside scores.

@@ -25,8 +25,8 @@ pub(crate) struct CasesArgs {
     /// Where verdicts are remembered; by default safeguard/verdicts in the user's cache folder
     #[arg(long, value_name = "DIR", env = "SAFEGUARD_CACHE")]
     cache: Option<PathBuf>,
-    /// Judge everything anew and remember nothing
-    #[arg(long, conflicts_with = "cache")]
+    /// Judge everything anew and remember nothing, whatever folder is named for it
+    #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
     judge: JudgeArgs,
