@@ -33,6 +33,7 @@ def card_text(report: dict, model: Path) -> str:
     ]
     flips = report["flips"]
     low, high = flips["interval"]
+    tests = report["policy_test"]["all"]
     return f"""# The built-in model
 
 A small model of the gpt-oss architecture in the published layout, trained from scratch by this project
@@ -50,13 +51,16 @@ Balanced accuracy with 95 % intervals; the majority answer gets 0.5 everywhere.
 Flips: {flips["items"]} items, each under two policies that disagree about it; both answers right
 **{flips["both_right"]:.3f}** ({low:.3f}–{high:.3f}), where an answer that ignores the policy gets 0. First bar {BARS["flips"]:.2f}.
 
+Policy tests: **{tests["passed"]} of {tests["cases"]}** golden cases pass ({tests["rate"]:.1%}, 95 % {tests["interval"][0]:.1%}–{tests["interval"][1]:.1%})
+in `safeguard policy test policies/*/policy.md --no-cache --seed 1`, where a violation must get its rule's label too.
+
 Valid replies: {report["held_out"]["all"]["valid_replies"]:.1%} (the grammar leaves no other).
 
 ## By policy
 
-| shipped policy | golden cases | balanced accuracy | 95 % |
-| --- | ---: | ---: | ---: |
-{chr(10).join(policy_row(name, line) for name, line in report["shipped"].items() if name != "all")}
+| shipped policy | golden cases | balanced accuracy | 95 % | pass the policy test |
+| --- | ---: | ---: | ---: | ---: |
+{chr(10).join(policy_row(name, line, report["policy_test"][name]) for name, line in report["shipped"].items() if name != "all")}
 
 ## Training data
 
@@ -77,9 +81,9 @@ def row(name: str, line: dict, bar: float | None) -> str:
     )
 
 
-def policy_row(name: str, line: dict) -> str:
+def policy_row(name: str, line: dict, tests: dict) -> str:
     low, high = line["interval"]
-    return f"| {name} | {line['items']} | {line['balanced_accuracy']:.2f} | {low:.2f}–{high:.2f} |"
+    return f"| {name} | {line['items']} | {line['balanced_accuracy']:.2f} | {low:.2f}–{high:.2f} | {tests['passed']} |"
 
 
 def credits() -> str:

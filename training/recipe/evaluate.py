@@ -2,7 +2,8 @@
 
 Four questions, each on items or concepts that training never saw: held-out items of trained policies,
 the golden cases of the shipped policies, flips (one item, two policies that disagree), and domains
-never seen. Beside the model stand the majority answer and keyword matching.
+never seen. Beside the model stand the majority answer and keyword matching. The shipped policies are
+tested too, as their authors test them: by `safeguard policy test`.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def keyword_answer(policy: Policy, content: Content) -> int:
 
 
 class Program:
-    """`safeguard batch` as a judge of many items."""
+    """`safeguard` with one model: `batch` as a judge of many items, `policy test` as people run it."""
 
     def __init__(self, program: Path, model: Path) -> None:
         self.program, self.model = program, model
@@ -107,6 +108,29 @@ class Program:
             if len(found) != len(contents):
                 raise RuntimeError(f"the program said: {done.stderr}")
             return found
+
+    def test(self, policies: list[Path]) -> dict:
+        """How many golden cases of each policy pass, and of all."""
+        command = [self.program, "policy", "test", *policies, "--model", self.model]
+        done = subprocess.run([*command, "--no-cache", "--seed", "1", "--format", "json"], capture_output=True, text=True)
+        if not done.stdout:
+            raise RuntimeError(f"the program said: {done.stderr}")
+        report = {one["policy"]["name"]: passed(one["passed"], one["cases"]) for one in json.loads(done.stdout)}
+        n_passed, n_cases = (sum(line[key] for line in report.values()) for key in ("passed", "cases"))
+        return {**report, "all": passed(n_passed, n_cases)}
+
+
+def passed(n_passed: int, n_cases: int) -> dict:
+    """A pass rate with Wilson's 95 % interval."""
+    share, weight = n_passed / n_cases, Z * Z / n_cases
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(share * (1 - share) * weight + weight * weight / 4) / (1 + weight)
+    return {
+        "cases": n_cases,
+        "passed": n_passed,
+        "rate": round(share, 3),
+        "interval": [round(middle - half, 3), round(middle + half, 3)],
+    }
 
 
 def as_json(content: Content) -> dict:
@@ -145,6 +169,7 @@ def evaluate(mixture: Mixture, program: Path, model: Path, n_cases: int) -> dict
         report["shipped"][one.name] = tally.summary()
         merge(total, tally)
     report["shipped"]["all"] = total.summary()
+    report["policy_test"] = judge.test([one.folder for one in mixture.shipped])
     return report
 
 

@@ -43,6 +43,23 @@ pub(crate) fn report_error(error: &anyhow::Error) {
     }
 }
 
+/// All values; or the last error, after the others were written to stderr.
+pub(crate) fn all_or_errors<T>(results: impl IntoIterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    let mut last = None;
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => {
+                if let Some(earlier) = last.replace(error) {
+                    report_error(&earlier);
+                }
+            }
+        }
+    }
+    last.map_or(Ok(values), Err)
+}
+
 /// Writes what to do next to stderr.
 pub(crate) fn report_hint(hint: &str) {
     anstream::eprintln!("{HINT}hint:{HINT:#} {hint}");

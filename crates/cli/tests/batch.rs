@@ -1,10 +1,13 @@
 //! `safeguard batch` as people run it: the real program, the built-in model, cuts at any moment.
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
+use program::{command, stderr, stdout};
 use serde_json::Value;
 
 const POLICY: &str = "policies/game-cheating";
@@ -24,28 +27,17 @@ fn place(lines: &str) -> Place {
     Place { _dir: dir, input, out }
 }
 
-fn command(place: &Place, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_safeguard"));
-    command
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
-        .arg("batch")
-        .arg(&place.input)
-        .arg("--out")
-        .arg(&place.out)
-        .args(["-p", POLICY])
-        .args(QUICK)
-        .args(more)
-        .env_remove("SAFEGUARD_ISA")
-        .stderr(Stdio::piped());
+/// `safeguard batch`, from the project's own folder.
+fn batch(place: &Place, more: &[&str]) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut command = command(&root, &["batch"]);
+    command.arg(&place.input).arg("--out").arg(&place.out).args(["-p", POLICY]);
+    command.args(QUICK).args(more);
     command
 }
 
 fn run(place: &Place, more: &[&str]) -> Output {
-    command(place, more).output().expect("the program starts")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    batch(place, more).output().expect("the program starts")
 }
 
 fn lines(path: &Path) -> Vec<Value> {
@@ -72,7 +64,7 @@ fn a_run_that_is_killed_goes_on_and_nothing_is_lost_or_doubled() {
     let mut n_kills = 0;
     for n_wanted in [1, 9, 17, 30] {
         let mut child =
-            command(&place, &["--max-inflight", "4"]).spawn().expect("the program starts");
+            batch(&place, &["--max-inflight", "4"]).spawn().expect("the program starts");
         while lines_there(&place.out) < n_wanted && child.try_wait().expect("a child").is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -135,6 +127,7 @@ fn bad_lines_go_to_a_file_of_their_own_and_the_rest_is_judged() {
     let places: Vec<_> = errors.iter().map(|line| line["line"].as_u64()).collect();
     assert_eq!(places, [Some(3), Some(4), Some(6)]);
     assert!(stderr(&output).contains("3 lines could not be judged"));
+    assert_eq!(stdout(&output), "", "verdicts go to their file");
 }
 
 #[test]

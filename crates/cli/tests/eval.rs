@@ -2,11 +2,17 @@
 //!
 //! The weights that ship change, so nothing here asks how good the model is: only how numbers relate.
 
+mod program;
+#[path = "program/suite.rs"]
+mod suite;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use serde_json::{Value, json};
+use program::{stderr, stdout};
+use serde_json::Value;
+use suite::{json, n_remembered, run_judge, write_suite};
 
 const POLICY: &str = "# Fruit Policy (#FV)\n\n## VIOLATES (violation = 1)\n- FV1 Apples: mentions <apples>.\n\n## SAFE (violation = 0)\n- FV0.a Pears: mentions pears.\n";
 const GOLDEN: &str = concat!(
@@ -33,32 +39,13 @@ const ROWS: &str = concat!(
 /// A folder with the policy and a golden set beside it.
 fn suite(golden: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
-    fs::write(dir.path().join("policy.md"), POLICY).expect("written");
-    fs::write(dir.path().join("golden.jsonl"), golden).expect("written");
+    write_suite(dir.path(), POLICY, golden);
     dir
 }
 
 /// Runs in `dir`, so that paths in `flags` are short.
 fn eval(dir: &Path, flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_safeguard"))
-        .arg("eval")
-        .args(flags)
-        .args(["--seed", "1", "--max-analysis-tokens", "32", "--resamples", "50"])
-        .current_dir(dir)
-        .env("SAFEGUARD_CACHE", dir.join("cache"))
-        .env_remove("SAFEGUARD_ISA")
-        .output()
-        .expect("the program starts")
-}
-
-fn json(output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    run_judge(dir, &[&["eval", "--resamples", "50"], flags].concat())
 }
 
 fn count(report: &Value, name: &str) -> u64 {
@@ -112,7 +99,7 @@ fn what_is_right_one_way_round_is_wrong_the_other() {
 fn the_shape_of_the_json_is_stable() {
     let dir = suite(GOLDEN);
     let output = eval(dir.path(), &["-p", ".", "--by", "lang", "--out-json", "out.json"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = fs::read_to_string(dir.path().join("out.json")).expect("written");
     let evaluation: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(evaluation["schema"], 1);
@@ -120,7 +107,7 @@ fn the_shape_of_the_json_is_stable() {
         value.as_object().expect("an object").keys().cloned().collect()
     };
     let report = &evaluation["runs"][0]["policies"][0];
-    let shape = json!({
+    let shape = serde_json::json!({
         "evaluation": keys(&evaluation),
         "run": keys(&evaluation["runs"][0]),
         "report": keys(report),
@@ -180,13 +167,9 @@ fn votes_have_seeds_of_their_own_and_the_score_is_their_mean() {
     assert_eq!(evaluation["votes"], 3);
     let item = &evaluation["runs"][0]["policies"][0]["items"][0];
     assert_eq!(item["votes"].as_array().expect("a list").len(), 3);
-    let n_remembered: usize = fs::read_dir(dir.path().join("cache"))
-        .expect("a cache")
-        .map(|folder| fs::read_dir(folder.expect("a folder").path()).expect("files").count())
-        .sum();
-    assert_eq!(n_remembered, 3, "one item, three seeds");
+    assert_eq!(n_remembered(dir.path()), 3, "one item, three seeds");
     let shown = eval(dir.path(), &flags[..6]);
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("majority of 3"));
+    assert!(stdout(&shown).contains("majority of 3"));
 }
 
 #[test]
@@ -202,11 +185,10 @@ fn efforts_are_runs_beside_each_other() {
 #[test]
 fn undetermined_is_shown_by_cause_and_still_ends_with_zero() {
     let dir = suite(GOLDEN);
-    let flags = ["-p", ".", "--no-cache", "--timeout", "0"];
-    let mut command = Command::new(env!("CARGO_BIN_EXE_safeguard"));
-    let output = command.arg("eval").args(flags).current_dir(dir.path()).output().expect("starts");
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let output = eval(dir.path(), &["-p", ".", "--no-cache", "--timeout", "0"]);
+    assert!(!dir.path().join("cache").exists(), "also where the environment names a folder");
+    let shown = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(shown.contains("undetermined       4: timeout 4"), "{shown}");
     assert!(shown.contains("too small") && !shown.contains("NaN"), "{shown}");
 }
@@ -223,7 +205,7 @@ fn all_bad_lines_are_named_before_anything_is_judged() {
         (&["-p", ".", "--golden", "golden.csv"], "golden.csv", ["line 2", "line 3"]),
     ] {
         let output = eval(dir.path(), flags);
-        let said = said(&output);
+        let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(file) && lines.iter().all(|line| said.contains(line)), "{said}");
         assert!(!said.contains("built-in model"), "no model was opened: {said}");
@@ -242,7 +224,7 @@ fn wrong_columns_and_labels_are_answered_with_those_there_are() {
     ] {
         let output = eval(dir.path(), flags);
         assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains(hint), "{}", said(&output));
+        assert!(stderr(&output).contains(hint), "{}", stderr(&output));
     }
 }
 
@@ -254,8 +236,8 @@ fn the_page_is_one_file_and_compares_with_an_earlier_run() {
     eval(plain.path(), &["-p", "policy.md", "--out-json", "earlier.json"]);
     let flags = ["-p", "policy.md", "--compare", earlier, "--report", "out.html"];
     let output = eval(plain.path(), &flags);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = stdout(&output);
     assert!(
         shown.contains("4 items in both, 0 fixed, 0 broken, 0 wrong otherwise; McNemar p 1.000")
     );
@@ -277,8 +259,8 @@ fn what_is_no_earlier_run_is_refused_before_anything_is_judged() {
     let dir = suite(GOLDEN);
     let output = eval(dir.path(), &["-p", ".", "--compare", "golden.jsonl"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("hint: --compare takes"), "{}", said(&output));
-    assert!(!said(&output).contains("built-in model"));
+    assert!(stderr(&output).contains("hint: --compare takes"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("built-in model"));
 }
 
 #[test]
@@ -316,7 +298,11 @@ fn a_threshold_has_what_was_wanted() {
         }
     }
     let output = eval(dir.path(), &["-p", ".", "--want", "recall=2"]);
-    assert!(said(&output).contains("recall must be above 0 and at most 1"), "{}", said(&output));
+    assert!(
+        stderr(&output).contains("recall must be above 0 and at most 1"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -335,7 +321,7 @@ fn a_published_set_brings_its_policies_and_leaves_out_what_nobody_should_judge()
     fs::write(dir.path().join("rows.jsonl"), rows).expect("written");
     let flags = ["--suite", "openai-moderation-2022", "--format", "json", "--data"];
     let output = eval(dir.path(), &[&flags[..], &["published.jsonl"]].concat());
-    assert!(said(&output).contains("1 item(s) labelled S3"), "{}", said(&output));
+    assert!(stderr(&output).contains("1 item(s) labelled S3"), "{}", stderr(&output));
     let of_published = json(&output)["runs"][0].clone();
     let of_rows =
         json(&eval(dir.path(), &[&flags[..], &["rows.jsonl"]].concat()))["runs"][0].clone();
@@ -398,7 +384,7 @@ fn bad_rows_of_toxicchat_are_all_named_before_anything_is_judged() {
     ] {
         fs::write(dir.path().join(name), text).expect("written");
         let output = eval(dir.path(), &["--suite", "toxicchat", "--data", name]);
-        let said = said(&output);
+        let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(name) && parts.iter().all(|part| said.contains(part)), "{said}");
         assert!(!said.contains("built-in model"), "no model was opened: {said}");

@@ -23,6 +23,9 @@ pub struct FrontMatter {
     /// Who answers for the policy.
     #[serde(default)]
     pub owner: Option<String>,
+    /// Codes of the linter that are silenced for this policy.
+    #[serde(default)]
+    pub lint_allow: Vec<String>,
 }
 
 /// A file cut at its front matter's fences.

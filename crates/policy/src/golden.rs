@@ -46,15 +46,15 @@ pub struct GoldenCase {
 /// # Errors
 /// [`GoldenError`] with the first bad line.
 pub fn parse_golden(text: &str) -> Result<Vec<GoldenCase>, GoldenError> {
-    parse_golden_fully(text).map_err(|mut errors| errors.swap_remove(0))
+    parse_golden_fully(text.as_bytes()).map_err(|mut errors| errors.swap_remove(0))
 }
 
 /// Reads a golden set and goes on after a bad line, so that all of them can be shown at once.
 ///
 /// # Errors
 /// One [`GoldenError`] for every bad line, in their order; there is at least one.
-pub fn parse_golden_fully(text: &str) -> Result<Vec<GoldenCase>, Vec<GoldenError>> {
-    let (cases, errors) = read_golden(text.as_bytes());
+pub fn parse_golden_fully(bytes: &[u8]) -> Result<Vec<GoldenCase>, Vec<GoldenError>> {
+    let (cases, errors) = read_golden(bytes);
     if errors.is_empty() { Ok(without_lines(cases)) } else { Err(errors) }
 }
 

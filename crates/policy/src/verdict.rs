@@ -162,6 +162,8 @@ pub struct Verdict {
     pub score: Option<f64>,
     /// Where the score comes from.
     pub score_method: ScoreMethod,
+    /// The score calibrated, 0 to 1, where the policy has a calibration for this judge.
+    pub probability: Option<f64>,
     /// The model's own word.
     pub confidence: Option<Confidence>,
     /// A sentence or two for reviewers.
@@ -198,6 +200,7 @@ impl Verdict {
             rule_ids: Vec::new(),
             score: None,
             score_method: ScoreMethod::None,
+            probability: None,
             confidence: None,
             rationale: None,
             reasoning: String::new(),

@@ -119,6 +119,29 @@ fn free_text_gets_the_rows_that_make_sense() {
 }
 
 #[test]
+fn a_usable_policy_silences_codes_and_an_unusable_one_does_not() {
+    let codes = |policy: &str| -> Vec<&str> {
+        let golden = r#"{"id":"a","text":"x","outcome":"clear","rule":"A9"}"#;
+        let report = lint_words(policy.as_bytes(), Some(golden.as_bytes()));
+        report.policy.iter().chain(&report.golden).map(|finding| finding.code.id()).collect()
+    };
+    let usable = "## VIOLATES\n- A1 Usually loud.\n";
+    let twice = "## VIOLATES\n- A1 Usually loud.\n- A1 Usually quiet.\n";
+    let allowing = |list: &str, body: &str| format!("+++\nlint_allow = {list}\n+++\n{body}");
+    let all = codes(usable);
+    assert!(all.contains(&"P103") && all.contains(&"P106") && all.contains(&"G004"), "{all:?}");
+    let left = codes(&allowing(r#"["P103", "G004"]"#, usable));
+    let expected: Vec<&str> =
+        all.iter().copied().filter(|code| !["P103", "G004"].contains(code)).collect();
+    assert_eq!(left, expected);
+    let left = codes(&allowing(r#"["P006", "P103"]"#, twice));
+    assert_eq!(left, codes(twice), "it cannot be used");
+    let left = codes(&allowing(r#"["P110", "P019", "nothing"]"#, usable));
+    assert_eq!(left[..3], ["P110", "P110", "P019"], "the list itself cannot be silenced");
+    assert!(codes(&allowing(r#""P103""#, usable)).contains(&"P015"), "a list of codes");
+}
+
+#[test]
 fn shipped_policies_have_no_errors() {
     let with_policy = |root: &str| {
         let all = folders(root).into_iter();

@@ -149,7 +149,7 @@ fn golden_lines_are_read_and_faults_named() {
         Err(GoldenError::Content { line: 2, .. })
     ));
     let two_bad = "{}\n{\"id\":\"a\",\"text\":\"x\",\"outcome\":\"clear\",\"lang\":\"de\"}\n[]\n";
-    let errors = parse_golden_fully(two_bad).expect_err("two bad lines");
+    let errors = parse_golden_fully(two_bad.as_bytes()).expect_err("two bad lines");
     assert!(matches!(
         errors.as_slice(),
         [GoldenError::Json { line: 1, .. }, GoldenError::Json { line: 3, .. }]

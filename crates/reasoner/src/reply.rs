@@ -146,6 +146,7 @@ impl Reply {
             rule_ids: self.rule_ids,
             score,
             score_method: if score.is_some() { ScoreMethod::Logprob } else { ScoreMethod::None },
+            probability: None,
             confidence: Some(self.confidence),
             rationale: Some(self.rationale),
             reasoning: String::new(),

@@ -21,10 +21,14 @@ class Case:
 class Shipped:
     """A shipped policy, its training cases and its golden cases."""
 
-    name: str
+    folder: Path
     policy: Policy
     train: list[Case]
     golden: list[Case]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
 
 def load_shipped(policies: Path, written: Path) -> list[Shipped]:
@@ -33,7 +37,7 @@ def load_shipped(policies: Path, written: Path) -> list[Shipped]:
         policy = parse((folder / "policy.md").read_text())
         train = read_cases(written / f"{folder.name}.jsonl")
         golden = read_cases(folder / "golden.jsonl")
-        shipped.append(Shipped(folder.name, policy, train, golden))
+        shipped.append(Shipped(folder, policy, train, golden))
     return shipped
 
 

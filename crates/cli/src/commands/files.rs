@@ -14,6 +14,8 @@ use crate::output::hinted;
 pub(crate) const POLICY: &str = "policy.md";
 /// The golden set beside it.
 pub(crate) const GOLDEN: &str = "golden.jsonl";
+/// What makes its scores probabilities.
+pub(crate) const CALIBRATION: &str = "calibration.json";
 
 /// The policy with the path of its file; a folder stands for its `policy.md` and gives the name.
 pub(crate) fn read_policy(path: &Path) -> Result<(PathBuf, Policy)> {
@@ -38,9 +40,9 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// The golden set beside a policy's file, if there is one.
-pub(crate) fn read_golden(policy: &Path) -> Result<Option<(PathBuf, Vec<u8>)>> {
-    let file = policy.with_file_name(GOLDEN);
+/// The file of this name beside a policy's file, if there is one.
+pub(crate) fn read_beside(policy: &Path, name: &str) -> Result<Option<(PathBuf, Vec<u8>)>> {
+    let file = policy.with_file_name(name);
     match fs::read(&file) {
         Ok(bytes) => Ok(Some((file, bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

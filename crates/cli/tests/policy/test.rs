@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use super::{json, n_remembered, run_judge, write_suite};
+use super::{json, n_remembered, run_judge, stderr, stdout, write_suite};
 
 const POLICY: &str = "# Fruit Policy (#FV)\n\n## VIOLATES (violation = 1)\n- FV1 Apples: mentions apples.\n\n## SAFE (violation = 0)\n- FV0.a Pears: mentions pears.\n";
 const GOLDEN: &str = concat!(
@@ -17,6 +17,12 @@ const EXCHANGED: &str = concat!(
     "{\"id\":\"f-1\",\"text\":\"an apple a day\",\"outcome\":\"clear\"}\n",
     "{\"id\":\"f-2\",\"text\":\"two pears, please\",\"outcome\":\"violation\"}\n",
     "{\"id\":\"f-3\",\"text\":\"apples & <pears>\",\"outcome\":\"clear\"}\n",
+);
+/// A rule that the policy does not have, a label, and a rule of the wrong side.
+const MISFITS: &str = concat!(
+    "{\"id\":\"f-1\",\"text\":\"an apple a day\",\"outcome\":\"violation\",\"rule\":\"FV7\"}\n",
+    "{\"id\":\"f-2\",\"text\":\"two pears, please\",\"outcome\":\"clear\",\"rule\":\"FV0\"}\n",
+    "{\"id\":\"f-3\",\"text\":\"a pear tree\",\"outcome\":\"clear\",\"rule\":\"FV1\"}\n",
 );
 
 fn suite(golden: &str) -> tempfile::TempDir {
@@ -91,6 +97,41 @@ fn undetermined_is_no_pass_and_ends_with_two() {
         (&json(&output)[0]["passed"], &json(&output)[0]["undetermined"]),
         (&0.into(), &3.into())
     );
+}
+
+#[test]
+fn a_set_that_is_too_small_is_called_so_and_a_larger_one_is_not() {
+    let dir = suite(GOLDEN);
+    let shown = stdout(&test(dir.path(), &[]));
+    for reason in
+        ["too small 2 violations with a verdict; it takes 30", "too small 1 clear contents"]
+    {
+        assert!(shown.contains(reason), "{shown}");
+    }
+    let case = |at: usize| {
+        let outcome = if at < 30 { "violation" } else { "clear" };
+        format!("{{\"id\":\"{at}\",\"text\":\"fruit {at}\",\"outcome\":\"{outcome}\"}}\n")
+    };
+    let dir = suite(&(0..60).map(case).collect::<String>());
+    let report = json(&test(dir.path(), &["--format", "json"]));
+    assert_eq!(report[0]["too_small"], serde_json::json!([]));
+}
+
+#[test]
+fn rules_that_the_policy_does_not_have_are_named_for_every_policy_before_anything_is_judged() {
+    let (one, other) = (suite(MISFITS), suite(MISFITS));
+    let both = ["test", ".", other.path().to_str().expect("text")];
+    let output = run_judge(one.path(), &both);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for problem in ["line 1: the policy has no rule FV7", "line 3: FV1 is a violating rule"] {
+        assert_eq!(said.matches(problem).count(), 2, "{said}");
+    }
+    assert!(!said.contains("line 2"), "a label is a rule too: {said}");
+    assert!(said.contains("hint: `safeguard policy lint`"), "{said}");
+    assert!(!said.contains("built-in model"), "no model was opened: {said}");
+    let versions = ["diff", "policy.md", "policy.md", "--allow-regressions", "3"];
+    assert_eq!(run_judge(one.path(), &versions).status.code(), Some(0), "rules of other versions");
 }
 
 #[test]

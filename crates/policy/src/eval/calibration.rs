@@ -1,4 +1,4 @@
-//! Scores into probabilities: how, kept in a file beside the model, and an honest look at what it
+//! Scores into probabilities: how, kept in a file beside the policy, and an honest look at what it
 //! would do to contents that it was not fitted to.
 
 use serde::{Deserialize, Serialize};

@@ -46,6 +46,7 @@ pub enum Code {
     TwoSidedLabel,
     NoCodedRule,
     NotARule,
+    UnknownAllowed,
     TooLong,
     TooShort,
     HedgeWord,
@@ -55,6 +56,7 @@ pub enum Code {
     ManyRules,
     NegatedRule,
     NearDuplicate,
+    IdleAllowed,
     NotACase,
     BadContent,
     DuplicateId,
@@ -216,6 +218,12 @@ pub const ROWS: &[Row] = &[
         "a line among the rules that is no rule",
         "the model reads the line, but no reply can cite it",
     ),
+    error(
+        Code::UnknownAllowed,
+        "P019",
+        "a silenced code that does not exist",
+        "it silences nothing, and its author believes that it does",
+    ),
     warning(
         Code::TooLong,
         "P101",
@@ -269,6 +277,12 @@ pub const ROWS: &[Row] = &[
         "P109",
         "a safe and a violating rule in nearly the same words",
         "nothing but a word or two tells the sides apart, and the model has to guess which ones",
+    ),
+    warning(
+        Code::IdleAllowed,
+        "P110",
+        "a silenced code that is not found",
+        "it silences nothing now, and would hide the fault on the day that it appears",
     ),
     error(
         Code::NotACase,

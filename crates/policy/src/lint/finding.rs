@@ -74,6 +74,10 @@ impl Fault {
         Fault { code, span, message: message.into(), help: help.into(), fix: None }
     }
 
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
     pub(crate) fn with_fix(mut self, fix: Option<Fix>) -> Fault {
         self.fix = fix;
         self

@@ -4,6 +4,7 @@
 //! one table (`code.rs`); `document.rs` is the text with its places; each other file holds a group of rows.
 //! A policy in free text gets the rows that make sense without codes and sections.
 
+mod allowed;
 mod calls;
 mod code;
 mod codes;
@@ -57,16 +58,24 @@ pub fn lint(policy: &[u8], golden: Option<&[u8]>, count_tokens: &dyn Fn(&str) ->
     let parsed = Policy::parse("", policy).ok();
     let read = golden.map(read_golden);
     let cases = read.as_ref().map(|(cases, _)| cases.as_slice());
-    let policy_faults = match text(policy) {
+    let text = text(policy);
+    let mut policy_faults = match &text {
         Ok(text) => lint_text(text, cases, count_tokens),
-        Err(fault) => vec![*fault],
+        Err(_) => Vec::new(),
     };
-    let golden_faults = match (golden, &read) {
+    let mut golden_faults = match (golden, &read) {
         (Some(bytes), Some((cases, errors))) => {
             golden::check(bytes, errors, cases, parsed.as_ref())
         }
         _ => Vec::new(),
     };
+    match text {
+        Ok(text) if parsed.is_some() => {
+            allowed::silence(text, &mut policy_faults, &mut golden_faults);
+        }
+        Ok(_) => {}
+        Err(fault) => policy_faults.push(*fault),
+    }
     Report {
         policy: placed(policy, policy_faults),
         golden: golden.map_or_else(Vec::new, |bytes| placed(bytes, golden_faults)),
@@ -148,8 +157,7 @@ fn front(text: &str, error: &PolicyError) -> Fault {
         PolicyError::FrontMatter { line, problem } => (*line, problem.clone()),
         other => (1, other.to_string()),
     };
-    let help =
-        "the front matter is TOML between two lines of `+++`, with the keys effort, date and owner";
+    let help = "the front matter is TOML between two lines of `+++`, with the keys effort, date, owner and lint_allow";
     let message = format!("the front matter cannot be read: {problem}");
     Fault::new(Code::FrontMatter, line_span(text, line), message, help)
 }

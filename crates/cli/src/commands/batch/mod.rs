@@ -18,7 +18,7 @@ use policy::{Judge, JudgeSettings, Policy, Verdict};
 use reasoner::{Job, judge_many};
 
 use super::files::read_policy;
-use super::judging::{JudgeArgs, Progress};
+use super::judging::{Calibrations, JudgeArgs, Progress};
 use crate::exit::Exit;
 use crate::output::{hinted, report_note};
 use input::{Errors, Input};
@@ -68,17 +68,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let policies = args
-        .policy
-        .iter()
-        .map(|path| read_policy(path).map(|(_, policy)| policy))
-        .collect::<Result<Vec<_>>>()?;
+    let files = args.policy.iter().map(|path| read_policy(path)).collect::<Result<Vec<_>>>()?;
+    let calibrations =
+        Calibrations::beside(files.iter().map(|(path, policy)| (path.as_path(), policy)))?;
+    let policies: Vec<Policy> = files.into_iter().map(|(_, policy)| policy).collect();
     check_names(&policies)?;
     let n_lines = count_lines(&args.input)?;
     let errors = args.errors.clone().unwrap_or_else(|| args.out.with_extension("errors.jsonl"));
     check_paths(args, &errors)?;
     let input = Input::open(&args.input, Errors::new(errors)?)?;
-    let judge = args.judge.open()?;
+    let judge = calibrations.over(args.judge.open()?);
     let (output, earlier) = Output::open(&args.out, args.reasoning, args.retry_undetermined)?;
     let n_verdicts = n_lines * policies.len();
     if !earlier.done.is_empty() {

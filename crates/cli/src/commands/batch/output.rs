@@ -24,6 +24,7 @@ struct Line<'a> {
     rule_ids: &'a [String],
     score: Option<f64>,
     score_method: policy::ScoreMethod,
+    probability: Option<f64>,
     confidence: Option<policy::Confidence>,
     rationale: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +106,7 @@ impl Output {
             rule_ids: &verdict.rule_ids,
             score: verdict.score,
             score_method: verdict.score_method,
+            probability: verdict.probability,
             confidence: verdict.confidence,
             rationale: verdict.rationale.as_deref(),
             reasoning: self.with_reasoning.then_some(&verdict.reasoning),

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use policy::{Content, Outcome, Verdict};
 
 use super::files::read_policy;
-use super::judging::JudgeArgs;
+use super::judging::{Calibrations, JudgeArgs};
 use crate::exit::Exit;
 use crate::output::{Format, hinted};
 
@@ -55,7 +55,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policies = args.policy.iter().map(|path| read_policy(path)).collect::<Result<Vec<_>>>()?;
     let content = read_content(args)?;
     let settings = args.judge.settings();
-    let judge = args.judge.open()?;
+    let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
+    let calibrations = Calibrations::beside(beside)?;
+    let judge = calibrations.over(args.judge.open()?);
     let mut worst = Exit::Clear;
     for (path, policy) in &policies {
         let verdict =

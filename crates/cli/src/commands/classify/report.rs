@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use policy::{Content, Judge, JudgeSettings, Observer, Outcome, Policy, Silent, Verdict};
 
+use crate::commands::judging::probability_words;
 use crate::output::Format;
 
 const DIM: Style = Style::new().dimmed();
@@ -77,8 +78,8 @@ fn show(verdict: &Verdict, policy: &Policy, path: &Path) {
     if let Some(label) = &verdict.label {
         anstream::print!("  {BOLD}{}{BOLD:#}", cited(verdict, label));
     }
-    if let Some(score) = verdict.score {
-        anstream::print!("  probability of a violation {score:.3}");
+    if let Some(probability) = probability_words(verdict) {
+        anstream::print!("  {probability}");
     }
     if let Some(confidence) = verdict.confidence {
         anstream::print!("  confidence {confidence}");

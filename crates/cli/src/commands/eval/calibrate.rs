@@ -1,9 +1,8 @@
 //! Scores into probabilities: what calibration would do to unseen items, and the fit that is kept.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Result;
-use policy::PolicyId;
+use anyhow::{Result, ensure};
 use policy::eval::{
     Bin, Bootstrap, Calibration, CalibrationMethod, Scored, cross_fitted, reliability,
 };
@@ -11,11 +10,11 @@ use serde::Serialize;
 
 use super::evaluation::{Evaluation, Report};
 use super::measures::{Measure, N_BINS, calibration_error, resampled};
+use crate::commands::files::CALIBRATION;
+use crate::commands::judging::SavedCalibration;
 
 /// Parts of the set that each see the fit to the others.
 const N_FOLDS: usize = 5;
-/// Where calibrations lie, beside their policy.
-const FILE: &str = "calibration.json";
 
 /// A calibration with its effect.
 #[derive(Clone, Debug, Serialize)]
@@ -67,30 +66,20 @@ impl Calibrated {
     }
 }
 
-/// A calibration with what it holds for: another policy or model gives other scores.
-#[derive(Serialize)]
-struct Saved<'a> {
-    policy: &'a PolicyId,
-    model: &'a str,
-    made: &'a str,
-    items: usize,
-    #[serde(flatten)]
-    calibration: &'a Calibration,
-}
-
 /// Writes the calibration of every policy of the first run beside it; gives the files.
-pub(super) fn save(evaluation: &Evaluation) -> Result<Vec<PathBuf>> {
+pub(super) fn save(evaluation: &Evaluation, judge: &str) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for report in evaluation.runs.first().into_iter().flat_map(|run| &run.policies) {
         let Report { calibration: Some(calibrated), policy, file, .. } = report else { continue };
-        let path: &Path = file;
-        let path = path.with_file_name(FILE);
-        let saved = Saved {
-            policy: &policy.id,
-            model: &evaluation.model,
-            made: &evaluation.made,
+        let path = file.with_file_name(CALIBRATION);
+        ensure!(!paths.contains(&path), "{}: two of the policies lie beside it", path.display());
+        let saved = SavedCalibration {
+            policy: policy.id.clone(),
+            model: evaluation.model.clone(),
+            judge: judge.to_owned(),
+            made: evaluation.made.clone(),
             items: calibrated.items,
-            calibration: &calibrated.calibration,
+            calibration: calibrated.calibration.clone(),
         };
         super::write_json(&path, &saved)?;
         paths.push(path);

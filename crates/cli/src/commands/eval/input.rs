@@ -11,7 +11,7 @@ use policy::{GoldenCase, Policy};
 use crate::commands::files::read_policy;
 use crate::commands::judging::Suite;
 use crate::commands::labelled::{self, Row};
-use crate::output::{hinted, report_error};
+use crate::output::{all_or_errors, hinted};
 use columns::Columns;
 use suites::Published;
 
@@ -63,14 +63,14 @@ impl InputArgs {
     /// Reads everything; all that is wrong with the files is said, not just the first of it.
     pub(super) fn read(&self) -> Result<Vec<Source>> {
         let golden = self.policy.iter().map(|path| self.golden_source(path));
-        let mut sources = whole(golden.collect())?;
+        let mut sources = all_or_errors(golden)?;
         if let Some(path) = &self.data {
             let rows = self.read_rows(path)?;
             let published = self.suite.map(|set| published(path, &rows, set)).transpose()?;
             sources.extend(published.unwrap_or_default());
             let labelled =
                 self.label.iter().map(|(name, policy)| source(path, &rows, name, policy));
-            sources.extend(whole(labelled.collect())?);
+            sources.extend(all_or_errors(labelled)?);
         }
         check_names(&sources)?;
         Ok(sources)
@@ -132,23 +132,6 @@ fn labelled(data: &Path, rows: &[Row], name: &str, path: PathBuf, policy: Policy
     let n_unknown = rows.len() - cases.len();
     let suite = Suite { path, policy, golden_path: data.to_owned(), cases };
     Source { suite, label: Some(name.to_owned()), n_unknown }
-}
-
-/// All values, or the last error after the others were reported.
-fn whole(results: Vec<Result<Source>>) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
-    let mut last = None;
-    for result in results {
-        match result {
-            Ok(source) => sources.push(source),
-            Err(error) => {
-                if let Some(earlier) = last.replace(error) {
-                    report_error(&earlier);
-                }
-            }
-        }
-    }
-    last.map_or(Ok(sources), Err)
 }
 
 /// Results are told apart by name.

@@ -27,6 +27,8 @@ pub(super) struct Decision {
     pub(super) label: Option<String>,
     /// The mean of the votes' scores; none where undetermined.
     pub(super) score: Option<f64>,
+    /// The same of their calibrated scores, where the policy has a calibration.
+    pub(super) probability: Option<f64>,
     /// The vote to show: the first that agrees.
     pub(super) telling: usize,
 }
@@ -50,6 +52,11 @@ impl<'a> Item<'a> {
     /// The score beside the truth, where there is one.
     pub(super) fn scored(&self) -> Option<Scored> {
         Scored::new(self.truth(), self.decision.score?)
+    }
+
+    /// The calibrated score beside the truth, where there is one.
+    pub(super) fn calibrated(&self) -> Option<Scored> {
+        Scored::new(self.truth(), self.decision.probability?)
     }
 
     /// Undetermined is not right.
@@ -81,6 +88,7 @@ impl<'a> Item<'a> {
             label: self.decision.label.clone(),
             rule_ids: telling.rule_ids.clone(),
             score: self.decision.score,
+            probability: self.decision.probability,
             votes: votes.collect(),
             rationale: telling.rationale.clone(),
             reasoning: telling.reasoning.clone(),
@@ -102,6 +110,8 @@ pub(super) struct ItemReport {
     pub(super) label: Option<String>,
     pub(super) rule_ids: Vec<String>,
     pub(super) score: Option<f64>,
+    /// The score calibrated; `None` where the policy has no calibration for this judge.
+    pub(super) probability: Option<f64>,
     /// The outcome of every vote, in the order of the seeds.
     pub(super) votes: Vec<String>,
     pub(super) rationale: Option<String>,
@@ -122,17 +132,17 @@ impl Decision {
         let Some(side) = majority else {
             let cause = most_common(verdicts.iter().filter_map(cause));
             let cause = Some(cause.unwrap_or_else(|| NO_MAJORITY.to_owned()));
-            return Decision { is_violation: None, cause, label: None, score: None, telling };
+            let (label, score, probability) = (None, None, None);
+            return Decision { is_violation: None, cause, label, score, probability, telling };
         };
         let agreeing =
             verdicts.iter().filter(|verdict| verdict.outcome.is_violation() == Some(side));
-        let scores: Vec<f64> = verdicts.iter().filter_map(|verdict| verdict.score).collect();
-        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
         Decision {
             is_violation: Some(side),
             cause: None,
             label: most_common(agreeing.filter_map(|verdict| verdict.label.clone())),
-            score: (!scores.is_empty()).then_some(mean),
+            score: mean(verdicts.iter().filter_map(|verdict| verdict.score)),
+            probability: mean(verdicts.iter().filter_map(|verdict| verdict.probability)),
             telling,
         }
     }
@@ -156,6 +166,12 @@ pub(super) fn effort_word(effort: Option<Effort>) -> String {
 fn cause(verdict: &Verdict) -> Option<String> {
     let Outcome::Undetermined(cause) = verdict.outcome else { return None };
     Some(cause.to_string().replace(' ', "_"))
+}
+
+/// `None` of nothing.
+fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let numbers: Vec<f64> = numbers.collect();
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
 /// The first among the most common.

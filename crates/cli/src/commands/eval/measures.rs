@@ -46,6 +46,8 @@ pub(super) struct Measures {
     pub(super) auprc: Measure,
     pub(super) auroc: Measure,
     pub(super) ece: Measure,
+    /// The same of probabilities, where the policy has a calibration for this judge.
+    pub(super) probability_ece: Measure,
     /// The share of items that got a verdict.
     pub(super) determined: Measure,
 }
@@ -59,11 +61,12 @@ impl Measures {
         let of_counts = |statistic: fn(&Confusion) -> Option<f64>| {
             resampled(&pairs, bootstrap, |set| statistic(&set.iter().map(|pair| **pair).collect()))
         };
-        let of_scores = |statistic: fn(&[Scored]) -> Option<f64>| {
-            resampled(&scored, bootstrap, |set| {
+        let of_scores = |scored: &[Scored], statistic: fn(&[Scored]) -> Option<f64>| {
+            resampled(scored, bootstrap, |set| {
                 statistic(&set.iter().map(|one| **one).collect::<Vec<Scored>>())
             })
         };
+        let calibrated: Vec<Scored> = items.iter().filter_map(Item::calibrated).collect();
         Measures {
             precision: share(Rate::Precision),
             recall: share(Rate::Recall),
@@ -72,15 +75,16 @@ impl Measures {
             f1: of_counts(Confusion::f1),
             balanced_accuracy: of_counts(Confusion::balanced_accuracy),
             kappa: of_counts(Confusion::kappa),
-            auprc: of_scores(|scored| Curve::new(scored).average_precision()),
-            auroc: of_scores(|scored| Curve::new(scored).auroc()),
-            ece: of_scores(calibration_error),
+            auprc: of_scores(&scored, |scored| Curve::new(scored).average_precision()),
+            auroc: of_scores(&scored, |scored| Curve::new(scored).auroc()),
+            ece: of_scores(&scored, calibration_error),
+            probability_ece: of_scores(&calibrated, calibration_error),
             determined: share(Rate::Determined),
         }
     }
 
     /// With their names for people.
-    pub(super) fn named(&self) -> [(&'static str, Measure); 11] {
+    pub(super) fn named(&self) -> [(&'static str, Measure); 12] {
         [
             ("precision", self.precision),
             ("recall", self.recall),
@@ -92,6 +96,7 @@ impl Measures {
             ("AUPRC", self.auprc),
             ("AUROC", self.auroc),
             ("calibration error (ECE)", self.ece),
+            ("calibration error, calibrated", self.probability_ece),
             ("determined", self.determined),
         ]
     }

@@ -24,7 +24,7 @@ use policy::eval::{Bootstrap, CalibrationMethod, Level};
 use policy::{Effort, Verdict};
 use serde::Serialize;
 
-use super::judging::{CaseJudge, CasesArgs, EffortName, Progress};
+use super::judging::{Calibrations, CaseJudge, CasesArgs, EffortName, Progress};
 use crate::exit::Exit;
 use crate::output::{Format, report_note};
 use compare::Earlier;
@@ -66,8 +66,10 @@ pub(crate) struct Args {
     /// Calibrate scores: show what it would do to unseen items
     #[arg(long, value_enum, value_name = "METHOD")]
     calibrate: Option<Calibrate>,
-    /// Keep the calibration as calibration.json beside each policy
-    #[arg(long, requires = "calibrate", conflicts_with_all = ["efforts", "suite"])]
+    /// Keep the calibration as calibration.json beside each policy: from then on its verdicts have a probability
+    ///
+    /// It is for single verdicts, so not for --votes.
+    #[arg(long, requires = "calibrate", conflicts_with_all = ["efforts", "suite", "votes"])]
     save_calibration: bool,
     /// Show the threshold for a precision or a recall, such as precision=0.9; may be given many times
     #[arg(long, value_name = "MEASURE=LEAST")]
@@ -107,7 +109,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     // All that can be wrong with the files is said before anything is judged.
     let sources = args.input.read()?;
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
-    let mut judge = CaseJudge::open(&args.cases)?;
+    let calibrations = Calibrations::of(sources.iter().map(|source| &source.suite))?;
+    let mut judge = CaseJudge::open(&args.cases, calibrations)?;
     let method = Method {
         bootstrap: Bootstrap {
             n_resamples: args.resamples as usize,
@@ -134,6 +137,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let evaluation = Evaluation::new(runs, model(&judged), args.votes, settings, &method.bootstrap);
     let evaluation = Evaluation { comparison, ..evaluation };
     write_files(args, &evaluation, &judged)?;
+    if args.save_calibration {
+        save_calibrations(&evaluation, &judge)?;
+    }
     match args.format {
         Format::Text => summary::show(&evaluation),
         Format::Json => println!("{}", serde_json::to_string(&evaluation)?),
@@ -160,10 +166,12 @@ fn write_files(args: &Args, evaluation: &Evaluation, judged: &[EffortJudged<'_>]
             judged.iter().map(|(_, judged)| judged.as_slice()).collect();
         write(path, &page::page(evaluation, &judged))?;
     }
-    if args.save_calibration {
-        for path in calibrate::save(evaluation)? {
-            report_note(&format!("calibration written to {}", path.display()));
-        }
+    Ok(())
+}
+
+fn save_calibrations(evaluation: &Evaluation, judge: &CaseJudge) -> Result<()> {
+    for path in calibrate::save(evaluation, &judge.identity())? {
+        report_note(&format!("calibration written to {}", path.display()));
     }
     Ok(())
 }

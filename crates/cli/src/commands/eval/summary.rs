@@ -134,7 +134,11 @@ fn below(out: &mut String, report: &Report) -> std::fmt::Result {
         "  undetermined       {undetermined}; got a verdict {}",
         inline(report.measures.determined, 2)
     )?;
-    writeln!(out, "  calibration error  {}", inline(report.measures.ece, 3))?;
+    let calibrated = match report.measures.probability_ece {
+        Measure { value: None, .. } => String::new(),
+        ece => format!("; by calibration.json {}", inline(ece, 3)),
+    };
+    writeln!(out, "  calibration error  {}{calibrated}", inline(report.measures.ece, 3))?;
     writeln!(
         out,
         "  a verdict takes    {} tokens generated, {} s",

@@ -76,7 +76,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(exit)
 }
 
-/// The input in chunks of numbered lines.
+/// A line with its number.
+type Numbered = (usize, Vec<u8>);
+
+/// The input in chunks.
 struct Lines {
     reader: Box<dyn BufRead>,
     n_read: usize,
@@ -95,7 +98,7 @@ impl Lines {
         Ok(Lines { reader, n_read: 0 })
     }
 
-    fn next_chunk(&mut self) -> Result<Option<Vec<(usize, Vec<u8>)>>> {
+    fn next_chunk(&mut self) -> Result<Option<Vec<Numbered>>> {
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK {
             let mut line = Vec::new();
@@ -115,11 +118,7 @@ impl Lines {
 type Problems = Vec<(usize, String)>;
 
 /// Every thread a stretch of the lines; what they wrote, in order.
-fn score_chunk(
-    filter: &Filter,
-    chunk: &[(usize, Vec<u8>)],
-    n_threads: usize,
-) -> (Vec<String>, Problems) {
+fn score_chunk(filter: &Filter, chunk: &[Numbered], n_threads: usize) -> (Vec<String>, Problems) {
     let stretch = chunk.len().div_ceil(n_threads);
     let (mut texts, mut problems) = (Vec::new(), Problems::new());
     std::thread::scope(|scope| {
@@ -136,7 +135,7 @@ fn score_chunk(
     (texts, problems)
 }
 
-fn score_lines(filter: &Filter, lines: &[(usize, Vec<u8>)]) -> (String, Problems) {
+fn score_lines(filter: &Filter, lines: &[Numbered]) -> (String, Problems) {
     let mut featuriser = filter.featuriser();
     let (mut text, mut problems) = (String::new(), Vec::new());
     for (number, line) in lines {

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use policy::{Effort, GoldenCase, Judge, JudgeSettings, Policy, Verdict, parse_golden_fully};
+use policy::{
+    Effort, GoldenCase, GoldenError, Judge, JudgeSettings, Policy, Verdict, check_golden,
+    parse_golden_fully,
+};
 use reasoner::{CachedJudge, Job, judge_many};
 
-use super::{JudgeArgs, Progress};
+use super::{Calibrations, JudgeArgs, Progress};
 use crate::commands::files::{GOLDEN, read_policy};
 use crate::output::{hinted, report_note};
 
@@ -22,8 +25,8 @@ pub(crate) struct CasesArgs {
     /// Where verdicts are remembered; by default safeguard/verdicts in the user's cache folder
     #[arg(long, value_name = "DIR", env = "SAFEGUARD_CACHE")]
     cache: Option<PathBuf>,
-    /// Judge everything anew and remember nothing
-    #[arg(long, conflicts_with = "cache")]
+    /// Judge everything anew and remember nothing, whatever folder is named for it
+    #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
     judge: JudgeArgs,
@@ -38,12 +41,26 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    /// Reads a policy and its golden set: the file given, or `golden.jsonl` beside the policy.
+    /// Reads a policy and its golden set: the file given, or `golden.jsonl` beside the policy. Rules that cases name may
+    /// be another version's.
     pub(crate) fn read(policy: &Path, golden: Option<&Path>) -> Result<Suite> {
+        Suite::read_by(policy, golden, |bytes, _| parse_golden_fully(bytes))
+    }
+
+    /// The same, where each rule that a case names must be one of the policy's, on the side of the case's outcome.
+    pub(crate) fn read_fitting(policy: &Path, golden: Option<&Path>) -> Result<Suite> {
+        Suite::read_by(policy, golden, check_golden)
+    }
+
+    fn read_by(
+        policy: &Path,
+        golden: Option<&Path>,
+        parse: impl Fn(&[u8], &Policy) -> Result<Vec<GoldenCase>, Vec<GoldenError>>,
+    ) -> Result<Suite> {
         let (path, policy) = read_policy(policy)?;
         let beside = || path.with_file_name(GOLDEN);
         let golden_path = golden.map_or_else(beside, Path::to_owned);
-        let text = fs::read_to_string(&golden_path).map_err(|error| {
+        let bytes = fs::read(&golden_path).map_err(|error| {
             let error = anyhow::Error::from(error)
                 .context(format!("{}: cannot be read", golden_path.display()));
             hinted(
@@ -51,8 +68,10 @@ impl Suite {
                 "a golden set is golden.jsonl beside the policy, or the file given with --golden",
             )
         })?;
-        let cases =
-            parse_golden_fully(&text).map_err(|errors| BadLines::new(&golden_path, errors))?;
+        let cases = parse(&bytes, &policy).map_err(|errors| {
+            let lines = BadLines::new(&golden_path, errors);
+            hinted(lines, "`safeguard policy lint` says what to do about each, where the set lies beside its policy")
+        })?;
         Suite { path, policy, golden_path, cases }.checked()
     }
 
@@ -65,9 +84,16 @@ impl Suite {
     }
 }
 
-/// The lines of a file that cannot be read, all of them.
+impl Calibrations {
+    /// Those beside the policies of suites.
+    pub(crate) fn of<'a>(suites: impl IntoIterator<Item = &'a Suite>) -> Result<Calibrations> {
+        Calibrations::beside(suites.into_iter().map(|suite| (suite.path.as_path(), &suite.policy)))
+    }
+}
+
+/// The lines of a file that are wrong, all of them.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {} line(s) cannot be read\n  {}", path.display(), problems.len(), problems.join("\n  "))]
+#[error("{}: {} bad line(s)\n  {}", path.display(), problems.len(), problems.join("\n  "))]
 pub(crate) struct BadLines {
     path: PathBuf,
     /// Each with the number of its line.
@@ -89,8 +115,9 @@ pub(crate) struct CaseJudge {
 }
 
 impl CaseJudge {
-    /// Opens the model, and the folder of remembered verdicts if there is to be one.
-    pub(crate) fn open(args: &CasesArgs) -> Result<CaseJudge> {
+    /// Opens the model, and the folder of remembered verdicts if there is to be one. Remembered are scores alone:
+    /// calibrations come and go.
+    pub(crate) fn open(args: &CasesArgs, calibrations: Calibrations) -> Result<CaseJudge> {
         let judge = args.judge.open()?;
         let judge: Box<dyn Judge> = match cache_dir(args) {
             Some(dir) => match CachedJudge::new(judge, &dir) {
@@ -106,10 +133,15 @@ impl CaseJudge {
             None => judge,
         };
         Ok(CaseJudge {
-            judge,
+            judge: calibrations.over(judge),
             settings: args.judge.settings(),
             n_in_flight: args.max_inflight.into(),
         })
+    }
+
+    /// Who judges, exactly.
+    pub(crate) fn identity(&self) -> String {
+        self.judge.identity()
     }
 
     /// The user's settings.

@@ -1,5 +1,6 @@
 //! What all commands that judge share: which model, how it thinks, and the bar that shows how far it is.
 
+mod calibrations;
 mod cases;
 mod chosen;
 mod progress;
@@ -11,6 +12,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use policy::{Effort, Judge, JudgeSettings};
 
+pub(crate) use calibrations::{Calibrations, SavedCalibration, probability_words};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use progress::Progress;

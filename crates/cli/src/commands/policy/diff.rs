@@ -7,7 +7,7 @@ use policy::eval::{Confusion, Flips, Paired, flips};
 use policy::{Policy, Verdict};
 
 use crate::commands::files::read_policy;
-use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
+use crate::commands::judging::{Calibrations, CaseJudge, CasesArgs, Progress, Suite};
 use crate::exit::Exit;
 use crate::output::Format;
 
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let (old_path, old) = read_policy(&args.old)?;
     let suite = Suite::read(&args.new, args.golden.as_deref())?;
-    let judge = CaseJudge::open(&args.cases)?;
+    let judge = CaseJudge::open(&args.cases, Calibrations::default())?;
     let progress = Progress::new(suite.cases.len() * 2, 0);
     let judge = |policy: &Policy| judge.judge(policy, &suite.cases, judge.settings(), &progress);
     let (before, after) = (judge(&old), judge(&suite.policy));

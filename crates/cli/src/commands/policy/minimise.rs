@@ -9,7 +9,7 @@ use model::tokenizer::Tokenizer;
 use policy::{Policy, Verdict};
 use serde_json::json;
 
-use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
+use crate::commands::judging::{Calibrations, CaseJudge, CasesArgs, Progress, Suite};
 use crate::exit::Exit;
 use crate::output::{Format, report_hint, report_note};
 
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let suite = Suite::read(&args.policy, args.golden.as_deref())?;
-    let judge = CaseJudge::open(&args.cases)?;
+    let judge = CaseJudge::open(&args.cases, Calibrations::default())?;
     let text = fs::read_to_string(&suite.path).with_context(|| suite.path.display().to_string())?;
     let progress = Progress::new(suite.cases.len(), 0);
     let answers = |policy: &Policy| -> Vec<Answer> {

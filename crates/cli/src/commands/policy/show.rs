@@ -85,7 +85,7 @@ fn prefix(policy: &Policy, vocabulary: &Vocabulary) -> Vec<u32> {
 }
 
 fn cases(path: &Path, policy: &Policy) -> Result<Option<Vec<GoldenCase>>> {
-    let Some((file, bytes)) = files::read_golden(path)? else { return Ok(None) };
+    let Some((file, bytes)) = files::read_beside(path, files::GOLDEN)? else { return Ok(None) };
     match check_golden(&bytes, policy) {
         Ok(cases) => Ok(Some(cases)),
         Err(errors) => {

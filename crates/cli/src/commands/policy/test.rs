@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use policy::eval::{Level, Share, most_unstable};
+use policy::eval::{Confusion, Level, Share, SizeLimits, TooSmall, most_unstable, too_small};
 use policy::{GoldenCase, GoldenOutcome, Outcome, Verdict, label_of};
 
 use super::junit;
-use crate::commands::judging::{CaseJudge, CasesArgs, Progress, Suite};
+use crate::commands::judging::{Calibrations, CaseJudge, CasesArgs, Progress, Suite};
 use crate::exit::Exit;
-use crate::output::Format;
+use crate::output::{Format, all_or_errors};
 
 mod report;
 
@@ -58,12 +58,9 @@ enum Agree {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     // All that can be wrong with the files is said before anything is judged.
-    let suites = args
-        .policies
-        .iter()
-        .map(|path| Suite::read(path, args.golden.as_deref()))
-        .collect::<Result<Vec<_>>>()?;
-    let judge = CaseJudge::open(&args.cases)?;
+    let read = |path: &PathBuf| Suite::read_fitting(path, args.golden.as_deref());
+    let suites = all_or_errors(args.policies.iter().map(read))?;
+    let judge = CaseJudge::open(&args.cases, Calibrations::of(&suites)?)?;
     let n_verdicts: usize =
         suites.iter().map(|suite| suite.cases.len() * usize::from(args.repeat)).sum();
     let progress = Progress::new(n_verdicts, 0);
@@ -113,6 +110,15 @@ impl<'a> Tested<'a> {
 
     pub(super) fn n_undetermined(&self) -> usize {
         self.cases.iter().filter(|case| case.undetermined().is_some()).count()
+    }
+
+    /// Why the cases are too few to say much. How wide an interval is stands beside the pass rate.
+    pub(super) fn too_small(&self) -> Vec<TooSmall> {
+        let outcome = |case: &TestedCase<'_>| {
+            (case.case.outcome.is_violation(), case.telling().outcome.is_violation())
+        };
+        let confusion: Confusion = self.cases.iter().map(outcome).collect();
+        too_small(&confusion, &SizeLimits { max_width: 1.0, ..SizeLimits::default() })
     }
 
     /// Cases whose verdicts differ between rounds, the least stable first, each with its instability.

@@ -67,7 +67,9 @@ fn summary(item: &Item<'_>) -> Html {
         (None, Some(cause)) => format!("undetermined ({})", cause.replace('_', " ")),
         (None, None) => word(decision.is_violation).to_owned(),
     };
-    let score = decision.score.map(|score| format!(", score {score:.3}")).unwrap_or_default();
+    let numbers = [("score", decision.score), ("probability", decision.probability)];
+    let numbers = numbers.map(|(name, it)| it.map(|it| format!(", {name} {it:.3}")));
+    let numbers: String = numbers.into_iter().flatten().collect();
     let class = if item.is_right() { "right" } else { "wrong" };
     Html::element(
         "summary",
@@ -80,7 +82,7 @@ fn summary(item: &Item<'_>) -> Html {
                 &[("class", class)],
                 &format!("given {} {given}", word(decision.is_violation)),
             ),
-            Html::leaf("span", &[("class", "dim")], &score),
+            Html::leaf("span", &[("class", "dim")], &numbers),
         ],
     )
 }

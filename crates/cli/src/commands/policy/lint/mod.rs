@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use policy::lint::{Code, Finding, Report, Severity, apply, lint};
 
-use crate::commands::files::{self, POLICY};
+use crate::commands::files::{self, GOLDEN, POLICY};
 use crate::commands::tokenizer::Vocabulary;
 use crate::exit::Exit;
 use crate::output::{hinted, print_result, report_error, report_note};
@@ -167,7 +167,7 @@ fn policy_files(path: &Path) -> Result<Vec<PathBuf>> {
 
 fn lint_file(path: &Path, fix: bool, vocabulary: &Vocabulary) -> Result<Linted> {
     let mut bytes = files::read(path)?;
-    let golden = files::read_golden(path)?.map(|(path, bytes)| Source { path, bytes });
+    let golden = files::read_beside(path, GOLDEN)?.map(|(path, bytes)| Source { path, bytes });
     let fixed = if fix { fix_file(path, &mut bytes, vocabulary)? } else { Vec::new() };
     let cases = golden.as_ref().map(|golden| golden.bytes.as_slice());
     let report = lint(&bytes, cases, &|text| vocabulary.count(text));

@@ -1,13 +1,16 @@
 //! What a test of policies came to: failures with their reasoning, unstable cases, a line a policy.
 
 use anstyle::{AnsiColor, Style};
+use policy::eval::TooSmall;
 use serde_json::{Value, json};
 
 use super::{Tested, TestedCase, said};
+use crate::commands::judging::probability_words;
 use crate::output::shortened;
 
 const PASS: Style = AnsiColor::Green.on_default().bold();
 const FAIL: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default();
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 /// Characters of an item and of reasoning that are shown.
@@ -27,8 +30,8 @@ fn show_failure(case: &TestedCase<'_>) {
     let verdict = case.telling();
     anstream::println!("{FAIL}FAIL{FAIL:#} {BOLD}{}{BOLD:#}", case.case.id);
     anstream::println!("  expected  {}", case.expected());
-    let score = verdict.score.map(|score| format!("  probability of a violation {score:.3}"));
-    anstream::println!("  given     {}{}", said(verdict), score.unwrap_or_default());
+    let probability = probability_words(verdict).map(|words| format!("  {words}"));
+    anstream::println!("  given     {}{}", said(verdict), probability.unwrap_or_default());
     anstream::println!("  item      {}", shortened(&case.case.content.texts().join(" / "), SHOWN));
     for (name, text) in
         [("reasoning", Some(&verdict.reasoning)), ("detail", verdict.detail.as_ref())]
@@ -79,6 +82,9 @@ fn show_summary(tested: &Tested<'_>) {
         interval.low * 100.0,
         interval.high * 100.0,
     );
+    for reason in tested.too_small() {
+        anstream::println!("  {WARNING}too small{WARNING:#} {reason}");
+    }
 }
 
 pub(super) fn to_json(tested: &[Tested<'_>]) -> Value {
@@ -98,6 +104,7 @@ fn policy_json(tested: &Tested<'_>) -> Value {
         "passed": passed.hits(),
         "interval": [interval.low, interval.high],
         "undetermined": tested.n_undetermined(),
+        "too_small": tested.too_small().iter().map(TooSmall::to_string).collect::<Vec<_>>(),
         "failures": tested.cases.iter().filter(|case| !case.has_passed).map(case_json).collect::<Vec<_>>(),
         "unstable": unstable.iter().map(|(case, instability)| json!({
             "id": case.case.id,
@@ -115,6 +122,7 @@ fn case_json(case: &TestedCase<'_>) -> Value {
         "expected": case.expected(),
         "given": said(verdict),
         "score": verdict.score,
+        "probability": verdict.probability,
         "rationale": verdict.rationale,
         "reasoning": verdict.reasoning,
         "detail": verdict.detail,
