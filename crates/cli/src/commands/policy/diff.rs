@@ -13,6 +13,7 @@ use crate::output::Format;
 
 mod report;
 mod rules;
+mod words;
 
 /// Compare two versions of a policy by what they say and by what they do
 ///

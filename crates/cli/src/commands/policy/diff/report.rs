@@ -2,13 +2,15 @@
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
-use policy::Verdict;
 use policy::eval::{Level, Rate};
+use policy::{Rule, Verdict};
 use serde_json::{Value, json};
 
 use super::Diff;
 use super::rules::{Change, changes, n_other_lines};
+use super::words::{Stretch, stretches};
 use crate::commands::policy::test::said;
+use crate::output::shown;
 
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -34,28 +36,53 @@ fn show_rules(diff: &Diff<'_>) {
     let files = (diff.old_path.display(), diff.suite.path.display());
     anstream::println!("{BOLD}{} → {}{BOLD:#}", files.0, files.1);
     for change in changes(diff.old, new) {
-        match change {
-            Change::Added { rule } => {
-                anstream::println!("  {ADDED}+ {} {}{ADDED:#}", rule.code, rule.text)
-            }
-            Change::Removed { rule } => {
-                anstream::println!("  {REMOVED}- {} {}{REMOVED:#}", rule.code, rule.text)
-            }
-            Change::Reworded { old, new } => {
-                anstream::println!(
-                    "  {REMOVED}- {} {} ({}){REMOVED:#}",
-                    old.code,
-                    old.text,
-                    old.side
-                );
-                anstream::println!("  {ADDED}+ {} {} ({}){ADDED:#}", new.code, new.text, new.side);
-            }
-        }
+        anstream::println!("  {}", change_line(&change));
     }
     match n_other_lines(diff.old, new) {
         0 => {}
         n => anstream::println!("  {DIM}{n} lines outside the rules differ{DIM:#}"),
     }
+}
+
+/// The marks say without colour what the colours say too.
+fn change_line(change: &Change<'_>) -> String {
+    match change {
+        Change::Added { rule } => format!("{ADDED}+ {}{ADDED:#}", whole(rule)),
+        Change::Removed { rule } => format!("{REMOVED}- {}{REMOVED:#}", whole(rule)),
+        Change::Reworded { old, new } if old.side == new.side => {
+            format!("~ {}", reworded(&words(old), &words(new)))
+        }
+        Change::Reworded { old, new } => format!("~ {}", reworded(&whole(old), &whole(new))),
+    }
+}
+
+/// Both versions in one line: `[-old-]` and `{+new+}` where they differ.
+fn reworded(old: &str, new: &str) -> String {
+    let mut line = String::new();
+    for stretch in stretches(old, new) {
+        match stretch {
+            Stretch::Same(text) => line.push_str(&text),
+            Stretch::Changed { old, new } => {
+                if !old.is_empty() {
+                    line.push_str(&format!("{REMOVED}[-{old}-]{REMOVED:#}"));
+                }
+                if !new.is_empty() {
+                    line.push_str(&format!("{ADDED}{{+{new}+}}{ADDED:#}"));
+                }
+            }
+        }
+    }
+    line
+}
+
+/// A rule with its side.
+fn whole(rule: &Rule) -> String {
+    format!("{} ({})", words(rule), rule.side)
+}
+
+fn words(rule: &Rule) -> String {
+    let name = rule.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+    shown(&format!("{} {name}{}", rule.code, rule.text))
 }
 
 fn show_flips(title: &str, style: Style, places: &[usize], diff: &Diff<'_>) {
