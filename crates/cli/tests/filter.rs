@@ -1,0 +1,169 @@
+//! `safeguard filter` as people run it: trained, proven, run and looked into, on items made of words.
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use program::{command, stderr, stdout};
+use serde_json::{Value, json};
+
+/// Words of items that have the label, and of items that have not.
+const SOLD: [&str; 6] = ["selling", "for sale", "cheap offer", "buy now", "price", "discount"];
+const TALK: [&str; 6] = ["yesterday", "my garden", "weather", "the match", "dinner", "holiday"];
+const ANY: [&str; 8] =
+    ["account", "friend", "today", "really", "please", "again", "house", "music"];
+
+/// Numbered rows, every third with the label; what differs between two numbers is words.
+fn rows(numbers: std::ops::Range<usize>) -> String {
+    let row = |n: usize| {
+        let is_sold = n.is_multiple_of(3);
+        let telling = if is_sold { SOLD[n / 3 % 6] } else { TALK[n % 6] };
+        let text = format!("{} {telling} {} {} {n}", ANY[n % 8], ANY[n / 8 % 8], ANY[n / 64 % 8]);
+        json!({"id": format!("item-{n}"), "text": text, "labels": {"sale": usize::from(is_sold)}})
+    };
+    numbers.map(|n| format!("{}\n", row(n))).collect()
+}
+
+fn filter(dir: &Path, args: &[&str]) -> Output {
+    let args: Vec<&str> = ["filter"].into_iter().chain(args.iter().copied()).collect();
+    command(dir, &args).output().expect("the program starts")
+}
+
+/// A folder with a filter trained on 300 rows, and 300 others.
+fn trained() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("train.jsonl"), rows(0..300)).expect("written");
+    fs::write(dir.path().join("more.jsonl"), rows(300..600)).expect("written");
+    let args = ["train", "--data", "train.jsonl", "--label", "sale", "--out", "sale.filter"];
+    let output = filter(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("AUPRC"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("hint:"), "{}", stderr(&output));
+    dir
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn a_filter_is_trained_proven_and_run() {
+    let dir = trained();
+    let args = ["calibrate", "sale.filter", "--data", "more.jsonl", "--recall", "0.95"];
+    let output = filter(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("recall of at least 0.95 proven"), "{}", stdout(&output));
+
+    let output = filter(dir.path(), &["run", "sale.filter", "more.jsonl"]);
+    let scored = lines(&stdout(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(scored.len(), 300);
+    let n_passed = scored.iter().filter(|line| line["pass"] == true).count();
+    assert!((95..200).contains(&n_passed), "{n_passed} of 300 passed on, 100 must be");
+    let ids: Vec<&str> = scored.iter().filter_map(|line| line["id"].as_str()).collect();
+    assert_eq!((ids[0], ids[299]), ("item-300", "item-599"), "the order is kept");
+    let one = filter(dir.path(), &["run", "sale.filter", "more.jsonl", "--threads", "1"]);
+    assert_eq!(stdout(&one), stdout(&output), "whatever the number of threads");
+}
+
+#[test]
+fn too_few_positives_are_refused_and_change_nothing() {
+    let dir = trained();
+    let before = fs::read(dir.path().join("sale.filter")).expect("a filter");
+    let output = filter(dir.path(), &["calibrate", "sale.filter", "--data", "more.jsonl"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("it takes 299, so 199 more"), "{said}");
+    assert_eq!(fs::read(dir.path().join("sale.filter")).expect("a filter"), before);
+}
+
+#[test]
+fn rows_that_training_saw_prove_nothing() {
+    let dir = trained();
+    let output = filter(dir.path(), &["calibrate", "sale.filter", "--data", "train.jsonl"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("seen every row"), "{}", stderr(&output));
+    fs::write(dir.path().join("both.jsonl"), rows(0..600)).expect("written");
+    let args = ["calibrate", "sale.filter", "--data", "both.jsonl", "--recall", "0.9"];
+    let output = filter(dir.path(), &args);
+    assert!(stderr(&output).contains("300 rows left out"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("on 100 positives"), "{}", stdout(&output));
+}
+
+#[test]
+fn the_same_seed_makes_the_same_file() {
+    let (one, other) = (trained(), trained());
+    let bytes =
+        |dir: &tempfile::TempDir| fs::read(dir.path().join("sale.filter")).expect("a filter");
+    assert!(bytes(&one) == bytes(&other));
+    assert!(bytes(&one).len() <= 8 << 20);
+}
+
+#[test]
+fn without_a_calibration_everything_goes_on() {
+    let dir = trained();
+    let output = filter(dir.path(), &["run", "sale.filter", "more.jsonl"]);
+    assert!(stderr(&output).contains("not calibrated"), "{}", stderr(&output));
+    assert!(lines(&stdout(&output)).iter().all(|line| line["pass"] == true));
+}
+
+#[test]
+fn a_score_is_explained_by_its_words() {
+    let dir = trained();
+    let args = ["show", "sale.filter", "my account for sale", "--format", "json"];
+    let shown: Value = serde_json::from_str(&stdout(&filter(dir.path(), &args))).expect("JSON");
+    assert!(shown["score"].as_f64().expect("a score") > 0.5, "{shown}");
+    let features = shown["features"].as_array().expect("features");
+    assert!(features.iter().any(|it| it["feature"] == "sale"), "{shown}");
+    let about = stdout(&filter(dir.path(), &["show", "sale.filter"]));
+    assert!(about.contains("calibrated   no") && about.contains("no policy"), "{about}");
+}
+
+#[test]
+fn bad_input_is_named_and_the_rest_is_scored() {
+    let dir = trained();
+    let long = format!(r#"{{"id":"long","text":"{}"}}"#, "sale ".repeat(400_000));
+    let hidden = format!(r#"{{"id":"hidden","text":"{}a"}}"#, "\\u200b".repeat(100_000));
+    let same = format!(r#"{{"id":"same","text":"{}"}}"#, "a".repeat(1_000_000));
+    let text = format!(
+        "{{\n\u{1}\n{{\"id\":\"a\"}}\n{long}\n{hidden}\n{same}\n{{\"id\":\"b\",\"text\":\"x\"}}\n"
+    );
+    fs::write(dir.path().join("odd.jsonl"), text).expect("written");
+    let output = filter(dir.path(), &["run", "sale.filter", "odd.jsonl"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(["line 1:", "line 2:", "line 3:"].iter().all(|line| said.contains(line)), "{said}");
+    let ids: Vec<Value> = lines(&stdout(&output)).iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(ids, ["long", "hidden", "same", "b"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_a_hint() {
+    let dir = trained();
+    fs::write(dir.path().join("few.jsonl"), rows(0..9)).expect("written");
+    fs::write(dir.path().join("bad.jsonl"), "{}\n[]\n").expect("written");
+    let train = |data, label| vec!["train", "--data", data, "--label", label, "--out", "x.filter"];
+    for (args, parts) in [
+        (
+            train("train.jsonl", "other"),
+            &["no item has the label \"other\"", "its labels are sale"][..],
+        ),
+        (train("few.jsonl", "sale"), &["3 rows have it and 6 do not", "hint:"]),
+        (train("bad.jsonl", "sale"), &["line 1", "line 2"]),
+        (train("none.jsonl", "sale"), &["none.jsonl"]),
+        (vec!["run", "train.jsonl", "train.jsonl"], &["not a filter's file", "hint:"]),
+        (vec!["show", "none.filter"], &["none.filter", "hint:"]),
+        (
+            vec!["calibrate", "sale.filter", "--data", "more.jsonl", "--recall", "1"],
+            &["cannot be promised"],
+        ),
+    ] {
+        let output = filter(dir.path(), &args);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{args:?}: {said}");
+    }
+    assert!(!dir.path().join("x.filter").exists());
+}
