@@ -12,4 +12,56 @@ pub enum CascadeError {
         /// The hash of the policy at hand.
         found: String,
     },
+    /// A recall that cannot be promised.
+    #[error("the recall {recall} cannot be promised; give a share above 0 and at most 0.999999")]
+    Recall {
+        /// The recall.
+        recall: f64,
+    },
+    /// A confidence that is none.
+    #[error("the confidence {confidence} is not from 0.5 to below 1; 0.95 is usual")]
+    Confidence {
+        /// The confidence.
+        confidence: f64,
+    },
+    /// A score that cannot be compared with a threshold.
+    #[error(
+        "score {index}, counted from 0, is {score}; scores must be finite: see what the filter was given"
+    )]
+    Score {
+        /// Its place, from 0.
+        index: usize,
+        /// The score.
+        score: f64,
+    },
+    /// A base rate that is no share.
+    #[error("the base rate {base_rate} is not between 0 and 1")]
+    BaseRate {
+        /// The base rate.
+        base_rate: f64,
+    },
+    /// Too little data for the promise.
+    #[error(
+        "{found} positives cannot prove a recall of {recall} with confidence {confidence}: it takes {needed}, so {more} more; label more violating items or promise less"
+    )]
+    TooFewPositives {
+        /// Positives at hand.
+        found: u64,
+        /// Positives that it takes in all.
+        needed: u64,
+        /// The difference.
+        more: u64,
+        /// The promised recall.
+        recall: f64,
+        /// The confidence.
+        confidence: f64,
+    },
+    /// A file whose promise does not follow from its own counts.
+    #[error(
+        "the counts in the filter's file do not prove its recall of {recall}; calibrate it again"
+    )]
+    Evidence {
+        /// The recall that the file promises.
+        recall: f64,
+    },
 }

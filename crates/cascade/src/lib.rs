@@ -3,6 +3,12 @@
 //!
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
+mod calibrate;
 mod error;
+mod evidence;
+mod promise;
 
+pub use calibrate::{calibrate, scored};
 pub use error::CascadeError;
+pub use evidence::{Evidence, PromiseRow, WeightedShare};
+pub use promise::{MAX_RECALL, Promise};
