@@ -3,6 +3,7 @@
 //!
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
+pub mod audit;
 mod calibrate;
 mod error;
 mod evidence;
