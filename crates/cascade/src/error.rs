@@ -112,4 +112,15 @@ pub enum CascadeError {
         /// The recall that the file promises.
         recall: f64,
     },
+    /// An audit rate that audits nothing or more than all.
+    #[error(
+        "the audit rate {rate} is not above 0 and at most 1; 0.01 audits one stopped item in a hundred"
+    )]
+    AuditRate {
+        /// The rate.
+        rate: f64,
+    },
+    /// A saved audit that contradicts itself.
+    #[error("the saved audit contradicts its own counts; begin another")]
+    AuditState,
 }

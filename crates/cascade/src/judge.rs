@@ -101,6 +101,7 @@ impl FilterStage {
             rule_ids: Vec::new(),
             score: Some(score),
             score_method: ScoreMethod::Filter,
+            probability: None,
             confidence: None,
             rationale,
             reasoning: String::new(),

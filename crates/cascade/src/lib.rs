@@ -3,12 +3,14 @@
 //!
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
+pub mod audit;
 mod calibrate;
 mod error;
 mod evidence;
 pub mod features;
 mod file;
 mod filter;
+mod judge;
 pub mod linear;
 mod promise;
 pub mod text;
@@ -18,6 +20,7 @@ pub use calibrate::{calibrate, scored};
 pub use error::CascadeError;
 pub use evidence::{Evidence, PromiseRow, WeightedShare};
 pub use filter::{About, Contribution, Filter, FilterScore, readable};
+pub use judge::{CascadeJudge, FilterStage};
 pub use promise::{MAX_RECALL, Promise};
 pub use train::{
     LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,

@@ -17,7 +17,8 @@ struct Order {
 }
 
 fn promise(recall: f64, confidence: f64) -> Promise {
-    Promise::new(recall, Level::new(confidence).unwrap()).unwrap()
+    let confidence = Level::new(confidence).expect("a confidence");
+    Promise::new(recall, confidence).expect("a recall")
 }
 
 #[test]
@@ -123,7 +124,8 @@ fn promises_are_broken_in_one_calibration_of_twenty_at_most() {
 fn is_broken(filter: &Filter, n: u64, promise: Promise, seed: u32) -> bool {
     let mut random = SplitMix::new(u64::from(seed) * 1_000_003 + n);
     let scores = (0..n).map(|_| (true, (filter.score)(random.share())));
-    let evidence = calibrate(&scored(scores).unwrap(), promise, None).unwrap();
+    let evidence =
+        calibrate(&scored(scores).expect("finite"), promise, None).expect("enough positives");
     (filter.recall)(evidence.chosen.threshold) < promise.recall() - 1e-12
 }
 
@@ -206,7 +208,8 @@ fn evidence_comes_back_from_its_file_and_forged_evidence_does_not() {
 
 fn items() -> impl Strategy<Value = Vec<Scored>> {
     let score = prop_oneof![(-3..3).prop_map(f64::from), -1e9..1e9, Just(f64::MAX), Just(-0.0)];
-    let item = (any::<bool>(), score).prop_map(|(truth, score)| Scored::new(truth, score).unwrap());
+    let item = (any::<bool>(), score)
+        .prop_map(|(truth, score)| Scored::new(truth, score).expect("finite"));
     prop::collection::vec(item, 0..400)
 }
 
