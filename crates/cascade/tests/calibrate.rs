@@ -122,7 +122,7 @@ fn promises_are_broken_in_one_calibration_of_twenty_at_most() {
 }
 
 fn is_broken(filter: &Filter, n: u64, promise: Promise, seed: u32) -> bool {
-    let mut random = SplitMix::new(u64::from(seed) * 1_000_003 + n);
+    let mut random = SplitMix::new(u64::from(seed) * 1_000_003 + n + filter.name.len() as u64);
     let scores = (0..n).map(|_| (true, (filter.score)(random.share())));
     let evidence =
         calibrate(&scored(scores).expect("finite"), promise, None).expect("enough positives");
