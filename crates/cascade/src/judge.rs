@@ -13,37 +13,54 @@ use policy::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::audit::{Audit, AuditSettings, Seen};
+use crate::audit::{Audit, Seen};
 use crate::error::CascadeError;
 use crate::filter::{Filter, readable};
 
-/// A filter in service, with its audit.
+/// A filter in service.
 #[derive(Debug)]
 pub struct FilterStage {
     filter: Filter,
     policy: PolicyId,
     /// First bytes of the digest of the filter's file.
     name: String,
-    keep_on_alarm: bool,
+    watch: Option<Watch>,
+}
+
+/// The audit of a filter in service.
+#[derive(Debug)]
+struct Watch {
     audit: Mutex<Audit>,
+    keep_on_alarm: bool,
 }
 
 impl FilterStage {
-    /// A filter with an audit that it begins, or goes on with. `keep_on_alarm` leaves the filter in
+    /// A filter without an audit: for trying it out, not for traffic.
+    ///
+    /// # Errors
+    /// [`CascadeError::Uncalibrated`] or [`CascadeError::Unbound`].
+    pub fn unwatched(filter: Filter) -> Result<FilterStage, CascadeError> {
+        if filter.about.calibration.is_none() {
+            return Err(CascadeError::Uncalibrated);
+        }
+        let policy = filter.about.policy.as_ref().ok_or(CascadeError::Unbound)?.id.clone();
+        let name = filter.print();
+        Ok(FilterStage { filter, policy, name, watch: None })
+    }
+
+    /// The same filter watched by an audit that begins, or goes on. `keep_on_alarm` leaves the filter in
     /// service although its promise was found broken.
     ///
     /// # Errors
-    /// [`CascadeError::Uncalibrated`], [`CascadeError::Unbound`], or [`CascadeError::ForeignAudit`] if
-    /// the audit watches over another promise.
-    pub fn new(filter: Filter, audit: Audit, keep_on_alarm: bool) -> Result<FilterStage, CascadeError> {
-        let evidence = filter.about.calibration.as_ref().ok_or(CascadeError::Uncalibrated)?;
-        let policy = filter.about.policy.as_ref().ok_or(CascadeError::Unbound)?.id.clone();
-        let AuditSettings { promise, policy: of_audit, .. } = audit.settings();
-        if promise.recall() != evidence.chosen.recall || *of_audit != policy {
+    /// [`CascadeError::ForeignAudit`] if the audit watches over another policy or promise.
+    pub fn watched(self, audit: Audit, keep_on_alarm: bool) -> Result<FilterStage, CascadeError> {
+        let settings = audit.settings();
+        let promised = self.filter.about.calibration.as_ref().map(|it| it.chosen.recall);
+        if promised != Some(settings.promise.recall()) || settings.policy != self.policy {
             return Err(CascadeError::ForeignAudit);
         }
-        let name = filter.print();
-        Ok(FilterStage { filter, policy, name, keep_on_alarm, audit: Mutex::new(audit) })
+        let watch = Some(Watch { audit: Mutex::new(audit), keep_on_alarm });
+        Ok(FilterStage { watch, ..self })
     }
 
     /// The filter.
@@ -52,39 +69,36 @@ impl FilterStage {
     }
 
     /// What the audit knows by now.
-    pub fn audit(&self) -> Audit {
-        self.locked().clone()
+    pub fn audit(&self) -> Option<Audit> {
+        self.watch.as_ref().map(|watch| watch.audit().clone())
     }
 
     /// Whether everything goes on to the judge behind, since the promise was found broken.
     pub fn is_bypassed(&self) -> bool {
-        !self.keep_on_alarm && self.locked().alarm().is_some()
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Audit> {
-        // Counting does not panic halfway.
-        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watch.as_ref().is_some_and(Watch::is_bypassed)
     }
 
     fn judge(&self, policy: &Policy, content: &Content, next: impl FnOnce() -> Verdict) -> Verdict {
         let text = readable(content);
         let score = self.filter.score(&mut self.filter.featuriser(), &text).score;
-        if self.filter.passes(score) {
+        let passes = self.filter.passes(score);
+        let Some(watch) = &self.watch else {
+            return if passes { next() } else { self.stopped(policy, score) };
+        };
+        if passes {
             let verdict = next();
-            self.locked().record(Seen::passed_on(verdict.outcome));
-            return verdict;
-        }
-        if self.is_bypassed() {
-            return next();
-        }
-        let is_audited = self.locked().settings().is_audited(&digest(&text));
-        if is_audited {
+            watch.audit().record(Seen::passed_on(verdict.outcome));
+            verdict
+        } else if watch.is_bypassed() {
+            next()
+        } else if watch.takes(&text) {
             let verdict = next();
-            self.locked().record(Seen::audited(verdict.outcome));
-            return verdict;
+            watch.audit().record(Seen::audited(verdict.outcome));
+            verdict
+        } else {
+            watch.audit().record(Seen::Stopped);
+            self.stopped(policy, score)
         }
-        self.locked().record(Seen::Stopped);
-        self.stopped(policy, score)
     }
 
     fn stopped(&self, policy: &Policy, score: f64) -> Verdict {
@@ -113,6 +127,25 @@ impl FilterStage {
             marker: None,
             usage: Usage::default(),
         }
+    }
+}
+
+impl Watch {
+    fn audit(&self) -> MutexGuard<'_, Audit> {
+        // Counting does not panic halfway.
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_bypassed(&self) -> bool {
+        !self.keep_on_alarm && self.audit().alarm().is_some()
+    }
+
+    /// Whether a stopped text is judged all the same. Drawn by the text itself, so that the draw does
+    /// not depend on the order of items.
+    fn takes(&self, text: &str) -> bool {
+        let digest = Sha256::digest(text);
+        let id: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.audit().settings().is_audited(&id)
     }
 }
 
@@ -154,15 +187,10 @@ impl<J: Judge> Judge for CascadeJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Verdict {
-        let next = || self.next.judge(policy, content, settings, observer);
+        let mut next = || self.next.judge(policy, content, settings, observer);
         match self.stages.get(&policy.id) {
             Some(stage) => stage.judge(policy, content, next),
             None => next(),
         }
     }
-}
-
-/// What the audit draws by: the content itself, so that the draw does not depend on the order of items.
-fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -167,3 +167,96 @@ fn what_cannot_be_done_is_said_with_a_hint() {
     }
     assert!(!dir.path().join("x.filter").exists());
 }
+
+const POLICY: &str = "# Sales (#SA), version 1\n\n## VIOLATES (violation = 1)\n- SA1 Sale: offers something for sale.\n\n## SAFE (violation = 0)\n- SA0.a Talk: talks about something else.\n";
+
+/// As [`trained`], bound to a policy and proven at a recall of 0.9.
+fn proven() -> tempfile::TempDir {
+    let dir = trained();
+    fs::write(dir.path().join("sales.md"), POLICY).expect("written");
+    let args = "calibrate sale.filter --data more.jsonl --recall 0.9 --policy sales.md";
+    let output = filter(dir.path(), &args.split(' ').collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    fs::write(dir.path().join("in.jsonl"), rows(600..660)).expect("written");
+    dir
+}
+
+/// `safeguard batch` over `in.jsonl`, with thoughts kept short.
+fn batch(dir: &Path, cascade: &str, out: &str) -> Output {
+    let args = format!(
+        "batch in.jsonl --policy sales.md --out {out} --cascade {cascade} --seed 1 --max-analysis-tokens 8"
+    );
+    command(dir, &args.split(' ').collect::<Vec<_>>()).output().expect("the program starts")
+}
+
+fn verdicts(dir: &Path, out: &str) -> Vec<Value> {
+    lines(&fs::read_to_string(dir.join(out)).expect("verdicts"))
+}
+
+#[test]
+fn what_the_filter_stops_is_clear_and_the_rest_is_judged() {
+    let dir = proven();
+    let output = batch(dir.path(), "sale.filter", "out.jsonl");
+    let said = stderr(&output);
+    assert!(said.contains("of 60 items so far"), "{said}");
+    let verdicts = verdicts(dir.path(), "out.jsonl");
+    assert_eq!(verdicts.len(), 60);
+    let (stopped, judged): (Vec<&Value>, Vec<&Value>) =
+        verdicts.iter().partition(|verdict| verdict["stage"] == "filter");
+    assert!(stopped.len() > 20 && judged.len() >= 18, "{} {}", stopped.len(), judged.len());
+    for verdict in stopped {
+        assert_eq!(verdict["outcome"], "clear", "{verdict}");
+        assert_eq!(verdict["score_method"], "filter", "{verdict}");
+        assert!(verdict["rationale"].as_str().is_some_and(|it| it.contains("0.9")), "{verdict}");
+    }
+    assert!(judged.iter().all(|verdict| verdict["score_method"] == "logprob"));
+}
+
+#[test]
+fn the_audit_goes_on_from_run_to_run_and_draws_the_same_items() {
+    let dir = proven();
+    let settings = "[[filter]]\nfile = \"sale.filter\"\naudit_rate = 0.5\naudit_seed = 3\non_alarm = \"keep\"\n";
+    fs::write(dir.path().join("cascade.toml"), settings).expect("written");
+    for (out, n_items) in [("a.jsonl", "of 60 items"), ("b.jsonl", "of 120 items")] {
+        let said = stderr(&batch(dir.path(), "cascade.toml", out));
+        assert!(said.contains(n_items), "{said}");
+    }
+    let stages = |out: &str| {
+        let stage = |verdict: &Value| verdict["stage"].clone();
+        verdicts(dir.path(), out).iter().map(stage).collect::<Vec<_>>()
+    };
+    assert_eq!(stages("a.jsonl"), stages("b.jsonl"));
+    let n_stopped = stages("a.jsonl").iter().filter(|stage| **stage == "filter").count();
+    assert!((8..35).contains(&n_stopped), "about half of some forty: {n_stopped}");
+}
+
+#[test]
+fn a_filter_that_may_not_serve_is_refused() {
+    let dir = trained();
+    fs::write(dir.path().join("sales.md"), POLICY).expect("written");
+    fs::write(dir.path().join("in.jsonl"), rows(600..603)).expect("written");
+    let refused = |dir: &Path, parts: &[&str]| {
+        let output = batch(dir, "sale.filter", "out.jsonl");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    };
+    refused(dir.path(), &["not calibrated", "hint:"]);
+    let dir = proven();
+    fs::write(dir.path().join("sales.md"), POLICY.replace("something", "anything"))
+        .expect("written");
+    refused(dir.path(), &["the filter was made for policy", "hint: prove it for this version"]);
+    fs::write(dir.path().join("cascade.toml"), "[[filter]]\nfil = \"x\"\n").expect("written");
+    let output = batch(dir.path(), "cascade.toml", "out.jsonl");
+    assert!(stderr(&output).contains("cascade.toml") && stderr(&output).contains("hint:"));
+}
+
+#[test]
+fn an_evaluation_sees_what_the_cascade_would_answer() {
+    let dir = proven();
+    let args = "eval --data more.jsonl --label sale=sales.md --cascade sale.filter --limit 40 --no-cache --seed 1 --max-analysis-tokens 8 --format json";
+    let output =
+        command(dir.path(), &args.split(' ').collect::<Vec<_>>()).output().expect("started");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!dir.path().join("sale.filter.audit.json").exists(), "a trial is no traffic");
+}

@@ -1,6 +1,7 @@
 //! Who judges: the trait, and what a caller can set.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,22 @@ pub trait Judge: Send + Sync {
 }
 
 impl<J: Judge + ?Sized> Judge for Box<J> {
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        settings: &JudgeSettings,
+        observer: &mut dyn Observer,
+    ) -> Verdict {
+        (**self).judge(policy, content, settings, observer)
+    }
+}
+
+impl<J: Judge + ?Sized> Judge for Arc<J> {
     fn identity(&self) -> String {
         (**self).identity()
     }

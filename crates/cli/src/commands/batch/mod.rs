@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
-use policy::{Judge, JudgeSettings, Policy, Verdict};
+use policy::{Judge, JudgeSettings, Policy, Stage, Verdict};
 use reasoner::{Job, judge_many};
 
 use super::files::read_policy;
-use super::judging::{Calibrations, JudgeArgs, Progress};
+use super::judging::{Calibrations, CascadeArgs, JudgeArgs, Progress, Traffic};
 use crate::exit::Exit;
 use crate::output::{hinted, report_note};
 use input::{Errors, Input};
@@ -64,6 +64,8 @@ pub(crate) struct Args {
     #[arg(long)]
     retry_undetermined: bool,
     #[command(flatten)]
+    cascade: CascadeArgs,
+    #[command(flatten)]
     judge: JudgeArgs,
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     check_paths(args, &errors)?;
     let input = Input::open(&args.input, Errors::new(errors)?)?;
     let judge = calibrations.over(args.judge.open()?);
+    let (judge, cascaded) = args.cascade.over(judge, policies.iter(), Traffic::Live)?;
     let (output, earlier) = Output::open(&args.out, args.reasoning, args.retry_undetermined)?;
     let n_verdicts = n_lines * policies.len();
     if !earlier.done.is_empty() {
@@ -99,6 +102,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let order = if args.any_order { Order::AsTheyCome } else { Order::AsRead };
     let (summary, errors) = run.to_end(input, output, order)?;
     summary.show(&errors);
+    if let Some(cascaded) = cascaded {
+        cascaded.finish()?;
+    }
     let exit = if errors.n > 0 { Exit::CouldNot } else { Exit::Clear };
     Ok(exit.max(summary.exit()).max(earlier_exit))
 }
@@ -235,13 +241,15 @@ impl Run<'_> {
     /// Verdicts of two models do not go into one file.
     fn check_model(&self, verdict: &Verdict) -> Result<()> {
         match &self.model {
-            Some(model) if *model != verdict.model => Err(hinted(
-                anyhow::anyhow!(
-                    "the file has verdicts of {model:?}, and {:?} judges now",
-                    verdict.model
-                ),
-                "give a new file with --out",
-            )),
+            Some(model) if verdict.stage == Stage::Reasoner && *model != verdict.model => {
+                Err(hinted(
+                    anyhow::anyhow!(
+                        "the file has verdicts of {model:?}, and {:?} judges now",
+                        verdict.model
+                    ),
+                    "give a new file with --out",
+                ))
+            }
             _ => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use policy::{Outcome, Policy, Usage, Verdict};
+use policy::{Outcome, Policy, Stage, Usage, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
@@ -31,7 +31,7 @@ struct Line<'a> {
     reasoning: Option<&'a str>,
     capped: bool,
     detail: Option<&'a str>,
-    stage: policy::Stage,
+    stage: Stage,
     model: &'a str,
     usage: Usage,
 }
@@ -43,6 +43,7 @@ struct Written {
     policy_id: String,
     outcome: String,
     model: String,
+    stage: Stage,
 }
 
 /// Ids with policies' identities.
@@ -131,7 +132,9 @@ fn earlier(path: &Path, file: &File) -> Result<(Earlier, u64)> {
         let line = line.with_context(|| format!("{}: cannot be read", path.display()))?;
         let written = parse(path, number, &line)?;
         n_whole += line.len() as u64;
-        if *earlier.model.get_or_insert_with(|| written.model.clone()) != written.model {
+        if written.stage == Stage::Reasoner
+            && *earlier.model.get_or_insert_with(|| written.model.clone()) != written.model
+        {
             bail!("{}:{number}: verdicts of two models are in one file", path.display());
         }
         earlier.exit = earlier.exit.max(match written.outcome.as_str() {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use policy::{Content, Outcome, Verdict};
 
 use super::files::read_policy;
-use super::judging::{Calibrations, JudgeArgs};
+use super::judging::{Calibrations, CascadeArgs, JudgeArgs, Traffic};
 use crate::exit::Exit;
 use crate::output::{Format, hinted};
 
@@ -33,6 +33,8 @@ pub(crate) struct Args {
     /// A line that the policy may refer to, such as stars=5; may be given many times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     meta: Vec<(String, String)>,
+    #[command(flatten)]
+    cascade: CascadeArgs,
     #[command(flatten)]
     judge: JudgeArgs,
     /// How to write the verdict: for people, or one JSON object a line for each policy
@@ -58,11 +60,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
     let calibrations = Calibrations::beside(beside)?;
     let judge = calibrations.over(args.judge.open()?);
+    let (judge, cascaded) =
+        args.cascade.over(judge, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
     let mut worst = Exit::Clear;
     for (path, policy) in &policies {
         let verdict =
             report::judge_and_show(judge.as_ref(), policy, path, &content, &settings, args.format)?;
         worst = worst.max(exit_of(&verdict));
+    }
+    if let Some(cascaded) = cascaded {
+        cascaded.finish()?;
     }
     Ok(worst)
 }

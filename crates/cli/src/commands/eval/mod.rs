@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use policy::eval::{Bootstrap, CalibrationMethod, Level};
-use policy::{Effort, Verdict};
+use policy::{Effort, Stage, Verdict};
 use serde::Serialize;
 
-use super::judging::{Calibrations, CaseJudge, CasesArgs, EffortName, Progress};
+use super::judging::{Calibrations, CascadeArgs, CaseJudge, CasesArgs, EffortName, Progress};
 use crate::exit::Exit;
 use crate::output::{Format, report_note};
 use compare::Earlier;
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     /// Keep the calibration as calibration.json beside each policy: from then on its verdicts have a probability
     ///
     /// It is for single verdicts, so not for --votes.
-    #[arg(long, requires = "calibrate", conflicts_with_all = ["efforts", "suite", "votes"])]
+    #[arg(long, requires = "calibrate", conflicts_with_all = ["efforts", "suite", "votes", "cascade"])]
     save_calibration: bool,
     /// Show the threshold for a precision or a recall, such as precision=0.9; may be given many times
     #[arg(long, value_name = "MEASURE=LEAST")]
@@ -89,6 +89,8 @@ pub(crate) struct Args {
     /// How to write the results: for people, or as one JSON object
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    cascade: CascadeArgs,
     #[command(flatten)]
     cases: CasesArgs,
 }
@@ -110,7 +112,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let sources = args.input.read()?;
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     let calibrations = Calibrations::of(sources.iter().map(|source| &source.suite))?;
-    let mut judge = CaseJudge::open(&args.cases, calibrations)?;
+    let policies = sources.iter().map(|source| &source.suite.policy);
+    let mut judge = CaseJudge::open(&args.cases, calibrations)?.behind(&args.cascade, policies)?;
     let method = Method {
         bootstrap: Bootstrap {
             n_resamples: args.resamples as usize,
@@ -208,8 +211,11 @@ fn judge_all<'a>(
 
 /// What answered, by its own word.
 fn model(judged: &[EffortJudged<'_>]) -> String {
-    let mut items = judged.iter().flat_map(|(_, judged)| judged).flat_map(|one| &one.items);
-    items.next().map(|item| item.telling().model.clone()).unwrap_or_default()
+    let items = judged.iter().flat_map(|(_, judged)| judged).flat_map(|one| &one.items);
+    // A filter that stopped everything is the only one to name.
+    let of_reasoner = |item: &&Item| item.telling().stage == Stage::Reasoner;
+    let item = items.clone().find(of_reasoner).or_else(|| items.clone().next());
+    item.map(|item| item.telling().model.clone()).unwrap_or_default()
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {

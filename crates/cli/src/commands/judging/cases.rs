@@ -12,7 +12,7 @@ use policy::{
 };
 use reasoner::{CachedJudge, Job, judge_many};
 
-use super::{Calibrations, JudgeArgs, Progress};
+use super::{Calibrations, CascadeArgs, JudgeArgs, Progress, Traffic};
 use crate::commands::files::{GOLDEN, read_policy};
 use crate::output::{hinted, report_note};
 
@@ -137,6 +137,16 @@ impl CaseJudge {
             settings: args.judge.settings(),
             n_in_flight: args.max_inflight.into(),
         })
+    }
+
+    /// Puts filters before the model, as a trial.
+    pub(crate) fn behind<'a>(
+        self,
+        cascade: &CascadeArgs,
+        policies: impl Iterator<Item = &'a Policy>,
+    ) -> Result<CaseJudge> {
+        let (judge, _) = cascade.over(self.judge, policies, Traffic::Trial)?;
+        Ok(CaseJudge { judge, ..self })
     }
 
     /// Who judges, exactly.

@@ -1,6 +1,7 @@
 //! What all commands that judge share: which model, how it thinks, and the bar that shows how far it is.
 
 mod calibrations;
+mod cascade;
 mod cases;
 mod chosen;
 mod progress;
@@ -13,6 +14,7 @@ use clap::ValueEnum;
 use policy::{Effort, Judge, JudgeSettings};
 
 pub(crate) use calibrations::{Calibrations, SavedCalibration, probability_words};
+pub(crate) use cascade::{CascadeArgs, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use progress::Progress;
