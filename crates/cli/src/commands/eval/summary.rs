@@ -1,5 +1,7 @@
 //! An evaluation in a terminal: a table a run, and what belongs to it in lines below.
 
+mod groups;
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -7,7 +9,6 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::compare::Comparison;
 use super::evaluation::{Evaluation, Report, Run};
-use super::groups::Grouping;
 use super::item::effort_word;
 use super::measures::Measure;
 use crate::output::shortened;
@@ -156,43 +157,10 @@ fn below(out: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(out, "  {wanted}")?;
     }
     for grouping in &report.groups {
-        groups(out, grouping)?;
+        groups::write(out, grouping)?;
     }
     for warning in &report.too_small {
         writeln!(out, "  {WARNING}too small{WARNING:#}          {warning}")?;
-    }
-    Ok(())
-}
-
-fn groups(out: &mut String, grouping: &Grouping) -> std::fmt::Result {
-    for (name, metrics) in &grouping.groups {
-        let estimate = |it: policy::eval::Estimate| match it.value {
-            Some(value) => {
-                format!("{value:.2} ({:.2}–{:.2})", it.interval.low, it.interval.high)
-            }
-            None => "—".to_owned(),
-        };
-        writeln!(
-            out,
-            "  {:<18} right {}, recall {}, specificity {}",
-            shortened(name, NAME),
-            estimate(metrics.accuracy),
-            estimate(metrics.recall),
-            estimate(metrics.specificity)
-        )?;
-    }
-    for it in &grouping.gaps {
-        let gap = &it.gap;
-        writeln!(
-            out,
-            "  gap in {:<11} {:.2} ({:.2} to {:.2}): {} over {}",
-            it.rate.to_string(),
-            gap.difference,
-            gap.interval.low,
-            gap.interval.high,
-            shortened(&gap.best, NAME),
-            shortened(&gap.worst, NAME)
-        )?;
     }
     Ok(())
 }
