@@ -260,3 +260,41 @@ fn an_evaluation_sees_what_the_cascade_would_answer() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(!dir.path().join("sale.filter.audit.json").exists(), "a trial is no traffic");
 }
+
+#[test]
+fn verdicts_stand_in_for_labels_that_nobody_gave() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let labelled = rows(0..90).replace("\"sale\"", "\"violation\"");
+    let bare: String = rows(90..130).lines().map(unlabelled).collect();
+    fs::write(dir.path().join("sales.md"), POLICY).expect("written");
+    fs::write(dir.path().join("in.jsonl"), &bare).expect("written");
+    fs::write(dir.path().join("all.jsonl"), labelled + &bare).expect("written");
+    let run = |args: &str| {
+        let args: Vec<&str> = args.split(' ').collect();
+        command(dir.path(), &args).output().expect("the program starts")
+    };
+    run("batch in.jsonl --policy sales.md --out out.jsonl --seed 1 --max-analysis-tokens 8");
+    let train = "filter train --data all.jsonl --distill out.jsonl --policy sales.md --out x.filter --format json";
+    let output = run(train);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let about: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let of_side = |side: &str| about["training"]["labels"][0][side].as_u64().expect("a count");
+    assert_eq!(about["labels"], json!(["violation"]));
+    assert_eq!(about["policy"]["name"], "sales");
+    assert_eq!(of_side("n_positives") + of_side("n_negatives"), 130);
+
+    fs::write(dir.path().join("sales.md"), POLICY.replace("something", "anything"))
+        .expect("written");
+    let said = stderr(&run(train));
+    assert!(
+        said.contains("no verdict is of sales as it is now") && said.contains("hint:"),
+        "{said}"
+    );
+}
+
+/// The row as it comes from traffic.
+fn unlabelled(line: &str) -> String {
+    let mut row: Value = serde_json::from_str(line).expect("JSON");
+    row.as_object_mut().expect("an object").remove("labels");
+    format!("{row}\n")
+}

@@ -41,6 +41,7 @@ struct Line {
     id: String,
     #[serde(flatten)]
     content: Content,
+    #[serde(default)]
     labels: BTreeMap<String, Value>,
     #[serde(default)]
     lang: Option<String>,

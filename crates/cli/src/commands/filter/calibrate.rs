@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cascade::{Evidence, Filter, Promise, PromiseRow, readable};
+use cascade::{Evidence, Filter, Promise, PromiseRow, Row};
 use comfy_table::{CellAlignment, Table, presets};
 use policy::eval::{Level, Scored};
 
+use super::source::SourceArgs;
 use super::{counted, read_filter, share};
 use crate::commands::files::{read_policy, write};
-use crate::commands::labelled::{self, Row};
 use crate::exit::Exit;
 use crate::output::{Format, hinted, print_result, report_note};
 
@@ -26,9 +26,8 @@ pub(crate) struct Args {
     /// The filter; it is written back with its threshold
     #[arg(value_name = "FILTER")]
     filter: PathBuf,
-    /// Labelled items of the kind that the filter will see: {"id","text","labels":{NAME:0|1}} a line
-    #[arg(long, value_name = "IN.jsonl")]
-    data: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Pass on at least this share of what has the label
     #[arg(long, value_name = "R", default_value_t = 0.99)]
     recall: f64,
@@ -54,24 +53,19 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let level = Level::new(args.confidence)
         .ok_or(cascade::CascadeError::Confidence { confidence: args.confidence })?;
     let promise = Promise::new(args.recall, level)?;
-    let labels =
-        if args.label.is_empty() { filter.about.labels.clone() } else { args.label.clone() };
-    let rows = labelled::read(&args.data, labelled::parse)?;
-    for label in &labels {
-        labelled::check_label(&args.data, &rows, label)?;
-    }
-    let held_out = score(&filter, &rows, &labels)?;
+    let policy = args.policy.as_deref().map(read_policy).transpose()?;
+    let policy = policy.map(|(_, policy)| policy.reference());
+    let asked = if args.label.is_empty() { &filter.about.labels } else { &args.label };
+    let labels = args.source.labels(asked);
+    let rows = args.source.read(&labels, policy.as_ref())?;
+    let held_out = score(&filter, &rows)?;
     if held_out.n_seen > 0 {
         report_note(&format!("{} left out, as training saw them", counted(held_out.n_seen, "row")));
     }
     let evidence = cascade::calibrate(&held_out.scored, promise, args.base_rate)
         .map_err(|error| advised(error, held_out.n_seen))
-        .with_context(|| args.data.display().to_string())?;
-    if let Some(path) = &args.policy {
-        let (_, policy) = read_policy(path)?;
-        filter.about.policy =
-            Some(policy::PolicyRef { name: policy.name.clone(), id: policy.id.clone() });
-    }
+        .with_context(|| args.source.place())?;
+    filter.about.policy = policy.or(filter.about.policy);
     let text = match args.format {
         Format::Json => format!("{}\n", serde_json::to_string(&evidence)?),
         Format::Text => report(&evidence, level),
@@ -87,18 +81,17 @@ struct HeldOut {
     n_seen: usize,
 }
 
-/// Scores of the rows that training did not see and whose labels say whether they must be passed on.
-fn score(filter: &Filter, rows: &[Row], labels: &[String]) -> Result<HeldOut> {
+/// Scores of the rows that training did not see and whose truths say whether they must be passed on.
+fn score(filter: &Filter, rows: &[Row]) -> Result<HeldOut> {
     let mut featuriser = filter.featuriser();
     let mut held_out = HeldOut { scored: Vec::new(), n_seen: 0 };
     for row in rows {
-        let Some(truth) = truth(row, labels) else { continue };
-        let text = readable(&row.content);
-        if filter.has_seen(&text) {
+        let Some(truth) = truth(&row.truths) else { continue };
+        if filter.has_seen(&row.text) {
             held_out.n_seen += 1;
             continue;
         }
-        let score = filter.score(&mut featuriser, &text).score;
+        let score = filter.score(&mut featuriser, &row.text).score;
         held_out.scored.extend(cascade::scored([(truth, score)])?);
     }
     if held_out.scored.is_empty() {
@@ -108,13 +101,11 @@ fn score(filter: &Filter, rows: &[Row], labels: &[String]) -> Result<HeldOut> {
 }
 
 /// One label is enough to violate; all must be known to be absent for a clear item.
-fn truth(row: &Row, labels: &[String]) -> Option<bool> {
-    let known: Vec<Option<bool>> =
-        labels.iter().map(|label| row.labels.get(label).copied()).collect();
-    if known.contains(&Some(true)) {
+fn truth(truths: &[Option<bool>]) -> Option<bool> {
+    if truths.contains(&Some(true)) {
         return Some(true);
     }
-    (!known.contains(&None)).then_some(false)
+    (!truths.contains(&None)).then_some(false)
 }
 
 fn advised(error: cascade::CascadeError, n_seen: usize) -> anyhow::Error {

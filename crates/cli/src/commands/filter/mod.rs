@@ -3,6 +3,7 @@
 mod calibrate;
 mod run;
 mod show;
+mod source;
 mod train;
 
 use std::fs;

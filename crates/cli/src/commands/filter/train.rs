@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cascade::{CascadeError, Filter, Row, TrainSettings, readable};
+use cascade::{CascadeError, Filter, TrainSettings};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use policy::PolicyRef;
 
+use super::source::SourceArgs;
 use super::{counted, share};
 use crate::commands::files::{read_policy, write};
-use crate::commands::labelled;
 use crate::exit::Exit;
 use crate::output::{Format, hinted, print_result, report_hint, report_note};
 
@@ -18,16 +17,16 @@ use crate::output::{Format, hinted, print_result, report_hint, report_note};
 ///
 /// One JSON object a line: {"id","text","labels":{NAME:0|1}}, or "prompt" and "reply", or "messages" in place of
 /// "text". A label that a line lacks is not known: the line does not count for it. The report is on rows that the
-/// training did not see, by cross-validation; it promises nothing: `safeguard filter calibrate` does.
+/// training did not see, by cross-validation; it promises nothing: `safeguard filter calibrate` does. With --distill,
+/// verdicts of the model stand in for labels; an item that a person labelled counts five times a verdict.
 ///
 /// Exit status: 0 done, 2 could not be done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The labelled items
-    #[arg(long, value_name = "IN.jsonl")]
-    data: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
     /// What the filter is to find; given many times, the filter passes on what has any of them
-    #[arg(long, value_name = "NAME", required = true)]
+    #[arg(long, value_name = "NAME", required_unless_present = "distill")]
     label: Vec<String>,
     /// Where the filter goes
     #[arg(long, short, value_name = "FILE")]
@@ -75,9 +74,9 @@ fn positive(text: &str) -> Result<f64> {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
-    let policy =
-        policy.map(|(_, policy)| PolicyRef { name: policy.name.clone(), id: policy.id.clone() });
-    let rows = read_rows(args)?;
+    let policy = policy.map(|(_, policy)| policy.reference());
+    let labels = args.source.labels(&args.label);
+    let rows = args.source.read(&labels, policy.as_ref())?;
     let settings = TrainSettings {
         seed: args.seed,
         n_folds: args.folds.into(),
@@ -85,12 +84,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         positive_weight: args.positive_weight.0,
     };
     let bar = progress();
-    let filter = cascade::train(&rows, &args.label, policy, &settings, |n_done, n_fits| {
+    let filter = cascade::train(&rows, &labels, policy, &settings, |n_done, n_fits| {
         bar.set_length(n_fits as u64);
         bar.set_position(n_done as u64);
     });
     bar.finish_and_clear();
-    let filter = filter.map_err(advised).with_context(|| args.data.display().to_string())?;
+    let filter = filter.map_err(advised).with_context(|| args.source.place())?;
     let bytes = filter.to_bytes();
     write(&args.out, &bytes)?;
     match args.format {
@@ -105,19 +104,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         args.out.display()
     ));
     Ok(Exit::Clear)
-}
-
-fn read_rows(args: &Args) -> Result<Vec<Row>> {
-    let rows = labelled::read(&args.data, labelled::parse)?;
-    for label in &args.label {
-        labelled::check_label(&args.data, &rows, label)?;
-    }
-    let row = |row: labelled::Row| Row {
-        text: readable(&row.content),
-        truths: args.label.iter().map(|label| row.labels.get(label).copied()).collect(),
-        weight: 1.0,
-    };
-    Ok(rows.into_iter().map(row).collect())
 }
 
 fn advised(error: CascadeError) -> anyhow::Error {
