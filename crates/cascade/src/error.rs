@@ -12,4 +12,12 @@ pub enum CascadeError {
         /// The hash of the policy at hand.
         found: String,
     },
+    /// A setting of the budget that makes no sense.
+    #[error("budget: {setting}: {problem}")]
+    Budget {
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
 }

@@ -3,6 +3,11 @@
 //!
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
+mod budget;
 mod error;
 
+pub use budget::{
+    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
+    Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
+};
 pub use error::CascadeError;
