@@ -4,10 +4,12 @@
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
 mod budget;
+mod cache;
 mod error;
 
 pub use budget::{
     Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
     Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
 };
+pub use cache::{CacheCounts, Hit, Question, VerdictCache};
 pub use error::CascadeError;
