@@ -20,4 +20,10 @@ pub enum CascadeError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Rows from which no routes can be learned.
+    #[error("effort routing: {problem}")]
+    Routes {
+        /// What is wrong with them.
+        problem: String,
+    },
 }

@@ -6,6 +6,7 @@
 mod budget;
 mod cache;
 mod error;
+mod route;
 
 pub use budget::{
     Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
@@ -13,3 +14,4 @@ pub use budget::{
 };
 pub use cache::{CacheCounts, Hit, Question, VerdictCache};
 pub use error::CascadeError;
+pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_routes};

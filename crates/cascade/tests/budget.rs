@@ -86,15 +86,17 @@ fn queued_items_wait_and_none_is_lost() {
     let flood = scenario("flood");
     let settings = BudgetSettings { when_spent: WhenSpent::Queue, ..flood.settings };
     let traffic = |t: f64| if (60.0..120.0).contains(&t) { 10.0 } else { 0.5 };
-    let run = check(&Scenario { settings, traffic, minutes: 12, load: 1.0, ..flood });
-    assert_eq!(run.n_over_budget, 0);
+    let host_rate = 60_000.0;
+    let run = play(&Scenario { settings, traffic, host_rate, minutes: 12, ..flood });
+    assert!(run.most_spent(60) <= SHARE + POINT);
+    assert_eq!((run.n_over_budget, run.n_clear_unjudged), (0, 0));
     assert!(run.n_judged * 100 >= run.n_items * 99, "{} of {}", run.n_judged, run.n_items);
 }
 
 #[test]
 fn thresholds_are_raised_only_where_allowed() {
-    let flood = Scenario { has_filter: true, minutes: 8, ..scenario("flood") };
-    assert_eq!(check(&flood).n_clear_unjudged, 0);
+    let flood = Scenario { has_filter: true, host_rate: 60_000.0, minutes: 6, ..scenario("flood") };
+    assert_eq!(play(&flood).n_clear_unjudged, 0);
     let settings = BudgetSettings { may_raise_threshold: true, ..flood.settings };
     let run = play(&Scenario { settings, ..flood });
     assert!(run.n_clear_unjudged > 0);

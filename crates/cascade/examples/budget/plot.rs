@@ -56,7 +56,9 @@ fn panel(scenario: &Scenario, run: &Run) -> String {
         &format!("<rect class=\"band\" y=\"{top:.1}\" width=\"{WIDTH}\" height=\"{band:.1}\"/>\n");
     let seconds = thin(&run.seconds);
     out += &curve("wanted", seconds.iter().map(|s| (x(s.at_s), y(s.wanted))));
-    out += &curve("spent", seconds.iter().map(|s| (x(s.at_s), y(s.spent))));
+    let window_s = scenario.settings.window_ms / 1000;
+    let full = seconds.iter().filter(|s| s.at_s >= window_s);
+    out += &curve("spent", full.map(|s| (x(s.at_s), y(s.spent))));
     out += &ladder(&seconds, x);
     for minute in (0..=scenario.minutes).step_by(scenario.minutes as usize / 5) {
         let at = x(minute * 60);

@@ -117,7 +117,7 @@ impl Scenario {
             Scenario {
                 load: 1.0,
                 traffic: |t| if (180.0..540.0).contains(&t) { 10.0 } else { 1.0 },
-                ..Scenario::new("flood", "More than even the lowest effort can meet, for 6 minutes")
+                ..Scenario::new("flood", "Traffic ×10 for 6 minutes: too much at any effort")
             },
         ]
     }

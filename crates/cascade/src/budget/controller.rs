@@ -145,7 +145,7 @@ impl Budget {
     /// Decides on an item, and tells what is worth a log line.
     pub fn decide(&mut self, item: &Item, now_ms: u64, hear: &mut dyn FnMut(Event)) -> Decision {
         self.advance(now_ms, hear);
-        if !item.again {
+        if !item.again || self.has_come_due(item) {
             let costs = Rung::ALL.map(|rung| self.cost(item, rung));
             self.demand.arrive(&costs);
         }
@@ -218,6 +218,11 @@ impl Budget {
                 Decision::Later { at_ms, given_up: vec![Step::Queued] }
             }
         }
+    }
+
+    /// Whether deferred work has become urgent just now, which is as if it arrived.
+    fn has_come_due(&self, item: &Item) -> bool {
+        matches!(item.wait, Wait::Until(at_ms) if (at_ms..at_ms.saturating_add(self.slot_ms)).contains(&self.now_ms))
     }
 
     /// Deferred work is taken up from what the work that comes in now does not need, and as it was asked for.
