@@ -123,4 +123,18 @@ pub enum CascadeError {
     /// A saved audit that contradicts itself.
     #[error("the saved audit contradicts its own counts; begin another")]
     AuditState,
+    /// A setting of the budget that makes no sense.
+    #[error("budget: {setting}: {problem}")]
+    Budget {
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Rows from which no routes can be learned.
+    #[error("effort routing: {problem}")]
+    Routes {
+        /// What is wrong with them.
+        problem: String,
+    },
 }

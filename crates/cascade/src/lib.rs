@@ -4,6 +4,8 @@
 //! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
 
 pub mod audit;
+mod budget;
+mod cache;
 mod calibrate;
 mod error;
 mod evidence;
@@ -13,15 +15,22 @@ mod filter;
 mod judge;
 pub mod linear;
 mod promise;
+mod route;
 pub mod text;
 mod train;
 
+pub use budget::{
+    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
+    Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
+};
+pub use cache::{CacheCounts, Hit, Question, VerdictCache};
 pub use calibrate::{calibrate, scored};
 pub use error::CascadeError;
 pub use evidence::{Evidence, PromiseRow, WeightedShare};
 pub use filter::{About, Contribution, Filter, FilterScore, readable};
 pub use judge::{CascadeJudge, FilterStage};
 pub use promise::{MAX_RECALL, Promise};
+pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_routes};
 pub use train::{
     LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,
 };
