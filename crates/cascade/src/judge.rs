@@ -14,8 +14,10 @@ use policy::{
 use sha2::{Digest, Sha256};
 
 use crate::audit::{Audit, Seen};
+use crate::cache::{CacheCounts, Hit, Question, VerdictCache};
 use crate::error::CascadeError;
 use crate::filter::{Filter, readable};
+use crate::text::normalise;
 
 /// A filter in service.
 #[derive(Debug)]
@@ -132,8 +134,7 @@ impl FilterStage {
 
 impl Watch {
     fn audit(&self) -> MutexGuard<'_, Audit> {
-        // Counting does not panic halfway.
-        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.audit)
     }
 
     fn is_bypassed(&self) -> bool {
@@ -149,17 +150,39 @@ impl Watch {
     }
 }
 
-/// Filters before another judge.
+/// Filters before another judge, and what was judged before in front of both.
 pub struct CascadeJudge<J> {
     stages: HashMap<PolicyId, FilterStage>,
     next: J,
+    identity: String,
+    cache: Option<Mutex<VerdictCache<NormalForm>>>,
 }
+
+/// Turns a text into its normal form.
+type NormalForm = fn(&str) -> String;
 
 impl<J: Judge> CascadeJudge<J> {
     /// Each filter stands before `next` for the policy that it is bound to.
     pub fn new(stages: impl IntoIterator<Item = FilterStage>, next: J) -> CascadeJudge<J> {
-        let stages = stages.into_iter().map(|stage| (stage.policy.clone(), stage)).collect();
-        CascadeJudge { stages, next }
+        let stages: HashMap<PolicyId, FilterStage> =
+            stages.into_iter().map(|stage| (stage.policy.clone(), stage)).collect();
+        let mut names: Vec<&str> = stages.values().map(|stage| stage.name.as_str()).collect();
+        names.sort_unstable();
+        let identity = format!("filters {} before {}", names.join(" "), next.identity());
+        CascadeJudge { stages, next, identity, cache: None }
+    }
+
+    /// The same with a memory of at most about `max_bytes`: a content that came before under the same
+    /// policy and settings, letter for letter or in its normal form, gets the same verdict again, with a
+    /// usage of nothing.
+    pub fn remembering(self, max_bytes: usize) -> CascadeJudge<J> {
+        let normal_form: NormalForm = |text| normalise(text).text;
+        CascadeJudge { cache: Some(Mutex::new(VerdictCache::new(max_bytes, normal_form))), ..self }
+    }
+
+    /// What the memory did; `None` without one.
+    pub fn cache_counts(&self) -> Option<CacheCounts> {
+        self.cache.as_ref().map(|cache| locked(cache).counts())
     }
 
     /// The filter for a policy, if there is one.
@@ -167,17 +190,23 @@ impl<J: Judge> CascadeJudge<J> {
         self.stages.get(policy)
     }
 
-    /// All filters in service.
-    pub fn stages(&self) -> impl Iterator<Item = &FilterStage> {
-        self.stages.values()
+    fn remembered(&self, question: &Question<'_>) -> Option<Verdict> {
+        let hit = locked(self.cache.as_ref()?).look_up(question)?;
+        let (Hit::Exact(verdict) | Hit::Normalised(verdict)) = hit;
+        Some(Verdict { usage: Usage::default(), ..(*verdict).clone() })
+    }
+
+    /// What the filter stops is cheaper to stop again than to remember.
+    fn remember(&self, question: &Question<'_>, verdict: &Verdict) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| verdict.stage == Stage::Reasoner) {
+            locked(cache).remember(question, verdict);
+        }
     }
 }
 
 impl<J: Judge> Judge for CascadeJudge<J> {
     fn identity(&self) -> String {
-        let mut names: Vec<&str> = self.stages.values().map(|stage| stage.name.as_str()).collect();
-        names.sort_unstable();
-        format!("filters {} before {}", names.join(" "), self.next.identity())
+        self.identity.clone()
     }
 
     fn judge(
@@ -187,10 +216,22 @@ impl<J: Judge> Judge for CascadeJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Verdict {
+        let question = Question { policy: &policy.id, judge: &self.identity, settings, content };
+        if let Some(verdict) = self.remembered(&question) {
+            observer.reasoning(&verdict.reasoning);
+            return Verdict { policy: policy.reference(), ..verdict };
+        }
         let mut next = || self.next.judge(policy, content, settings, observer);
-        match self.stages.get(&policy.id) {
+        let verdict = match self.stages.get(&policy.id) {
             Some(stage) => stage.judge(policy, content, next),
             None => next(),
-        }
+        };
+        self.remember(&question, &verdict);
+        verdict
     }
+}
+
+/// What these locks guard is whole at every moment: counting does not panic halfway.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -262,6 +262,29 @@ fn an_evaluation_sees_what_the_cascade_would_answer() {
 }
 
 #[test]
+fn what_was_judged_before_is_not_judged_again() {
+    let dir = proven();
+    let again = [("a", "Selling my bike"), ("b", "SELLING  my bike"), ("c", "Selling my bike")];
+    let line = |(id, text)| format!("{}\n", json!({"id": id, "text": text}));
+    fs::write(dir.path().join("in.jsonl"), again.map(line).concat()).expect("written");
+    fs::write(dir.path().join("cascade.toml"), "cache_mb = 1\n").expect("written");
+    let args = "batch in.jsonl --policy sales.md --out out.jsonl --cascade cascade.toml --max-inflight 1 --max-analysis-tokens 8";
+    let output =
+        command(dir.path(), &args.split(' ').collect::<Vec<_>>()).output().expect("started");
+    let said = stderr(&output);
+    assert!(
+        said.contains(
+            "known letter for letter: 1, in their normal form: 1, not known: 1"
+        ),
+        "{said}"
+    );
+    let verdicts = verdicts(dir.path(), "out.jsonl");
+    let outcomes: Vec<&Value> = verdicts.iter().map(|verdict| &verdict["outcome"]).collect();
+    assert!(outcomes.iter().all(|outcome| **outcome == *outcomes[0]), "{outcomes:?}");
+    assert_eq!(verdicts[2]["usage"]["generated_tokens"], 0);
+}
+
+#[test]
 fn verdicts_stand_in_for_labels_that_nobody_gave() {
     let dir = tempfile::tempdir().expect("a folder");
     let labelled = rows(0..90).replace("\"sale\"", "\"violation\"");

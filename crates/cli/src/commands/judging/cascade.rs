@@ -27,6 +27,10 @@ pub(crate) struct CascadeArgs {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// Megabytes of verdicts to remember within a run.
+    #[serde(default)]
+    cache_mb: usize,
+    #[serde(default)]
     filter: Vec<FilterSettings>,
 }
 
@@ -89,12 +93,15 @@ impl CascadeArgs {
         let mut stages = Vec::new();
         let mut filters = Vec::new();
         let policies: Vec<&Policy> = policies.collect();
-        for settings in read_settings(path)? {
+        let Settings { cache_mb, filter } = read_settings(path)?;
+        for settings in filter {
             let stage = stage(&settings, &policies, traffic)?;
             filters.extend(bound(&stage).map(|policy| (settings.file.clone(), policy.id.clone())));
             stages.push(stage);
         }
-        let judge = Arc::new(CascadeJudge::new(stages, judge));
+        let judge = CascadeJudge::new(stages, judge);
+        let judge = if cache_mb > 0 { judge.remembering(cache_mb << 20) } else { judge };
+        let judge = Arc::new(judge);
         for policy in policies.iter().filter(|policy| judge.stage(&policy.id).is_none()) {
             report_note(&format!("{} has no filter: all of it goes to the model", policy.name));
         }
@@ -103,24 +110,25 @@ impl CascadeArgs {
 }
 
 /// The filters that a file names; a filter's own file names itself.
-fn read_settings(path: &Path) -> Result<Vec<FilterSettings>> {
+fn read_settings(path: &Path) -> Result<Settings> {
     let bytes = fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
     let Some(text) = String::from_utf8(bytes).ok().filter(|text| !text.starts_with("sgfilter"))
     else {
-        return Ok(vec![FilterSettings {
+        let filter = FilterSettings {
             file: path.to_owned(),
             audit_rate: usual_rate(),
             audit_seed: 0,
             on_alarm: OnAlarm::Bypass,
-        }]);
+        };
+        return Ok(Settings { cache_mb: 0, filter: vec![filter] });
     };
     let settings: Settings = toml::from_str(&text).map_err(|error| {
         let error = anyhow!(error).context(path.display().to_string());
-        hinted(error, "a filter is named by [[filter]] and file = \"…\", with audit_rate, audit_seed and on_alarm if wanted")
+        hinted(error, "cache_mb stands first; a filter is named by [[filter]] and file = \"…\", with audit_rate, audit_seed and on_alarm if wanted")
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let beside = |one: FilterSettings| FilterSettings { file: folder.join(&one.file), ..one };
-    Ok(settings.filter.into_iter().map(beside).collect())
+    Ok(Settings { filter: settings.filter.into_iter().map(beside).collect(), ..settings })
 }
 
 fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> Result<FilterStage> {
@@ -203,6 +211,12 @@ impl Cascaded {
             let kept = Kept { filter: stage.filter().print(), audit };
             write(&audit_path(file), &serde_json::to_vec(&kept)?)?;
             report(file, &kept.audit, stage.is_bypassed());
+        }
+        if let Some(counts) = self.judge.cache_counts() {
+            report_note(&format!(
+                "verdicts known letter for letter: {}, in their normal form: {}, not known: {}",
+                counts.exact, counts.normalised, counts.missed
+            ));
         }
         Ok(())
     }
