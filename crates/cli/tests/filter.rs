@@ -273,9 +273,7 @@ fn what_was_judged_before_is_not_judged_again() {
         command(dir.path(), &args.split(' ').collect::<Vec<_>>()).output().expect("started");
     let said = stderr(&output);
     assert!(
-        said.contains(
-            "known letter for letter: 1, in their normal form: 1, not known: 1"
-        ),
+        said.contains("known letter for letter: 1, in their normal form: 1, not known: 1"),
         "{said}"
     );
     let verdicts = verdicts(dir.path(), "out.jsonl");

@@ -67,27 +67,31 @@ impl Input {
         Ok(())
     }
 
-    /// The next line without its end; one that is too long is read over, never kept.
     fn line(&mut self) -> Result<Option<Result<Vec<u8>, LineError>>> {
-        let place = || format!("{}: cannot be read", self.path.display());
-        let mut line = Vec::new();
-        let n_read = (&mut self.reader)
-            .take(MAX_LINE as u64)
-            .read_until(b'\n', &mut line)
-            .with_context(place)?;
-        if n_read == 0 {
-            return Ok(None);
-        }
-        self.n_lines += 1;
-        if n_read == MAX_LINE && !line.ends_with(b"\n") {
-            skip_line(&mut self.reader).with_context(place)?;
-            return Ok(Some(Err(LineError::TooLong)));
-        }
-        Ok(Some(Ok(line)))
+        let line = next_line(&mut self.reader)
+            .with_context(|| format!("{}: cannot be read", self.path.display()))?;
+        self.n_lines += usize::from(line.is_some());
+        Ok(line)
     }
 }
 
-fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
+/// The next line with its end; one that is too long is read over, never kept. `None` at the end.
+pub(crate) fn next_line(
+    reader: &mut (impl BufRead + ?Sized),
+) -> io::Result<Option<Result<Vec<u8>, LineError>>> {
+    let mut line = Vec::new();
+    let n_read = reader.take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
+    if n_read == 0 {
+        return Ok(None);
+    }
+    if n_read == MAX_LINE && !line.ends_with(b"\n") {
+        skip_line(reader)?;
+        return Ok(Some(Err(LineError::TooLong)));
+    }
+    Ok(Some(Ok(line)))
+}
+
+fn skip_line(reader: &mut (impl BufRead + ?Sized)) -> io::Result<()> {
     loop {
         let buffer = reader.fill_buf()?;
         if buffer.is_empty() {

@@ -9,7 +9,7 @@ use cascade::{Filter, readable};
 use serde::Serialize;
 
 use super::read_filter;
-use crate::commands::batch::{Item, items};
+use crate::commands::batch::{Item, LineError, items, next_line};
 use crate::exit::Exit;
 use crate::output::{report_note, shortened};
 
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 /// A line with its number.
-type Numbered = (usize, Vec<u8>);
+type Numbered = (usize, Result<Vec<u8>, LineError>);
 
 /// The input in chunks.
 struct Lines {
@@ -101,12 +101,12 @@ impl Lines {
     fn next_chunk(&mut self) -> Result<Option<Vec<Numbered>>> {
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK {
-            let mut line = Vec::new();
-            if self.reader.read_until(b'\n', &mut line).context("the input cannot be read")? == 0 {
+            let Some(line) = next_line(&mut *self.reader).context("the input cannot be read")?
+            else {
                 break;
-            }
+            };
             self.n_read += 1;
-            if !line.trim_ascii().is_empty() {
+            if !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
                 chunk.push((self.n_read, line));
             }
         }
@@ -139,10 +139,12 @@ fn score_lines(filter: &Filter, lines: &[Numbered]) -> (String, Problems) {
     let mut featuriser = filter.featuriser();
     let (mut text, mut problems) = (String::new(), Vec::new());
     for (number, line) in lines {
-        let found = match items(line) {
+        let found = line.as_ref().map_err(ToString::to_string);
+        let found = found.and_then(|line| items(line).map_err(|error| error.to_string()));
+        let found = match found {
             Ok(found) => found,
-            Err(error) => {
-                problems.push((*number, error.to_string()));
+            Err(problem) => {
+                problems.push((*number, problem));
                 continue;
             }
         };
