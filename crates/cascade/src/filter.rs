@@ -92,9 +92,13 @@ impl Filter {
         self.seen.binary_search(&print(raw)).is_ok()
     }
 
-    /// The score of a raw text; its labels are never none.
+    /// The score of a raw text; 1 where nothing is left to read after normalising.
     pub fn score(&self, featuriser: &mut Featuriser, raw: &str) -> FilterScore {
         let (normalised, windows) = windows(raw);
+        // What the filter cannot read, a model may.
+        if normalised.text.is_empty() {
+            return FilterScore { score: 1.0, label: 0, window: 0 };
+        }
         let marks = marks(&normalised);
         let mut best = FilterScore { score: f64::NEG_INFINITY, label: 0, window: 0 };
         for (window, range) in windows.into_iter().enumerate() {
@@ -185,7 +189,7 @@ impl Head {
 }
 
 /// Four bytes of the digest of a text's normal form.
-fn print(raw: &str) -> u32 {
+pub(crate) fn print(raw: &str) -> u32 {
     let digest = Sha256::digest(normalise(raw).text.as_bytes());
     u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])
 }

@@ -4,7 +4,7 @@
 //! else goes to the judge behind. A policy without one goes there at once. Once the audit has found the
 //! promise broken, the filter is passed by, unless the settings keep it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use policy::{
@@ -17,7 +17,7 @@ use crate::audit::{Audit, Seen};
 use crate::cache::{CacheCounts, Hit, Question, VerdictCache};
 use crate::error::CascadeError;
 use crate::filter::{Filter, readable};
-use crate::text::normalise;
+use crate::text::compared;
 
 /// A filter in service.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct FilterStage {
 #[derive(Debug)]
 struct Watch {
     audit: Mutex<Audit>,
+    /// Prints of the texts counted so far in this run: a text that comes again is no new draw.
+    counted: Mutex<HashSet<u64>>,
     keep_on_alarm: bool,
 }
 
@@ -61,7 +63,8 @@ impl FilterStage {
         if promised != Some(settings.promise.recall()) || settings.policy != self.policy {
             return Err(CascadeError::ForeignAudit);
         }
-        let watch = Some(Watch { audit: Mutex::new(audit), keep_on_alarm });
+        let watch =
+            Some(Watch { audit: Mutex::new(audit), counted: Mutex::default(), keep_on_alarm });
         Ok(FilterStage { watch, ..self })
     }
 
@@ -81,34 +84,42 @@ impl FilterStage {
     }
 
     fn judge(&self, policy: &Policy, content: &Content, next: impl FnOnce() -> Verdict) -> Verdict {
+        if self.is_bypassed() {
+            let passed_by = "the filter was passed by: its audit found the promise broken";
+            let verdict = next();
+            return Verdict {
+                detail: verdict.detail.or_else(|| Some(passed_by.to_owned())),
+                ..verdict
+            };
+        }
         let text = readable(content);
         let score = self.filter.score(&mut self.filter.featuriser(), &text).score;
         let passes = self.filter.passes(score);
-        let Some(watch) = &self.watch else {
-            return if passes { next() } else { self.stopped(policy, score) };
-        };
+        let watch = self.watch.as_ref();
+        let count = |seen: Seen| watch.into_iter().for_each(|watch| watch.count(&text, seen));
         if passes {
             let verdict = next();
-            watch.audit().record(Seen::passed_on(verdict.outcome));
+            count(Seen::passed_on(verdict.outcome));
             verdict
-        } else if watch.is_bypassed() {
-            next()
-        } else if watch.takes(&text) {
+        } else if watch.is_some_and(|watch| watch.takes(&text)) {
             let verdict = next();
-            watch.audit().record(Seen::audited(verdict.outcome));
+            count(Seen::audited(verdict.outcome));
             verdict
         } else {
-            watch.audit().record(Seen::Stopped);
+            count(Seen::Stopped);
             self.stopped(policy, score)
         }
     }
 
     fn stopped(&self, policy: &Policy, score: f64) -> Verdict {
-        let promised = self.filter.about.calibration.as_ref().map(|it| it.chosen);
-        let rationale = promised.map(|it| {
+        let is_broken = self.watch.as_ref().is_some_and(|watch| watch.audit().alarm().is_some());
+        let doubt = if is_broken { " Its audit has found that promise broken." } else { "" };
+        let rationale = self.filter.about.calibration.as_ref().map(|it| {
+            let chosen = it.chosen;
             format!(
-                "The filter finds nothing: its score is below {:.4}, where it passes on at least {} of what violates.",
-                it.threshold, it.recall
+                "The filter finds nothing: its score is below {:.4}, from where it passes on at least {} of what \
+                 violates, at confidence {}.{doubt}",
+                chosen.threshold, chosen.recall, it.confidence
             )
         });
         Verdict {
@@ -148,9 +159,25 @@ impl Watch {
         let id: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         self.audit().settings().is_audited(&id)
     }
+
+    /// Counts a text the first time that it comes.
+    fn count(&self, text: &str, seen: Seen) {
+        let digest = Sha256::digest(text);
+        let print = u64::from_le_bytes(digest[..8].try_into().expect("a digest has eight bytes"));
+        let mut counted = locked(&self.counted);
+        if counted.len() >= MAX_COUNTED {
+            counted.clear();
+        }
+        if counted.insert(print) {
+            self.audit().record(seen);
+        }
+    }
 }
 
-/// Filters before another judge, and what was judged before in front of both.
+/// Most texts remembered as counted, some 30 MB.
+const MAX_COUNTED: usize = 1 << 21;
+
+/// Filters before another judge, and between them what was judged before.
 pub struct CascadeJudge<J> {
     stages: HashMap<PolicyId, FilterStage>,
     next: J,
@@ -173,10 +200,10 @@ impl<J: Judge> CascadeJudge<J> {
     }
 
     /// The same with a memory of at most about `max_bytes`: a content that came before under the same
-    /// policy and settings, letter for letter or in its normal form, gets the same verdict again, with a
-    /// usage of nothing.
+    /// policy and settings, letter for letter or but for case and spaces, gets the same verdict again, with
+    /// a usage of nothing.
     pub fn remembering(self, max_bytes: usize) -> CascadeJudge<J> {
-        let normal_form: NormalForm = |text| normalise(text).text;
+        let normal_form: NormalForm = compared;
         CascadeJudge { cache: Some(Mutex::new(VerdictCache::new(max_bytes, normal_form))), ..self }
     }
 
@@ -190,17 +217,30 @@ impl<J: Judge> CascadeJudge<J> {
         self.stages.get(policy)
     }
 
-    fn remembered(&self, question: &Question<'_>) -> Option<Verdict> {
-        let hit = locked(self.cache.as_ref()?).look_up(question)?;
-        let (Hit::Exact(verdict) | Hit::Normalised(verdict)) = hit;
-        Some(Verdict { usage: Usage::default(), ..(*verdict).clone() })
-    }
-
-    /// What the filter stops is cheaper to stop again than to remember.
-    fn remember(&self, question: &Question<'_>, verdict: &Verdict) {
-        if let Some(cache) = self.cache.as_ref().filter(|_| verdict.stage == Stage::Reasoner) {
-            locked(cache).remember(question, verdict);
+    /// What was judged before, or the judge behind.
+    fn recall_or_judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        settings: &JudgeSettings,
+        observer: &mut dyn Observer,
+    ) -> Verdict {
+        let Some(cache) = &self.cache else {
+            return self.next.judge(policy, content, settings, observer);
+        };
+        let question = Question { policy: &policy.id, judge: &self.identity, settings, content };
+        let hit = locked(cache).look_up(&question);
+        if let Some(Hit::Exact(verdict) | Hit::Normalised(verdict)) = hit {
+            observer.reasoning(&verdict.reasoning);
+            return Verdict {
+                policy: policy.reference(),
+                usage: Usage::default(),
+                ..(*verdict).clone()
+            };
         }
+        let verdict = self.next.judge(policy, content, settings, observer);
+        locked(cache).remember(&question, &verdict);
+        verdict
     }
 }
 
@@ -216,18 +256,11 @@ impl<J: Judge> Judge for CascadeJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Verdict {
-        let question = Question { policy: &policy.id, judge: &self.identity, settings, content };
-        if let Some(verdict) = self.remembered(&question) {
-            observer.reasoning(&verdict.reasoning);
-            return Verdict { policy: policy.reference(), ..verdict };
-        }
-        let mut next = || self.next.judge(policy, content, settings, observer);
-        let verdict = match self.stages.get(&policy.id) {
+        let mut next = || self.recall_or_judge(policy, content, settings, observer);
+        match self.stages.get(&policy.id) {
             Some(stage) => stage.judge(policy, content, next),
             None => next(),
-        };
-        self.remember(&question, &verdict);
-        verdict
+        }
     }
 }
 

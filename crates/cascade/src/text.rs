@@ -5,6 +5,9 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+/// Begins the words that no text contains: it is left out of every text.
+const MARK: char = '\u{2317}';
+
 /// What a web address becomes.
 pub const URL: &str = "\u{2317}url";
 
@@ -43,6 +46,13 @@ pub fn normalise(raw: &str) -> Normalised {
     done
 }
 
+/// A text as it is compared with others that were judged: NFKC, lower case, single spaces. Nothing that could
+/// change a verdict is left out, so addresses and invisible characters stay.
+pub fn compared(raw: &str) -> String {
+    let folded: String = raw.nfkc().flat_map(char::to_lowercase).collect();
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// NFKC, lower case, without invisible characters; lookalikes replaced where the text is Latin, or the
 /// word in part.
 fn fold(word: &str, is_latin: bool, folded: &mut String, done: &mut Normalised) {
@@ -51,7 +61,12 @@ fn fold(word: &str, is_latin: bool, folded: &mut String, done: &mut Normalised) 
         return folded.make_ascii_lowercase();
     }
     let is_latin = is_latin || word.chars().any(is_latin_letter);
-    for c in word.chars().filter(|&c| !is_combining_overlay(c)).nfkc() {
+    for c in word.chars().filter(|&c| !is_combining_overlay(c) && c != MARK).nfkc() {
+        if let Some(hidden) = spelled_in_tags(c) {
+            done.had_invisible = true;
+            folded.push(hidden);
+            continue;
+        }
         if is_invisible(c) {
             done.had_invisible = true;
             continue;
@@ -89,6 +104,12 @@ fn is_invisible(c: char) -> bool {
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The letter that a tag character stands for: tags show nothing, but a model may read them.
+fn spelled_in_tags(c: char) -> Option<char> {
+    let ascii = u32::from(c).checked_sub(0xe_0000).filter(|code| (0x21..=0x7e).contains(code))?;
+    char::from_u32(ascii).map(|c| c.to_ascii_lowercase())
 }
 
 /// Strokes and piles of marks that are put over letters to hide them.
@@ -214,6 +235,8 @@ mod tests {
         check("soooooo goooood!!!!!", "soo good!!");
         check("see https://example.org/x?y=1 now", "see \u{2317}url now");
         check("a\u{336}b\u{336}c", "abc");
+        check("hi \u{e0042}\u{e0079}\u{e0065}", "hi bye");
+        check("\u{2317}leet", "leet");
     }
 
     #[test]
@@ -236,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_normalised_and_stays_so(raw in "\\PC*") {
+        fn any_text_is_normalised(raw in "\\PC*") {
             let once = normalise(&raw);
             prop_assert!(!once.text.contains("  "));
             prop_assert!(once.text.len() <= 18 * raw.len() + 8);

@@ -1,12 +1,14 @@
 //! From labelled rows to a filter: folds, the choice of the cost, and the report on rows not seen.
 
+use std::collections::HashMap;
+
 use policy::PolicyRef;
 use policy::eval::{Curve, Scored, SplitMix};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CascadeError;
 use crate::features::{FeatureShape, Featuriser, marks, windows};
-use crate::filter::{About, Filter, logistic};
+use crate::filter::{About, Filter, logistic, print};
 use crate::linear::{FitSettings, Linear, Rows, Target, fit};
 
 /// Most bytes of weights, so that the file stays below 8 MiB with a quarter of a million rows.
@@ -208,20 +210,19 @@ impl Training<'_> {
         (head, report(label, cost, &scored))
     }
 
-    /// Rows of either side spread evenly over the folds.
+    /// Rows of either side spread evenly over the folds; texts with one normal form share a fold.
     fn known(&self) -> Vec<Known> {
         let mut random = SplitMix::new(self.settings.seed ^ 0x666f_6c64);
-        let mut known = Vec::new();
+        let (mut known, mut fold_of) = (Vec::new(), HashMap::new());
         for side in [true, false] {
             let truth = |row: &usize| self.rows[*row].truths[self.at] == Some(side);
             let mut of_side: Vec<usize> = (0..self.rows.len()).filter(truth).collect();
             random.shuffle(&mut of_side);
             let folds = (0..self.settings.n_folds).cycle();
-            known.extend(of_side.into_iter().zip(folds).map(|(row, fold)| Known {
-                row,
-                truth: side,
-                fold,
-            }));
+            for (row, next) in of_side.into_iter().zip(folds) {
+                let fold = *fold_of.entry(print(&self.rows[row].text)).or_insert(next);
+                known.push(Known { row, truth: side, fold });
+            }
         }
         known
     }

@@ -84,7 +84,7 @@ fn rows_that_training_saw_prove_nothing() {
     let dir = trained();
     let output = filter(dir.path(), &["calibrate", "sale.filter", "--data", "train.jsonl"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("seen every row"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("has seen every row"), "{}", stderr(&output));
     fs::write(dir.path().join("both.jsonl"), rows(0..600)).expect("written");
     let args = ["calibrate", "sale.filter", "--data", "both.jsonl", "--recall", "0.9"];
     let output = filter(dir.path(), &args);
@@ -210,6 +210,11 @@ fn what_the_filter_stops_is_clear_and_the_rest_is_judged() {
         assert!(verdict["rationale"].as_str().is_some_and(|it| it.contains("0.9")), "{verdict}");
     }
     assert!(judged.iter().all(|verdict| verdict["score_method"] == "logprob"));
+
+    let args = "calibrate sale.filter --data in.jsonl --distill out.jsonl --policy sales.md";
+    let output = filter(dir.path(), &args.split(' ').collect::<Vec<_>>());
+    let said = stderr(&output);
+    assert!(said.contains("a verdict of a filter") && said.contains("without --cascade"), "{said}");
 }
 
 #[test]
@@ -273,7 +278,7 @@ fn what_was_judged_before_is_not_judged_again() {
         command(dir.path(), &args.split(' ').collect::<Vec<_>>()).output().expect("started");
     let said = stderr(&output);
     assert!(
-        said.contains("known letter for letter: 1, in their normal form: 1, not known: 1"),
+        said.contains("known letter for letter: 1, but for case and spaces: 1, not known: 1"),
         "{said}"
     );
     let verdicts = verdicts(dir.path(), "out.jsonl");

@@ -172,7 +172,7 @@ pub struct Verdict {
     pub reasoning: String,
     /// Whether the analysis was cut off at its limit and the verdict asked for then.
     pub capped: bool,
-    /// What went wrong, where undetermined.
+    /// What went wrong, where undetermined; or what stood in the way of the usual course.
     pub detail: Option<String>,
     /// Who decided.
     pub stage: Stage,

@@ -101,11 +101,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         done: earlier.done,
     };
     let order = if args.any_order { Order::AsTheyCome } else { Order::AsRead };
-    let (summary, errors) = run.to_end(input, output, order)?;
-    summary.show(&errors);
+    let ended = run.to_end(input, output, order);
+    // What the audit saw is kept even if the output could not be.
     if let Some(cascaded) = cascaded {
         cascaded.finish()?;
     }
+    let (summary, errors) = ended?;
+    summary.show(&errors);
     let exit = if errors.n > 0 { Exit::CouldNot } else { Exit::Clear };
     Ok(exit.max(summary.exit()).max(earlier_exit))
 }

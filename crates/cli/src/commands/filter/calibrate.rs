@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use cascade::{Evidence, Filter, Promise, PromiseRow, Row};
 use comfy_table::{CellAlignment, Table, presets};
 use policy::eval::{Level, Scored};
@@ -59,6 +59,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let labels = args.source.labels(asked);
     let rows = args.source.read(&labels, policy.as_ref())?;
     let held_out = score(&filter, &rows)?;
+    if held_out.scored.is_empty() {
+        let why =
+            if held_out.n_seen > 0 { "training has seen every row" } else { "no row has a truth" };
+        let error = anyhow!("{}: {why}, so nothing can be proven with them", args.source.place());
+        return Err(hinted(
+            error,
+            "give rows that are labelled, or judged, and that training has not seen",
+        ));
+    }
     if held_out.n_seen > 0 {
         report_note(&format!("{} left out, as training saw them", counted(held_out.n_seen, "row")));
     }
@@ -93,9 +102,6 @@ fn score(filter: &Filter, rows: &[Row]) -> Result<HeldOut> {
         }
         let score = filter.score(&mut featuriser, &row.text).score;
         held_out.scored.extend(cascade::scored([(truth, score)])?);
-    }
-    if held_out.scored.is_empty() {
-        bail!("the filter has seen every row in training, so nothing can be proven with them");
     }
     Ok(held_out)
 }
@@ -148,6 +154,7 @@ fn report(evidence: &Evidence, level: Level) -> String {
         );
     }
     let _ = writeln!(out, "\n{}", table(evidence, level));
+    let _ = writeln!(out, "Each line holds by itself, if its promise was chosen before looking.");
     out
 }
 

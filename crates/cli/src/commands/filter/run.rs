@@ -1,20 +1,21 @@
 //! `safeguard filter run`: scores for a file of items.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cascade::{Filter, readable};
 use serde::Serialize;
 
 use super::read_filter;
 use crate::commands::batch::{Item, LineError, items, next_line};
 use crate::exit::Exit;
-use crate::output::{report_note, shortened};
+use crate::output::{is_broken_pipe, report_note, shortened};
 
-/// Lines that are scored together, each thread taking its share.
+/// Lines that are scored together, each thread taking its share; and bytes, where lines are long.
 const CHUNK: usize = 4096;
+const CHUNK_BYTES: usize = 32 << 20;
 
 /// Score a file of items, one JSON object a line
 ///
@@ -48,7 +49,17 @@ struct Scored<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    match score_all(args) {
+        Err(error) if is_broken_pipe(&error) => Ok(Exit::Clear),
+        ended => ended,
+    }
+}
+
+fn score_all(args: &Args) -> Result<Exit> {
     let filter = read_filter(&args.filter)?;
+    if args.out.as_ref().is_some_and(|out| *out == args.input || *out == args.filter) {
+        bail!("the scores must go to a file of their own");
+    }
     if filter.about.calibration.is_none() {
         report_note("the filter is not calibrated, so everything is passed on");
     }
@@ -56,23 +67,23 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let n_threads = args.threads.map_or(cores, usize::from);
     let mut lines = Lines::open(args)?;
     let mut out: Box<dyn Write> = match &args.out {
-        Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
+        Some(path) => Box::new(
+            File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?,
+        ),
         None => Box::new(io::stdout().lock()),
     };
     let mut exit = Exit::Clear;
     while let Some(chunk) = lines.next_chunk()? {
         let (texts, problems) = score_chunk(&filter, &chunk, n_threads);
-        let mut out = BufWriter::new(&mut out);
-        texts
-            .iter()
-            .try_for_each(|text| out.write_all(text.as_bytes()))
-            .context("cannot be written")?;
-        out.flush().context("cannot be written")?;
+        for text in texts {
+            out.write_all(text.as_bytes())?;
+        }
         for (number, problem) in problems {
             report_note(&format!("line {number}: {}", shortened(&problem, 200)));
             exit = Exit::CouldNot;
         }
     }
+    out.flush()?;
     Ok(exit)
 }
 
@@ -99,13 +110,14 @@ impl Lines {
     }
 
     fn next_chunk(&mut self) -> Result<Option<Vec<Numbered>>> {
-        let mut chunk = Vec::new();
-        while chunk.len() < CHUNK {
+        let (mut chunk, mut n_bytes) = (Vec::new(), 0);
+        while chunk.len() < CHUNK && n_bytes < CHUNK_BYTES {
             let Some(line) = next_line(&mut *self.reader).context("the input cannot be read")?
             else {
                 break;
             };
             self.n_read += 1;
+            n_bytes += line.as_ref().map_or(0, Vec::len);
             if !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
                 chunk.push((self.n_read, line));
             }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use cascade::{Row, readable};
-use policy::PolicyRef;
+use policy::{PolicyRef, Stage};
 use serde::Deserialize;
 
 use super::counted;
@@ -38,12 +38,18 @@ struct Written {
     id: String,
     policy_id: String,
     outcome: String,
+    stage: Stage,
 }
 
 impl SourceArgs {
     /// Where the items come from, for messages.
     pub(super) fn place(&self) -> String {
         self.data.display().to_string()
+    }
+
+    /// Whether a file is one of those read.
+    pub(super) fn is_from(&self, path: &Path) -> bool {
+        self.data == path || self.distill.as_deref() == Some(path)
     }
 
     /// The labels that there are: those asked for, or the one that verdicts give.
@@ -72,9 +78,15 @@ impl SourceArgs {
         let text = fs::read_to_string(path)
             .with_context(|| format!("{}: cannot be read", path.display()))?;
         let (mut verdicts, mut problems, mut n_undetermined) = (HashMap::new(), Vec::new(), 0);
-        for (number, line) in (1..).zip(text.lines()) {
+        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
             match serde_json::from_str::<Written>(line) {
                 Ok(it) if it.policy_id != policy.id.0 => {}
+                Ok(it) if it.stage == Stage::Filter => {
+                    let error = anyhow!("{}:{number}: a verdict of a filter", path.display());
+                    let why =
+                        "what a filter stopped teaches and proves nothing: judge without --cascade";
+                    return Err(hinted(error, why));
+                }
                 Ok(it) => match it.outcome.as_str() {
                     "violation" => drop(verdicts.insert(it.id, true)),
                     "clear" => drop(verdicts.insert(it.id, false)),

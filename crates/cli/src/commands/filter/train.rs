@@ -75,6 +75,9 @@ fn positive(text: &str) -> Result<f64> {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
     let policy = policy.map(|(_, policy)| policy.reference());
+    if args.source.is_from(&args.out) {
+        bail!("the filter must go to a file of its own");
+    }
     let labels = args.source.labels(&args.label);
     let rows = args.source.read(&labels, policy.as_ref())?;
     let settings = TrainSettings {

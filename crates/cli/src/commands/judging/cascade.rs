@@ -1,10 +1,11 @@
 //! Filters before the model: which, how they are audited, and what there is to say at the end.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use cascade::audit::{Audit, AuditRate, AuditSettings, AuditState, RESTART_EVERY};
 use cascade::{CascadeJudge, FilterStage, Promise};
 use policy::eval::Level;
@@ -43,9 +44,8 @@ struct FilterSettings {
     /// The share of stopped items that the model judges all the same.
     #[serde(default = "usual_rate")]
     audit_rate: f64,
-    /// Draws them.
-    #[serde(default)]
-    audit_seed: u64,
+    /// Draws them; by default a random number that is kept with the audit.
+    audit_seed: Option<u64>,
     /// What happens once the promise is found broken.
     #[serde(default)]
     on_alarm: OnAlarm,
@@ -91,12 +91,22 @@ impl CascadeArgs {
     ) -> Result<(Box<dyn Judge>, Option<Cascaded>)> {
         let Some(path) = &self.cascade else { return Ok((judge, None)) };
         let mut stages = Vec::new();
-        let mut filters = Vec::new();
+        let mut filters: Vec<(PathBuf, policy::PolicyId)> = Vec::new();
         let policies: Vec<&Policy> = policies.collect();
         let Settings { cache_mb, filter } = read_settings(path)?;
         for settings in filter {
             let stage = stage(&settings, &policies, traffic)?;
-            filters.extend(bound(&stage).map(|policy| (settings.file.clone(), policy.id.clone())));
+            let bound = bound(&stage).map(|policy| (settings.file.clone(), policy.id.clone()));
+            if let Some((other, _)) =
+                filters.iter().find(|(_, id)| bound.as_ref().is_some_and(|it| it.1 == *id))
+            {
+                bail!(
+                    "{} and {} are for the same policy",
+                    other.display(),
+                    settings.file.display()
+                );
+            }
+            filters.extend(bound);
             stages.push(stage);
         }
         let judge = CascadeJudge::new(stages, judge);
@@ -117,7 +127,7 @@ fn read_settings(path: &Path) -> Result<Settings> {
         let filter = FilterSettings {
             file: path.to_owned(),
             audit_rate: usual_rate(),
-            audit_seed: 0,
+            audit_seed: None,
             on_alarm: OnAlarm::Bypass,
         };
         return Ok(Settings { cache_mb: 0, filter: vec![filter] });
@@ -150,18 +160,17 @@ fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> R
         let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
         hinted(anyhow!(error).context(place()), how)
     })?;
-    let (Traffic::Live, Some(evidence), Some(bound)) = (traffic, evidence, bound(&stage)) else {
-        return Ok(stage);
+    let (Traffic::Live, Some(evidence)) = (traffic, evidence) else { return Ok(stage) };
+    let audit = match kept_audit(settings, &stage)? {
+        Some(audit) => audit,
+        None => Audit::new(AuditSettings {
+            policy: bound(&stage).context("a filter in service is bound to a policy")?.id.clone(),
+            seed: settings.audit_seed.map_or_else(getrandom::u64, Ok)?,
+            rate: AuditRate::new(settings.audit_rate).with_context(place)?,
+            promise: Promise::new(evidence.chosen.recall, Level::P95)?,
+            restart_every: RESTART_EVERY,
+        }),
     };
-    let level = Level::new(evidence.confidence).expect("evidence was checked when it was read");
-    let begun = AuditSettings {
-        policy: bound.id.clone(),
-        seed: settings.audit_seed,
-        rate: AuditRate::new(settings.audit_rate).with_context(place)?,
-        promise: Promise::new(evidence.chosen.recall, level)?,
-        restart_every: RESTART_EVERY,
-    };
-    let audit = earlier_audit(&settings.file, &stage, begun)?;
     Ok(stage.watched(audit, matches!(settings.on_alarm, OnAlarm::Keep))?)
 }
 
@@ -184,22 +193,38 @@ fn audit_path(filter: &Path) -> PathBuf {
     filter.with_file_name(name)
 }
 
-/// The audit kept beside a filter, if it is of this very filter and begun with the same settings; else a new one.
-fn earlier_audit(filter: &Path, stage: &FilterStage, begun: AuditSettings) -> Result<Audit> {
-    let path = audit_path(filter);
-    let Ok(bytes) = fs::read(&path) else { return Ok(Audit::new(begun)) };
-    let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| {
-        let error = anyhow!(error).context(path.display().to_string());
-        hinted(error, "remove the file to begin another audit")
-    })?;
-    if kept.filter == stage.filter().print() && *kept.audit.settings() == begun {
-        return Ok(kept.audit);
+/// The audit kept beside a filter, if it is of this very filter and was begun with the same settings.
+fn kept_audit(settings: &FilterSettings, stage: &FilterStage) -> Result<Option<Audit>> {
+    let path = audit_path(&settings.file);
+    let remove = "remove the file to begin another audit";
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
+        }
+    };
+    let kept: Kept = serde_json::from_slice(&bytes)
+        .map_err(|error| hinted(anyhow!(error).context(path.display().to_string()), remove))?;
+    let begun = kept.audit.settings();
+    let is_same_filter = kept.filter == stage.filter().print();
+    let is_as_set = settings.audit_seed.is_none_or(|seed| seed == begun.seed)
+        && settings.audit_rate == begun.rate.value();
+    if is_same_filter && is_as_set {
+        return Ok(Some(kept.audit));
+    }
+    if is_same_filter && kept.audit.alarm().is_some() {
+        let error = anyhow!(
+            "{}: this audit found the promise broken, and was begun with other settings",
+            path.display()
+        );
+        return Err(hinted(error, remove));
     }
     report_note(&format!(
         "{} is of another filter or other settings: a new audit begins",
         path.display()
     ));
-    Ok(Audit::new(begun))
+    Ok(None)
 }
 
 impl Cascaded {
@@ -214,7 +239,7 @@ impl Cascaded {
         }
         if let Some(counts) = self.judge.cache_counts() {
             report_note(&format!(
-                "verdicts known letter for letter: {}, in their normal form: {}, not known: {}",
+                "verdicts known letter for letter: {}, but for case and spaces: {}, not known: {}",
                 counts.exact, counts.normalised, counts.missed
             ));
         }
