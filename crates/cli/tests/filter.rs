@@ -211,6 +211,12 @@ fn what_the_filter_stops_is_clear_and_the_rest_is_judged() {
     }
     assert!(judged.iter().all(|verdict| verdict["score_method"] == "logprob"));
 
+    let recalibrate = "calibrate sale.filter --data more.jsonl --recall 0.8 --policy sales.md";
+    filter(dir.path(), &recalibrate.split(' ').collect::<Vec<_>>());
+    fs::write(dir.path().join("in.jsonl"), rows(600..690)).expect("written");
+    let said = stderr(&batch(dir.path(), "sale.filter", "out.jsonl"));
+    assert!(said.contains("the file has verdicts of \"filter") && said.contains("hint:"), "{said}");
+
     let args = "calibrate sale.filter --data in.jsonl --distill out.jsonl --policy sales.md";
     let output = filter(dir.path(), &args.split(' ').collect::<Vec<_>>());
     let said = stderr(&output);

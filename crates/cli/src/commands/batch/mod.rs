@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
-use policy::{Judge, JudgeSettings, Policy, Stage, Verdict};
+use policy::{Judge, JudgeSettings, Policy, Verdict};
 use reasoner::{Job, judge_many};
 
 use super::files::read_policy;
@@ -25,7 +25,7 @@ pub(crate) use input::next_line;
 use input::{Errors, Input};
 pub(crate) use line::{Item, LineError, items};
 use order::{Order, Window};
-use output::{Done, Output};
+use output::{Done, Judges, Output};
 use summary::Summary;
 
 /// Most bytes of a line of input: no context is near it.
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         settings: args.judge.settings(),
         n_in_flight: args.max_inflight.into(),
         progress: Progress::new(n_verdicts, earlier.done.len()),
-        model: earlier.model,
+        judges: Mutex::new(earlier.judges),
         done: earlier.done,
     };
     let order = if args.any_order { Order::AsTheyCome } else { Order::AsRead };
@@ -151,7 +151,7 @@ struct Run<'a> {
     settings: JudgeSettings,
     n_in_flight: usize,
     progress: Progress,
-    model: Option<String>,
+    judges: Mutex<Judges>,
     done: Done,
 }
 
@@ -181,7 +181,7 @@ impl Run<'_> {
                     .expect("it was begun");
                 let policy = &self.policies[policy_idx];
                 if let Err(error) =
-                    self.check_model(&verdict).and_then(|()| output.write(&id, policy, &verdict))
+                    self.check_judge(&verdict).and_then(|()| output.write(&id, policy, &verdict))
                 {
                     failure = Some(error);
                     window.close();
@@ -241,19 +241,18 @@ impl Run<'_> {
         })
     }
 
-    /// Verdicts of two models do not go into one file.
-    fn check_model(&self, verdict: &Verdict) -> Result<()> {
-        match &self.model {
-            Some(model) if verdict.stage == Stage::Reasoner && *model != verdict.model => {
-                Err(hinted(
-                    anyhow::anyhow!(
-                        "the file has verdicts of {model:?}, and {:?} judges now",
-                        verdict.model
-                    ),
-                    "give a new file with --out",
-                ))
-            }
-            _ => Ok(()),
+    /// Verdicts of two models, or of two filters of one policy, do not go into one file.
+    fn check_judge(&self, verdict: &Verdict) -> Result<()> {
+        let mut judges = self.judges.lock().expect("no holder panics");
+        match judges.other(verdict.stage, &verdict.policy.id.0, &verdict.model) {
+            Some(other) => Err(hinted(
+                anyhow::anyhow!(
+                    "the file has verdicts of {other:?}, and {:?} judges now",
+                    verdict.model
+                ),
+                "give a new file with --out",
+            )),
+            None => Ok(()),
         }
     }
 }

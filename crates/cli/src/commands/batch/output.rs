@@ -1,6 +1,6 @@
 //! The output: one line a verdict, appended whole, so that a run that was cut goes on where it stood.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -49,6 +49,26 @@ struct Written {
 /// Ids with policies' identities.
 pub(super) type Done = HashSet<(String, String)>;
 
+/// The model of a file, and each policy's filter before it: one of each, or its verdicts are not of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Judges {
+    model: Option<String>,
+    filters: HashMap<String, String>,
+}
+
+impl Judges {
+    /// The one that has decided in this place before, if it is another; else `name` has the place.
+    pub(super) fn other(&mut self, stage: Stage, policy_id: &str, name: &str) -> Option<&str> {
+        let holder = match stage {
+            Stage::Reasoner => self.model.get_or_insert_with(|| name.to_owned()),
+            Stage::Filter => {
+                self.filters.entry(policy_id.to_owned()).or_insert_with(|| name.to_owned())
+            }
+        };
+        (holder != name).then_some(holder)
+    }
+}
+
 /// The file that verdicts are appended to.
 pub(super) struct Output {
     path: PathBuf,
@@ -59,8 +79,8 @@ pub(super) struct Output {
 /// What is in the file already.
 pub(super) struct Earlier {
     pub(super) done: Done,
-    /// The model of the verdicts there, if there are any.
-    pub(super) model: Option<String>,
+    /// Who made the verdicts there.
+    pub(super) judges: Judges,
     /// How a run that made these verdicts ends.
     pub(super) exit: Exit,
 }
@@ -126,16 +146,19 @@ impl Output {
 
 /// The verdicts in the file, and how many bytes of whole lines it has.
 fn earlier(path: &Path, file: &File) -> Result<(Earlier, u64)> {
-    let mut earlier = Earlier { done: Done::new(), model: None, exit: Exit::Clear };
+    let mut earlier = Earlier { done: Done::new(), judges: Judges::default(), exit: Exit::Clear };
     let mut n_whole = 0;
     for (number, line) in (1..).zip(whole_lines(file)) {
         let line = line.with_context(|| format!("{}: cannot be read", path.display()))?;
         let written = parse(path, number, &line)?;
         n_whole += line.len() as u64;
-        if written.stage == Stage::Reasoner
-            && *earlier.model.get_or_insert_with(|| written.model.clone()) != written.model
+        if let Some(other) = earlier.judges.other(written.stage, &written.policy_id, &written.model)
         {
-            bail!("{}:{number}: verdicts of two models are in one file", path.display());
+            bail!(
+                "{}:{number}: verdicts of {other:?} and of {:?} are in one file",
+                path.display(),
+                written.model
+            );
         }
         earlier.exit = earlier.exit.max(match written.outcome.as_str() {
             "clear" => Exit::Clear,
