@@ -15,6 +15,11 @@ const VERSION: u32 = 1;
 const DIGEST: usize = 32;
 
 impl Filter {
+    /// Whether a file begins as a filter's does.
+    pub fn is_file(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
+    }
+
     /// The bytes of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = serde_json::to_vec(&self.about).expect("a header is plain JSON");

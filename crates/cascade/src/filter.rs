@@ -3,7 +3,7 @@
 //! `score` is all that runs on traffic. The file is one header of JSON and one byte a weight; it is read
 //! back only if every part of it is as it was written.
 
-use policy::{Content, PolicyRef};
+use policy::{Content, PolicyRef, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -143,8 +143,7 @@ impl Filter {
 
     /// Twelve hexadecimal digits that tell it from other filters: the start of its file's digest.
     pub fn print(&self) -> String {
-        let digest = Sha256::digest(self.to_bytes());
-        digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(self.to_bytes())[..6])
     }
 
     /// Whether it was made for this very policy.

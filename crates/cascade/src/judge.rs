@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use policy::{
     Content, Judge, JudgeSettings, Observer, Outcome, Policy, PolicyId, ScoreMethod, Stage, Usage,
-    Verdict,
+    Verdict, hex,
 };
 use sha2::{Digest, Sha256};
 
@@ -73,6 +73,11 @@ impl FilterStage {
         &self.filter
     }
 
+    /// What tells the filter from others: [`Filter::print`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What the audit knows by now.
     pub fn audit(&self) -> Option<Audit> {
         self.watch.as_ref().map(|watch| watch.audit().clone())
@@ -95,13 +100,13 @@ impl FilterStage {
         let text = readable(content);
         let score = self.filter.score(&mut self.filter.featuriser(), &text).score;
         let passes = self.filter.passes(score);
-        let watch = self.watch.as_ref();
-        let count = |seen: Seen| watch.into_iter().for_each(|watch| watch.count(&text, seen));
+        let watch = self.watch.as_ref().map(|watch| (watch, Sha256::digest(&text).into()));
+        let count = |seen: Seen| watch.iter().for_each(|(watch, text)| watch.count(text, seen));
         if passes {
             let verdict = next();
             count(Seen::passed_on(verdict.outcome));
             verdict
-        } else if watch.is_some_and(|watch| watch.takes(&text)) {
+        } else if watch.is_some_and(|(watch, text)| watch.takes(&text)) {
             let verdict = next();
             count(Seen::audited(verdict.outcome));
             verdict
@@ -143,6 +148,7 @@ impl FilterStage {
     }
 }
 
+/// Texts are known by their digests here.
 impl Watch {
     fn audit(&self) -> MutexGuard<'_, Audit> {
         locked(&self.audit)
@@ -154,16 +160,13 @@ impl Watch {
 
     /// Whether a stopped text is judged all the same. Drawn by the text itself, so that the draw does
     /// not depend on the order of items.
-    fn takes(&self, text: &str) -> bool {
-        let digest = Sha256::digest(text);
-        let id: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.audit().settings().is_audited(&id)
+    fn takes(&self, text: &[u8; 32]) -> bool {
+        self.audit().settings().is_audited(&hex(text))
     }
 
     /// Counts a text the first time that it comes.
-    fn count(&self, text: &str, seen: Seen) {
-        let digest = Sha256::digest(text);
-        let print = u64::from_le_bytes(digest[..8].try_into().expect("a digest has eight bytes"));
+    fn count(&self, text: &[u8; 32], seen: Seen) {
+        let print = u64::from_le_bytes(text[..8].try_into().expect("a digest has eight bytes"));
         let mut counted = locked(&self.counted);
         if counted.len() >= MAX_COUNTED {
             counted.clear();

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use clap::ValueEnum;
+use comfy_table::{CellAlignment, Table};
 
 /// How a command writes its result to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -100,6 +101,13 @@ fn visible(letter: char) -> Vec<char> {
 fn is_hidden(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Sets all columns but the first `n_words` flush right, as numbers are read.
+pub(crate) fn align_numbers(table: &mut Table, n_words: usize) {
+    for column in table.column_iter_mut().skip(n_words) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
 }
 
 /// Writes a result to stdout. A reader who has seen enough, as `head` has, is no error.

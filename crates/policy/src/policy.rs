@@ -211,6 +211,7 @@ fn prose(body: &str) -> Rules {
     (rules, labels)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits, two each: how digests are written here.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

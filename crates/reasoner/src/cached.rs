@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use policy::{Content, Judge, JudgeSettings, Observer, Outcome, Policy, Verdict};
+use policy::{Content, Judge, JudgeSettings, Observer, Outcome, Policy, Verdict, hex};
 use sha2::{Digest, Sha256};
 
 /// Raised when prompts or the way replies are read change, so that old verdicts are not taken for new ones.
@@ -48,7 +48,7 @@ impl<J: Judge> CachedJudge<J> {
             hash.update([0]);
         }
         hash.update(content);
-        let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = hex(&hash.finalize());
         self.dir.join(&name[..2]).join(&name[2..])
     }
 }

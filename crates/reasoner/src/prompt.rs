@@ -6,7 +6,7 @@
 
 use model::harmony::{self, Conversation, Message, Role, SystemMessage};
 use model::tokenizer::{Control, Tokenizer};
-use policy::{Content, Effort, Policy, Turn};
+use policy::{Content, Effort, Policy, Turn, hex};
 use sha2::{Digest, Sha256};
 
 use crate::schema::reply_schema;
@@ -139,5 +139,5 @@ fn drawn(start: [u8; 8], content: &Content, attempt: u64) -> String {
         hash.update(text);
     }
     let digest = hash.finalize();
-    digest[..MARKER_LEN / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..MARKER_LEN / 2])
 }

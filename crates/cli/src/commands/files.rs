@@ -43,8 +43,13 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>> {
 /// The file of this name beside a policy's file, if there is one.
 pub(crate) fn read_beside(policy: &Path, name: &str) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let file = policy.with_file_name(name);
-    match fs::read(&file) {
-        Ok(bytes) => Ok(Some((file, bytes))),
+    Ok(read_if_there(&file)?.map(|bytes| (file, bytes)))
+}
+
+/// The bytes of a file; `None` only where there is none.
+pub(crate) fn read_if_there(file: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("{}: cannot be read", file.display())),
     }

@@ -25,6 +25,7 @@ pub(crate) use input::next_line;
 use input::{Errors, Input};
 pub(crate) use line::{Item, LineError, items};
 use order::{Order, Window};
+pub(crate) use output::Written;
 use output::{Done, Judges, Output};
 use summary::Summary;
 

@@ -38,12 +38,12 @@ struct Line<'a> {
 
 /// What a line that was written before says about itself.
 #[derive(Deserialize)]
-struct Written {
-    id: String,
-    policy_id: String,
-    outcome: String,
+pub(crate) struct Written {
+    pub(crate) id: String,
+    pub(crate) policy_id: String,
+    pub(crate) outcome: String,
+    pub(crate) stage: Stage,
     model: String,
-    stage: Stage,
 }
 
 /// Ids with policies' identities.

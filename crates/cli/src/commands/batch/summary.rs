@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 use policy::{Outcome, Policy, Verdict};
 
 use super::input::Errors;
 use crate::commands::classify::exit_of;
 use crate::exit::Exit;
-use crate::output::{report_hint, report_note};
+use crate::output::{align_numbers, report_hint, report_note};
 
 /// Counts by policy.
 pub(super) struct Summary {
@@ -76,9 +76,7 @@ impl Summary {
                 causes,
             ]);
         }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        align_numbers(&mut table, 1);
         anstream::eprintln!("{table}");
         let n_verdicts: usize = self
             .rows

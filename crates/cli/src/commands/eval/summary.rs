@@ -5,13 +5,13 @@ mod groups;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 
 use super::compare::Comparison;
 use super::evaluation::{Evaluation, Report, Run};
 use super::item::effort_word;
 use super::measures::Measure;
-use crate::output::shortened;
+use crate::output::{align_numbers, shortened};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -86,9 +86,7 @@ fn table(run: &Run) -> String {
         "AUPRC",
         "AUROC",
     ]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_numbers(&mut table, 1);
     for report in &run.policies {
         let it = &report.measures;
         let measures =

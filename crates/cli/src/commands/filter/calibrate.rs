@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use cascade::{Evidence, Filter, Promise, PromiseRow, Row};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
 
 use super::source::SourceArgs;
 use super::{counted, read_filter, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;
-use crate::output::{Format, hinted, print_result, report_note};
+use crate::output::{Format, align_numbers, hinted, print_result, report_note};
 
 /// Prove a filter's recall on items that it has not seen, and set its threshold
 ///
@@ -172,9 +172,7 @@ fn table(evidence: &Evidence, level: Level) -> String {
     for row in &evidence.table {
         table.add_row(cells(evidence, row, level));
     }
-    for column in table.column_iter_mut() {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_numbers(&mut table, 0);
     table.trim_fmt()
 }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use cascade::{Row, readable};
 use policy::{PolicyRef, Stage};
-use serde::Deserialize;
 
 use super::counted;
+use crate::commands::batch::Written;
 use crate::commands::judging::BadLines;
 use crate::commands::labelled;
 use crate::output::{hinted, report_note};
@@ -31,15 +31,6 @@ pub(super) struct SourceArgs {
 
 /// How much a person's word counts beside a verdict.
 const HUMAN_WEIGHT: f64 = 5.0;
-
-/// A verdict as `safeguard batch` writes it.
-#[derive(Deserialize)]
-struct Written {
-    id: String,
-    policy_id: String,
-    outcome: String,
-    stage: Stage,
-}
 
 impl SourceArgs {
     /// Where the items come from, for messages.

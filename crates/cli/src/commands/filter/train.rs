@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cascade::{CascadeError, Filter, TrainSettings};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::source::SourceArgs;
 use super::{counted, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;
-use crate::output::{Format, hinted, print_result, report_hint, report_note};
+use crate::output::{Format, align_numbers, hinted, print_result, report_hint, report_note};
 
 /// Train a filter on labelled items
 ///
@@ -152,9 +152,7 @@ fn report(filter: &Filter, n_bytes: usize) -> String {
         cells.extend([share(it.passing_for_95), it.cost.to_string()]);
         table.add_row(cells);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_numbers(&mut table, 1);
     format!(
         "{}, {} folds, seed {}; {:.1} MB\n{}\n",
         counted(training.n_rows, "row"),

@@ -1,18 +1,17 @@
 //! Filters before the model: which, how they are audited, and what there is to say at the end.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cascade::audit::{Audit, AuditRate, AuditSettings, AuditState, RESTART_EVERY};
-use cascade::{CascadeJudge, FilterStage, Promise};
+use cascade::{CascadeJudge, Filter, FilterStage, Promise};
 use policy::eval::Level;
 use policy::{Judge, Policy};
 use serde::Deserialize;
 
-use crate::commands::files::write;
+use crate::commands::files::{read_if_there, write};
 use crate::commands::filter::read_filter;
 use crate::output::{hinted, report_hint, report_note};
 
@@ -122,7 +121,7 @@ impl CascadeArgs {
 /// The filters that a file names; a filter's own file names itself.
 fn read_settings(path: &Path) -> Result<Settings> {
     let bytes = fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let Some(text) = String::from_utf8(bytes).ok().filter(|text| !text.starts_with("sgfilter"))
+    let Some(text) = String::from_utf8(bytes).ok().filter(|text| !Filter::is_file(text.as_bytes()))
     else {
         let filter = FilterSettings {
             file: path.to_owned(),
@@ -197,17 +196,11 @@ fn audit_path(filter: &Path) -> PathBuf {
 fn kept_audit(settings: &FilterSettings, stage: &FilterStage) -> Result<Option<Audit>> {
     let path = audit_path(&settings.file);
     let remove = "remove the file to begin another audit";
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
-        }
-    };
+    let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
     let kept: Kept = serde_json::from_slice(&bytes)
         .map_err(|error| hinted(anyhow!(error).context(path.display().to_string()), remove))?;
     let begun = kept.audit.settings();
-    let is_same_filter = kept.filter == stage.filter().print();
+    let is_same_filter = kept.filter == stage.name();
     let is_as_set = settings.audit_seed.is_none_or(|seed| seed == begun.seed)
         && settings.audit_rate == begun.rate.value();
     if is_same_filter && is_as_set {
@@ -233,7 +226,7 @@ impl Cascaded {
         for (file, policy) in &self.filters {
             let Some(stage) = self.judge.stage(policy) else { continue };
             let Some(audit) = stage.audit() else { continue };
-            let kept = Kept { filter: stage.filter().print(), audit };
+            let kept = Kept { filter: stage.name().to_owned(), audit };
             write(&audit_path(file), &serde_json::to_vec(&kept)?)?;
             report(file, &kept.audit, stage.is_bypassed());
         }

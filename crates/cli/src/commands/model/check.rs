@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 use kernels::{Isa, Kernels};
 use model::Model;
 use model::golden::{Agreement, Golden, PromptReport, Report, TOLERANCE};
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::output::{Format, hinted};
+use crate::output::{Format, align_numbers, hinted};
 
 /// Compare a checkpoint's outputs with recorded ones of a reference implementation
 ///
@@ -56,9 +56,7 @@ fn print_text(model: &Model, isa: Isa, report: &Report) {
         "same top token",
         "same greedy tokens",
     ]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_numbers(&mut table, 1);
     for prompt in &report.prompts {
         let greedy = (prompt.name == report.greedy_prompt).then(|| of(report.greedy));
         table.add_row(row(prompt, greedy));

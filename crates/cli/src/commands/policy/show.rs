@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anstyle::Style;
 use anyhow::Result;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use model::harmony::{self, Conversation};
 use policy::{Content, GoldenCase, GoldenOutcome, Policy, Rule, check_golden};
 use reasoner::Prompt;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::commands::files;
 use crate::commands::tokenizer::Vocabulary;
 use crate::exit::Exit;
-use crate::output::{Format, print_result, report_hint, report_note, shown};
+use crate::output::{Format, align_numbers, print_result, report_hint, report_note, shown};
 
 const BOLD: Style = Style::new().bold();
 /// Columns of the table where there is no terminal to ask.
@@ -167,9 +167,7 @@ fn rules(facts: &Facts) -> Table {
     if table.width().is_none() {
         table.set_width(TABLE_WIDTH);
     }
-    for column in table.column_iter_mut().skip(4) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_numbers(&mut table, 4);
     table.add_rows(facts.policy.rules.iter().map(row));
     table
 }

@@ -1,7 +1,7 @@
 //! What a change came to: rules, flips with both rationales, measures before and after.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 use policy::eval::{Level, Rate};
 use policy::{Rule, Verdict};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::Diff;
 use super::rules::{Change, changes, n_other_lines};
 use super::words::{Stretch, stretches};
 use crate::commands::policy::test::said;
-use crate::output::shown;
+use crate::output::{align_numbers, shown};
 
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -125,9 +125,7 @@ fn show_measures(diff: &Diff<'_>) {
         old.undetermined().to_string(),
         new.undetermined().to_string(),
     ]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_numbers(&mut table, 1);
     anstream::println!("{table}");
 }
 
