@@ -80,9 +80,9 @@ pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(what)
 }
 
-/// Writes a file, new or in another's place, whole or not at all.
+/// Writes a file, new or in another's place, whole or not at all; a device or pipe is written to as it is.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    if file.exists() {
+    if file.is_file() {
         return replace(file, bytes);
     }
     fs::write(file, bytes).with_context(|| format!("{}: cannot be written", file.display()))
