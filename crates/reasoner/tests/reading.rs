@@ -60,7 +60,7 @@ fn readings_keep_their_order_and_numbers_together_and_alone() {
 
 #[test]
 fn what_cannot_be_read_fails_alone() {
-    let narrow = judge_with(EngineSettings { context_len: Some(300), ..engine_settings() });
+    let narrow = judge_with(EngineSettings { context_len: Some(2000), ..engine_settings() });
     let contents = [Content::text("short"), Content::text("word ".repeat(3000))];
     let readings = narrow.read(&policy(), &contents, Effort::Low);
     assert!(readings[0].is_ok());
