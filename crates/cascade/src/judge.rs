@@ -5,7 +5,7 @@
 //! promise broken, the filter is passed by, unless the settings keep it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policy::{
     Content, Judge, JudgeSettings, Observer, Outcome, Policy, PolicyId, ScoreMethod, Stage, Usage,
@@ -15,14 +15,16 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::{Audit, Seen};
 use crate::cache::{CacheCounts, Hit, Question, VerdictCache};
+use crate::encoder::Encoder;
 use crate::error::CascadeError;
 use crate::filter::{Filter, readable};
 use crate::text::compared;
 
 /// A filter in service.
-#[derive(Debug)]
 pub struct FilterStage {
     filter: Filter,
+    /// What the filter reads vectors with, if it reads any.
+    encoder: Option<Arc<dyn Encoder>>,
     policy: PolicyId,
     /// First bytes of the digest of the filter's file.
     name: String,
@@ -39,17 +41,21 @@ struct Watch {
 }
 
 impl FilterStage {
-    /// A filter without an audit: for trying it out, not for traffic.
+    /// A filter without an audit: for trying it out, not for traffic. A filter that reads vectors needs its encoder.
     ///
     /// # Errors
-    /// [`CascadeError::Uncalibrated`] or [`CascadeError::Unbound`].
-    pub fn unwatched(filter: Filter) -> Result<FilterStage, CascadeError> {
+    /// [`CascadeError::Uncalibrated`], [`CascadeError::Unbound`], and those of [`Filter::scorer`].
+    pub fn unwatched(
+        filter: Filter,
+        encoder: Option<Arc<dyn Encoder>>,
+    ) -> Result<FilterStage, CascadeError> {
         if filter.about.calibration.is_none() {
             return Err(CascadeError::Uncalibrated);
         }
         let policy = filter.about.policy.as_ref().ok_or(CascadeError::Unbound)?.id.clone();
         let name = filter.print();
-        Ok(FilterStage { filter, policy, name, watch: None })
+        filter.scorer(encoder.as_deref())?;
+        Ok(FilterStage { filter, encoder, policy, name, watch: None })
     }
 
     /// The same filter watched by an audit that begins, or goes on. `keep_on_alarm` leaves the filter in
@@ -98,14 +104,18 @@ impl FilterStage {
             };
         }
         let text = readable(content);
-        let score = self.filter.score(&mut self.filter.featuriser(), &text).score;
-        let passes = self.filter.passes(score);
+        // What the filter cannot score, it cannot stop.
+        let (score, failure) = match self.score(&text) {
+            Ok(score) => (score, None),
+            Err(error) => (1.0, Some(format!("the filter failed: {error}"))),
+        };
+        let passes = failure.is_some() || self.filter.passes(score);
         let watch = self.watch.as_ref().map(|watch| (watch, Sha256::digest(&text).into()));
         let count = |seen: Seen| watch.iter().for_each(|(watch, text)| watch.count(text, seen));
         if passes {
             let verdict = next();
             count(Seen::passed_on(verdict.outcome));
-            verdict
+            Verdict { detail: verdict.detail.or(failure), ..verdict }
         } else if watch.is_some_and(|(watch, text)| watch.takes(&text)) {
             let verdict = next();
             count(Seen::audited(verdict.outcome));
@@ -114,6 +124,10 @@ impl FilterStage {
             count(Seen::Stopped);
             self.stopped(policy, score)
         }
+    }
+
+    fn score(&self, text: &str) -> Result<f64, CascadeError> {
+        Ok(self.filter.scorer(self.encoder.as_deref())?.score(text)?.score)
     }
 
     fn stopped(&self, policy: &Policy, score: f64) -> Verdict {

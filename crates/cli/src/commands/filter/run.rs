@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use cascade::{Filter, readable};
+use cascade::{Encoder, Filter, FilterScore, readable};
 use serde::Serialize;
 
 use super::read_filter;
@@ -74,7 +74,7 @@ fn score_all(args: &Args) -> Result<Exit> {
     };
     let mut exit = Exit::Clear;
     while let Some(chunk) = lines.next_chunk()? {
-        let (texts, problems) = score_chunk(&filter, &chunk, n_threads);
+        let (texts, problems) = score_chunk(&filter, None, &chunk, n_threads)?;
         for text in texts {
             out.write_all(text.as_bytes())?;
         }
@@ -130,26 +130,34 @@ impl Lines {
 type Problems = Vec<(usize, String)>;
 
 /// Every thread a stretch of the lines; what they wrote, in order.
-fn score_chunk(filter: &Filter, chunk: &[Numbered], n_threads: usize) -> (Vec<String>, Problems) {
+fn score_chunk(
+    filter: &Filter,
+    encoder: Option<&dyn Encoder>,
+    chunk: &[Numbered],
+    n_threads: usize,
+) -> Result<(Vec<String>, Problems)> {
     let stretch = chunk.len().div_ceil(n_threads);
     let (mut texts, mut problems) = (Vec::new(), Problems::new());
     std::thread::scope(|scope| {
         let threads: Vec<_> = chunk
             .chunks(stretch)
-            .map(|lines| scope.spawn(move || score_lines(filter, lines)))
+            .map(|lines| scope.spawn(move || score_lines(filter, encoder, lines)))
             .collect();
         for thread in threads {
-            let (text, bad) = thread.join().expect("scoring does not panic");
+            let (text, bad) = thread.join().expect("scoring does not panic")?;
             texts.push(text);
             problems.extend(bad);
         }
-    });
-    (texts, problems)
+        Ok((texts, problems))
+    })
 }
 
-fn score_lines(filter: &Filter, lines: &[Numbered]) -> (String, Problems) {
-    let mut featuriser = filter.featuriser();
-    let (mut text, mut problems) = (String::new(), Vec::new());
+fn score_lines(
+    filter: &Filter,
+    encoder: Option<&dyn Encoder>,
+    lines: &[Numbered],
+) -> Result<(String, Problems)> {
+    let (mut read, mut problems) = (Vec::new(), Vec::new());
     for (number, line) in lines {
         let found = line.as_ref().map_err(ToString::to_string);
         let found = found.and_then(|line| items(line).map_err(|error| error.to_string()));
@@ -160,12 +168,15 @@ fn score_lines(filter: &Filter, lines: &[Numbered]) -> (String, Problems) {
                 continue;
             }
         };
-        for Item { id, content } in &found {
-            let score = filter.score(&mut featuriser, &readable(content)).score;
-            let scored = Scored { id, score, pass: filter.passes(score) };
-            text.push_str(&serde_json::to_string(&scored).expect("a line is plain JSON"));
-            text.push('\n');
-        }
+        read.extend(found.into_iter().map(|Item { id, content }| (id, readable(&content))));
     }
-    (text, problems)
+    let texts: Vec<&str> = read.iter().map(|(_, text)| text.as_str()).collect();
+    let scores = filter.scorer(encoder)?.score_all(&texts)?;
+    let mut out = String::new();
+    for ((id, _), FilterScore { score, .. }) in read.iter().zip(scores) {
+        let scored = Scored { id, score, pass: filter.passes(score) };
+        out.push_str(&serde_json::to_string(&scored)?);
+        out.push('\n');
+    }
+    Ok((out, problems))
 }

@@ -90,8 +90,9 @@ struct Explained<'a> {
 }
 
 fn explained(filter: &Filter, text: &str, args: &Args) -> Result<String> {
-    let FilterScore { score, label, .. } = filter.score(&mut filter.featuriser(), text);
-    let features = filter.explain(text);
+    let mut scorer = filter.scorer(None)?;
+    let FilterScore { score, label, .. } = scorer.score(text)?;
+    let features = scorer.explain(text)?;
     let n_shown = args.top.min(features.len());
     let label = filter.about.labels[label].as_str();
     let pass = filter.passes(score);
