@@ -14,8 +14,11 @@ mod file;
 mod filter;
 mod judge;
 pub mod linear;
+mod prints;
 mod promise;
+mod promote;
 mod route;
+mod stage;
 pub mod text;
 mod train;
 
@@ -28,9 +31,12 @@ pub use calibrate::{calibrate, scored};
 pub use error::CascadeError;
 pub use evidence::{Evidence, PromiseRow, WeightedShare};
 pub use filter::{About, Contribution, Filter, FilterScore, readable};
-pub use judge::{CascadeJudge, FilterStage};
+pub use judge::CascadeJudge;
+pub use prints::Prints;
 pub use promise::{MAX_RECALL, Promise};
+pub use promote::{Comparison, Contest, Edge, Promotion, Ruling, compare};
 pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_routes};
+pub use stage::{Agreement, FilterStage};
 pub use train::{
     LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,
 };

@@ -10,6 +10,7 @@ use crate::error::CascadeError;
 use crate::features::{FeatureShape, Featuriser, marks, windows};
 use crate::filter::{About, Filter, logistic, print};
 use crate::linear::{FitSettings, Linear, Rows, Target, fit};
+use crate::prints::Prints;
 
 /// Most bytes of weights, so that the file stays below 8 MiB with a quarter of a million rows.
 const MAX_WEIGHTS: usize = 7 << 20;
@@ -122,7 +123,15 @@ pub fn train(
         n_folds: settings.n_folds,
         labels: reports,
     };
-    let about = About { policy, labels: labels.to_vec(), shape, training, calibration: None };
+    let about = About {
+        policy,
+        labels: labels.to_vec(),
+        shape,
+        training,
+        calibration: None,
+        proven_on: Prints::default(),
+        decides: None,
+    };
     Ok(Filter::new(about, &heads, rows.iter().map(|row| row.text.as_str())))
 }
 

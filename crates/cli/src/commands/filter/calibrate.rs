@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use cascade::{Evidence, Filter, Promise, PromiseRow, Row};
+use cascade::{Evidence, Filter, Prints, Promise, PromiseRow, Row};
 use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
 
@@ -80,6 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Format::Text => report(&evidence, level),
     };
     filter.about.calibration = Some(evidence);
+    filter.about.proven_on = held_out.texts;
+    if filter.about.decides.take().is_some() {
+        report_note("what it decided by itself is over with the new threshold; promote it anew");
+    }
     write(&args.filter, &filter.to_bytes())?;
     print_result(&text)?;
     Ok(Exit::Clear)
@@ -87,13 +91,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 struct HeldOut {
     scored: Vec<Scored>,
+    texts: Prints,
     n_seen: usize,
 }
 
 /// Scores of the rows that training did not see and whose truths say whether they must be passed on.
 fn score(filter: &Filter, rows: &[Row]) -> Result<HeldOut> {
     let mut featuriser = filter.featuriser();
-    let mut held_out = HeldOut { scored: Vec::new(), n_seen: 0 };
+    let mut held_out = HeldOut { scored: Vec::new(), texts: Prints::default(), n_seen: 0 };
+    let mut texts = Vec::new();
     for row in rows {
         let Some(truth) = truth(&row.truths) else { continue };
         if filter.has_seen(&row.text) {
@@ -102,7 +108,9 @@ fn score(filter: &Filter, rows: &[Row]) -> Result<HeldOut> {
         }
         let score = filter.score(&mut featuriser, &row.text).score;
         held_out.scored.extend(cascade::scored([(truth, score)])?);
+        texts.push(row.text.as_str());
     }
+    held_out.texts = Prints::of(texts);
     Ok(held_out)
 }
 
