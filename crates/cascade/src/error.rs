@@ -157,6 +157,12 @@ pub enum CascadeError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Rows on which classifier and reasoner cannot be compared.
+    #[error("{problem}")]
+    Contest {
+        /// What is wrong with them.
+        problem: String,
+    },
     /// Rows from which no routes can be learned.
     #[error("effort routing: {problem}")]
     Routes {

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::error::CascadeError;
 use crate::evidence::Evidence;
 use crate::head::Head;
+use crate::prints::Prints;
+use crate::promote::Promotion;
 use crate::reads::Reads;
 use crate::text::normalise;
 use crate::train::TrainingReport;
@@ -38,6 +40,12 @@ pub struct About {
     pub training: TrainingReport,
     /// The threshold with what proves it; `None` until the filter is calibrated.
     pub calibration: Option<Evidence>,
+    /// The texts that the calibration used.
+    #[serde(default, skip_serializing_if = "Prints::is_empty")]
+    pub proven_on: Prints,
+    /// What it may decide by itself; `None` until it is promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decides: Option<Promotion>,
 }
 
 /// What a filter says about a text.

@@ -12,6 +12,7 @@ use crate::features::FeatureShape;
 use crate::filter::{About, Filter, logistic, print};
 use crate::head::Head;
 use crate::linear::{FitSettings, Linear, Target, fit};
+use crate::prints::Prints;
 use crate::reads::{DenseSource, Reads};
 use crate::table::Table;
 
@@ -181,7 +182,15 @@ pub fn train(
         n_folds: settings.n_folds,
         labels: reports,
     };
-    let about = About { policy, labels: labels.to_vec(), reads, training, calibration: None };
+    let about = About {
+        policy,
+        labels: labels.to_vec(),
+        reads,
+        training,
+        calibration: None,
+        proven_on: Prints::default(),
+        decides: None,
+    };
     Ok(Filter::new(about, heads, rows.iter().map(|row| row.text.as_str())))
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use cascade::{Encoder, Evidence, Filter, Promise, PromiseRow, Row};
+use cascade::{Encoder, Evidence, Filter, Prints, Promise, PromiseRow, Row};
 use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
 
@@ -80,6 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Format::Text => report(&evidence, level),
     };
     filter.about.calibration = Some(evidence);
+    filter.about.proven_on = held_out.texts;
+    if filter.about.decides.take().is_some() {
+        report_note("what it decided by itself is over with the new threshold; promote it anew");
+    }
     write(&args.filter, &filter.to_bytes())?;
     print_result(&text)?;
     Ok(Exit::Clear)
@@ -87,6 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 struct HeldOut {
     scored: Vec<Scored>,
+    texts: Prints,
     n_seen: usize,
 }
 
@@ -99,7 +104,11 @@ fn score(filter: &Filter, encoder: Option<&dyn Encoder>, rows: &[Row]) -> Result
     let texts: Vec<&str> = unseen.iter().map(|(row, _)| row.text.as_str()).collect();
     let scores = filter.scorer(encoder)?.score_all(&texts)?;
     let pairs = unseen.iter().zip(scores).map(|((_, truth), found)| (*truth, found.score));
-    Ok(HeldOut { scored: cascade::scored(pairs)?, n_seen: seen.len() })
+    Ok(HeldOut {
+        scored: cascade::scored(pairs)?,
+        texts: Prints::of(texts.iter().copied()),
+        n_seen: seen.len(),
+    })
 }
 
 /// One label is enough to violate; all must be known to be absent for a clear item.

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use cascade::{Encoder, Filter, FilterScore, readable};
+use cascade::{Encoder, Filter, FilterScore, Ruling, readable};
 use serde::Serialize;
 
 use super::read_filter;
@@ -20,8 +20,8 @@ const CHUNK_BYTES: usize = 32 << 20;
 /// Score a file of items, one JSON object a line
 ///
 /// Takes what `safeguard batch` takes. One line comes out for each item, in order: {"id","score","pass"}, where
-/// "pass" says that the item goes on to the reasoner. A filter that is not calibrated passes everything on. Lines
-/// that cannot be read are named on stderr.
+/// "pass" says that the item goes on to the reasoner; what a promoted filter decides by itself has an "outcome" too.
+/// A filter that is not calibrated passes everything on. Lines that cannot be read are named on stderr.
 ///
 /// Exit status: 0 done, 2 a line could not be read.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,9 @@ struct Scored<'a> {
     id: &'a str,
     score: f64,
     pass: bool,
+    /// What a promoted filter decides by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -174,7 +177,13 @@ fn score_lines(
     let scores = filter.scorer(encoder)?.score_all(&texts)?;
     let mut out = String::new();
     for ((id, _), FilterScore { score, .. }) in read.iter().zip(scores) {
-        let scored = Scored { id, score, pass: filter.passes(score) };
+        let ruling = filter.ruling(score);
+        let outcome = match ruling {
+            Ruling::Clear => Some("clear"),
+            Ruling::Violation => Some("violation"),
+            Ruling::Stopped | Ruling::PassedOn => None,
+        };
+        let scored = Scored { id, score, pass: ruling == Ruling::PassedOn, outcome };
         out.push_str(&serde_json::to_string(&scored)?);
         out.push('\n');
     }
