@@ -1,13 +1,15 @@
 //! What stands before the reasoner: small trained filters that have proven their recall, the audit that
 //! keeps proving it, and the budget for safety compute.
 //!
-//! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
+//! Plain arithmetic and threads: no network, and no files but the bytes that the caller brings and the directory that
+//! [`embed`] is pointed at.
 
 pub mod audit;
 mod budget;
 mod cache;
 mod calibrate;
 mod dense;
+pub mod embed;
 mod encoder;
 mod error;
 mod evidence;
