@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod budget;
+mod budgeted;
 mod cache;
 mod calibrate;
 mod error;
@@ -18,6 +19,7 @@ mod prints;
 mod promise;
 mod promote;
 mod route;
+mod routed;
 mod stage;
 pub mod text;
 mod train;
@@ -26,6 +28,7 @@ pub use budget::{
     Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
     Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
 };
+pub use budgeted::{BudgetedJudge, GivenUp, HostMeter, Listener, Spending};
 pub use cache::{CacheCounts, Hit, Question, VerdictCache};
 pub use calibrate::{calibrate, scored};
 pub use error::CascadeError;
@@ -36,6 +39,7 @@ pub use prints::Prints;
 pub use promise::{MAX_RECALL, Promise};
 pub use promote::{Comparison, Contest, Edge, Promotion, Ruling, compare};
 pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_routes};
+pub use routed::{EFFORTS, RouteCounts, RoutedJudge};
 pub use stage::{Agreement, FilterStage};
 pub use train::{
     LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,

@@ -12,7 +12,7 @@ use policy::{
 };
 use reasoner::{CachedJudge, Job, judge_many};
 
-use super::{Calibrations, CascadeArgs, JudgeArgs, Progress, Traffic};
+use super::{Calibrations, CascadeArgs, Cascaded, JudgeArgs, Progress, Traffic};
 use crate::commands::files::{GOLDEN, read_policy};
 use crate::output::{hinted, report_note};
 
@@ -110,6 +110,7 @@ impl BadLines {
 /// A judge that remembers, with the settings of its user.
 pub(crate) struct CaseJudge {
     judge: Box<dyn Judge>,
+    cascaded: Option<Cascaded>,
     settings: JudgeSettings,
     n_in_flight: usize,
 }
@@ -134,6 +135,7 @@ impl CaseJudge {
         };
         Ok(CaseJudge {
             judge: calibrations.over(judge),
+            cascaded: None,
             settings: args.judge.settings(),
             n_in_flight: args.max_inflight.into(),
         })
@@ -145,8 +147,18 @@ impl CaseJudge {
         cascade: &CascadeArgs,
         policies: impl Iterator<Item = &'a Policy>,
     ) -> Result<CaseJudge> {
-        let (judge, _) = cascade.over(self.judge, policies, Traffic::Trial)?;
-        Ok(CaseJudge { judge, ..self })
+        let (judge, cascaded) = cascade.over(self.judge, policies, Traffic::Trial)?;
+        Ok(CaseJudge { judge, cascaded, ..self })
+    }
+
+    /// What stands before the model.
+    pub(crate) fn cascaded(&self) -> Option<&Cascaded> {
+        self.cascaded.as_ref()
+    }
+
+    /// Says what stood before the model did.
+    pub(crate) fn report(&self) {
+        self.cascaded.iter().for_each(Cascaded::report);
     }
 
     /// Who judges, exactly.
