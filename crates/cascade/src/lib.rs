@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod budget;
+mod budgeted;
 mod cache;
 mod calibrate;
 mod dense;
@@ -24,6 +25,7 @@ mod promise;
 mod promote;
 mod reads;
 mod route;
+mod routed;
 mod scorer;
 mod stage;
 mod table;
@@ -34,6 +36,7 @@ pub use budget::{
     Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
     Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
 };
+pub use budgeted::{BudgetedJudge, GivenUp, HostMeter, Listener, Spending};
 pub use cache::{CacheCounts, Hit, Question, VerdictCache};
 pub use calibrate::{calibrate, scored};
 pub use encoder::{Encoder, MAX_WINDOWS, Windows};
@@ -46,6 +49,7 @@ pub use promise::{MAX_RECALL, Promise};
 pub use promote::{Comparison, Contest, Edge, Promotion, Ruling, compare};
 pub use reads::{DenseSource, Reads};
 pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_routes};
+pub use routed::{EFFORTS, RouteCounts, RoutedJudge};
 pub use scorer::Scorer;
 pub use stage::{Agreement, FilterStage};
 pub use train::{

@@ -4,6 +4,7 @@ mod calibrations;
 mod cascade;
 mod cases;
 mod chosen;
+mod metrics;
 mod progress;
 mod served;
 
@@ -14,10 +15,11 @@ use clap::ValueEnum;
 use policy::{Effort, JudgeSettings};
 
 pub(crate) use calibrations::{Calibrations, SavedCalibration, probability_words};
-pub(crate) use cascade::{CascadeArgs, Traffic};
+pub(crate) use cascade::{CascadeArgs, Cascaded, RoutesFile, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use chosen::OpenJudge;
+pub(crate) use metrics::{Metrics, MetricsArgs};
 pub(crate) use progress::Progress;
 use served::ServerArgs;
 
