@@ -30,9 +30,9 @@ impl Judge for Scripted {
         _: &mut dyn Observer,
     ) -> Verdict {
         let effort = settings.effort_for(policy);
-        self.asked.lock().unwrap().push(effort);
+        self.asked.lock().expect("no holder panics").push(effort);
         let scores: Vec<f64> =
-            content.texts()[0].split(',').map(|score| score.parse().unwrap()).collect();
+            content.texts()[0].split(',').map(|score| score.parse().expect("a number")).collect();
         let score = scores[effort as usize];
         let outcome = if score >= 0.5 { Outcome::Violation } else { Outcome::Clear };
         let generated_tokens = TOKENS.of(effort) as usize;
@@ -43,7 +43,7 @@ impl Judge for Scripted {
 }
 
 fn policy() -> Policy {
-    Policy::parse("prose", b"Nothing bad.").unwrap()
+    Policy::parse("prose", b"Nothing bad.").expect("prose is a policy")
 }
 
 fn ask(judge: &impl Judge, text: &str) -> Verdict {
@@ -64,7 +64,7 @@ fn settings(tokens_per_second: f64, when_spent: WhenSpent) -> BudgetSettings {
 fn budgeted(settings: BudgetSettings) -> (Arc<Scripted>, BudgetedJudge<Arc<Scripted>>) {
     let judge = Arc::new(Scripted::default());
     let within = BudgetedJudge::new(Arc::clone(&judge), settings, None, None, Box::new(|_| {}));
-    (judge, within.unwrap())
+    (judge, within.expect("the settings make sense"))
 }
 
 #[test]
