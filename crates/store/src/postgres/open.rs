@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{Pool, Transaction};
+use sqlx::{Connection, PgConnection, Pool, Transaction};
 
 use super::dialect::Driver;
 use crate::error::{Result, StoreError};
@@ -32,6 +32,9 @@ impl Db {
         if !cfg!(feature = "tls") {
             refuse_tls(options.get_ssl_mode())?;
         }
+        // A pool would wait for a server that is not there; whoever starts us hears of it at once.
+        let first = PgConnection::connect_with(&options).await.map_err(failed)?;
+        first.close().await.map_err(failed)?;
         let pool = PgPoolOptions::new().max_connections(N_CONNECTIONS).acquire_timeout(WAIT);
         let pool = pool.connect_with(options).await.map_err(failed)?;
         crate::migrate::run(&MIGRATIONS, &pool, shown).await?;
