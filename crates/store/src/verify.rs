@@ -251,3 +251,6 @@ fn decision_columns(decision: &Decision) -> String {
     ]
     .join(SEPARATOR)
 }
+
+#[cfg(test)]
+mod tests;
