@@ -11,6 +11,9 @@ use crate::id::DecisionId;
 use crate::record::REVIEW;
 use crate::review::{Disagreement, Finding, NewReview, Overturned, Review, StoredReview};
 
+/// A review's id, the bodies of decision and review, the content, the reason.
+type Overturn = (String, String, String, Option<String>, Option<String>);
+
 pub(crate) async fn append(chain: &mut Chain, new: &NewReview) -> Result<Applied> {
     let present: Option<(String,)> = sqlx::query_as("SELECT body FROM records WHERE id = $1")
         .bind(new.id.as_str())
@@ -89,7 +92,7 @@ pub(crate) async fn overturned(
     tenant: &str,
     policy: Option<&str>,
 ) -> Result<Vec<Overturned>> {
-    let rows: Vec<(String, String, String, Option<String>, Option<String>)> = sqlx::query_as(
+    let rows: Vec<Overturn> = sqlx::query_as(
         "SELECT v.id, d.body, r.body, s.content, w.words FROM reviews v \
          JOIN records r ON r.seq = v.seq \
          JOIN decisions x ON x.id = v.decision_id JOIN records d ON d.seq = x.seq \
