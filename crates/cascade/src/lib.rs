@@ -7,15 +7,24 @@ pub mod audit;
 mod budget;
 mod cache;
 mod calibrate;
+mod dense;
+mod encoder;
 mod error;
 mod evidence;
 pub mod features;
 mod file;
 mod filter;
+mod head;
 mod judge;
 pub mod linear;
+mod prints;
 mod promise;
+mod promote;
+mod reads;
 mod route;
+mod scorer;
+mod stage;
+mod table;
 pub mod text;
 mod train;
 
@@ -25,12 +34,19 @@ pub use budget::{
 };
 pub use cache::{CacheCounts, Hit, Question, VerdictCache};
 pub use calibrate::{calibrate, scored};
+pub use encoder::{Encoder, MAX_WINDOWS, Windows};
 pub use error::CascadeError;
 pub use evidence::{Evidence, PromiseRow, WeightedShare};
 pub use filter::{About, Contribution, Filter, FilterScore, readable};
-pub use judge::{CascadeJudge, FilterStage};
+pub use judge::CascadeJudge;
+pub use prints::Prints;
 pub use promise::{MAX_RECALL, Promise};
+pub use promote::{Comparison, Contest, Edge, Promotion, Ruling, compare};
+pub use reads::{DenseSource, Reads};
 pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_routes};
+pub use scorer::Scorer;
+pub use stage::{Agreement, FilterStage};
 pub use train::{
-    LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,
+    LabelReport, MIN_SIDE, Reading, Row, Stretch, TrainSettings, TrainingReport, passing_for,
+    recall_passing, train,
 };

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let errors = args.errors.clone().unwrap_or_else(|| args.out.with_extension("errors.jsonl"));
     check_paths(args, &errors)?;
     let input = Input::open(&args.input, Errors::new(errors)?)?;
-    let judge = calibrations.over(args.judge.open()?);
+    let judge = calibrations.over(args.judge.open()?.judge);
     let (judge, cascaded) = args.cascade.over(judge, policies.iter(), Traffic::Live)?;
     let (output, earlier) = Output::open(&args.out, args.reasoning, args.retry_undetermined)?;
     let n_verdicts = n_lines * policies.len();

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let settings = args.judge.settings();
     let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
     let calibrations = Calibrations::beside(beside)?;
-    let judge = calibrations.over(args.judge.open()?);
+    let judge = calibrations.over(args.judge.open()?.judge);
     let (judge, cascaded) =
         args.cascade.over(judge, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
     let mut worst = Exit::Clear;

@@ -155,7 +155,7 @@ fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> R
         })?;
     }
     let evidence = filter.about.calibration.clone();
-    let stage = FilterStage::unwatched(filter).map_err(|error| {
+    let stage = FilterStage::unwatched(filter, None).map_err(|error| {
         let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
         hinted(anyhow!(error).context(place()), how)
     })?;

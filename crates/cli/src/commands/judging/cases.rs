@@ -118,7 +118,7 @@ impl CaseJudge {
     /// Opens the model, and the folder of remembered verdicts if there is to be one. Remembered are scores alone:
     /// calibrations come and go.
     pub(crate) fn open(args: &CasesArgs, calibrations: Calibrations) -> Result<CaseJudge> {
-        let judge = args.judge.open()?;
+        let judge = args.judge.open()?.judge;
         let judge: Box<dyn Judge> = match cache_dir(args) {
             Some(dir) => match CachedJudge::new(judge, &dir) {
                 Ok(cached) => Box::new(cached),
