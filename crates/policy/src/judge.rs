@@ -70,10 +70,16 @@ impl JudgeSettings {
     }
 }
 
-/// Hears of a verdict in the making.
+/// Hears of a verdict in the making, and may call it off.
 pub trait Observer {
     /// More of the analysis, as it is made.
     fn reasoning(&mut self, _text: &str) {}
+
+    /// Whether nobody waits for the verdict any more. Asked often, so it must be quick; a judge that can stop
+    /// then does, with [`crate::Cause::Cancelled`].
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// An observer that does not listen.

@@ -39,6 +39,8 @@ pub enum Cause {
     UnsupportedInput,
     /// The engine or the server failed.
     BackendError,
+    /// Whoever asked did not wait for it.
+    Cancelled,
 }
 
 impl Outcome {
@@ -54,7 +56,7 @@ impl Outcome {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 8] = [
+    pub const ALL: [Cause; 9] = [
         Cause::Timeout,
         Cause::Truncated,
         Cause::Unparseable,
@@ -63,6 +65,7 @@ impl Cause {
         Cause::OverBudget,
         Cause::UnsupportedInput,
         Cause::BackendError,
+        Cause::Cancelled,
     ];
 }
 
@@ -77,6 +80,7 @@ impl fmt::Display for Cause {
             Cause::OverBudget => "over budget",
             Cause::UnsupportedInput => "unsupported input",
             Cause::BackendError => "backend error",
+            Cause::Cancelled => "cancelled",
         })
     }
 }

@@ -87,3 +87,27 @@ fn every_failure_is_undetermined_with_its_cause() {
         assert!(verdict.detail.is_some() && verdict.label.is_none() && verdict.score.is_none());
     }
 }
+
+/// Hangs up once the model thinks.
+struct Leaver(bool);
+
+impl Observer for Leaver {
+    fn reasoning(&mut self, _text: &str) {
+        self.0 = true;
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn a_caller_who_leaves_stops_the_model() {
+    let local = judge_with(engine_settings());
+    let long = JudgeSettings { max_analysis_tokens: Some(100_000), ..short() };
+    let verdict = local.judge(&policy(), &Content::text("two"), &long, &mut Leaver(false));
+    assert_eq!(verdict.outcome, Outcome::Undetermined(Cause::Cancelled));
+    let unheard = local.judge(&policy(), &Content::text("two"), &long, &mut Leaver(true));
+    assert_eq!(unheard.outcome, Outcome::Undetermined(Cause::Cancelled));
+    assert_eq!(unheard.usage.generated_tokens, 0);
+}

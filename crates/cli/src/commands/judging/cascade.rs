@@ -16,7 +16,7 @@ use crate::commands::filter::read_filter;
 use crate::output::{hinted, report_hint, report_note};
 
 /// Flag of commands that may ask filters first.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CascadeArgs {
     /// Ask a filter first: its file, or a TOML file that names several and how they are audited
     #[arg(long, value_name = "FILE")]
@@ -81,6 +81,11 @@ pub(crate) struct Cascaded {
 }
 
 impl CascadeArgs {
+    /// The same, or a file of the settings where the flag is not given.
+    pub(crate) fn or(self, file: Option<PathBuf>) -> CascadeArgs {
+        CascadeArgs { cascade: self.cascade.or(file) }
+    }
+
     /// Puts the filters before a judge; `None` where there are to be none.
     pub(crate) fn over<'a>(
         &self,

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use policy::{Effort, Judge, JudgeSettings};
 
 pub(crate) use calibrations::{Calibrations, SavedCalibration, probability_words};
-pub(crate) use cascade::{CascadeArgs, Traffic};
+pub(crate) use cascade::{CascadeArgs, Cascaded, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use progress::Progress;
@@ -75,6 +75,11 @@ impl JudgeArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<Box<dyn Judge>> {
         self.model.open(self.threads.map(usize::from), &self.served)
+    }
+
+    /// The model, by the name that people know.
+    pub(crate) fn model_name(&self) -> String {
+        self.model.name()
     }
 
     /// How each content is judged.

@@ -1,0 +1,77 @@
+//! What all routes share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use policy::{Content, JudgeSettings, Verdict};
+
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::pool::{Class, Pool, Task};
+use crate::selector::Chosen;
+use crate::settings::{ServerSettings, duration};
+use crate::shelf::Shelf;
+
+/// The service's parts.
+pub(crate) struct App {
+    pub(crate) settings: ServerSettings,
+    /// How each content is judged, unless its request says otherwise.
+    pub(crate) judging: JudgeSettings,
+    /// The judge's model, by the name that people know.
+    pub(crate) model: String,
+    pub(crate) shelf: Shelf,
+    pub(crate) pool: Pool,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) is_stopping: AtomicBool,
+}
+
+/// One pair of item and policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) chosen: Chosen,
+    pub(crate) content: Arc<Content>,
+}
+
+impl App {
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// When a request that allows this much time has to have its answer.
+    pub(crate) fn deadline(&self, asked: Option<Duration>) -> Instant {
+        Instant::now() + asked.unwrap_or(duration(self.settings.limits.deadline_s))
+    }
+
+    /// The verdicts on all pairs, in order. Dropping the future takes the work back.
+    ///
+    /// # Errors
+    /// [`ApiError::TooMany`], and where the queue does not take them.
+    pub(crate) async fn judge(
+        &self,
+        pairs: Vec<Pair>,
+        settings: &JudgeSettings,
+        deadline: Instant,
+    ) -> Result<Vec<Verdict>, ApiError> {
+        self.check_count(pairs.len())?;
+        let task = |pair: Pair| Task {
+            class: Class::Sync,
+            policy: pair.chosen.policy,
+            content: pair.content,
+            settings: settings.clone(),
+            deadline,
+            thoughts: None,
+        };
+        let tickets = self.pool.submit(pairs.into_iter().map(task).collect())?;
+        Ok(futures_util::future::join_all(tickets.into_iter().map(|it| it.verdict())).await)
+    }
+
+    /// Whether one request may ask for so many pairs.
+    ///
+    /// # Errors
+    /// [`ApiError::TooMany`].
+    pub(crate) fn check_count(&self, n: usize) -> Result<(), ApiError> {
+        let limit = self.settings.limits.pairs;
+        if n > limit { Err(ApiError::TooMany { n, limit }) } else { Ok(()) }
+    }
+}
