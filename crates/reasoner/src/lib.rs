@@ -22,4 +22,4 @@ pub use local::{LocalJudge, ReasonerError};
 pub use many::{Job, judge_many};
 pub use prompt::{Prompt, item_text, marker};
 pub use reply::{Reply, ReplyError, parse_reply};
-pub use schema::{RATIONALE_LEN, reply_schema};
+pub use schema::{RATIONALE_LEN, bound_schema, reply_schema};

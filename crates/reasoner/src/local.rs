@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use engine::{Engine, EngineError, Event, Finish, Generation, NoEvent, Request, Sampling};
+use engine::{
+    Engine, EngineError, Event, Finish, Generation, NoEvent, Request, Sampling, TokenEvent,
+};
 use model::tokenizer::{Control, TextStream, Tokenizer};
 use policy::{
-    Cause, Content, Effort, Judge, JudgeSettings, Observer, Policy, PolicyRef, Usage, Verdict,
+    AnswerToken, Cause, Content, Effort, Judge, JudgeSettings, Observer, Policy, PolicyRef, Usage,
+    Verdict,
 };
 
 use crate::grammar::reply_grammar;
@@ -191,7 +194,9 @@ fn listen(
                 None => hear_thought(&mut heard, &stream.push(event.token), observer),
                 Some(0) => {
                     heard.score = heard.score.or_else(|| violation_score(tokenizer, &event));
-                    heard.answer += &stream.push(event.token);
+                    let text = stream.push(event.token);
+                    heard.answer += &text;
+                    observer.answer(&answer_token(tokenizer, text, &event));
                 }
                 Some(left) => *left -= 1,
             },
@@ -210,6 +215,15 @@ fn listen(
             }
         }
     }
+}
+
+fn answer_token(tokenizer: &Tokenizer, text: String, event: &TokenEvent) -> AnswerToken {
+    let spelled = |&(token, logprob): &(u32, f32)| {
+        let bytes = tokenizer.bytes(token)?;
+        Some((String::from_utf8_lossy(bytes).into_owned(), logprob))
+    };
+    let choices = event.choices.iter().filter_map(spelled).collect();
+    AnswerToken { text, logprob: event.logprob, choices }
 }
 
 fn hear_thought(heard: &mut Heard, text: &str, observer: &mut dyn Observer) {

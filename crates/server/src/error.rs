@@ -89,6 +89,8 @@ pub(crate) enum ApiError {
     Busy { retry_after: Duration },
     #[error("no verdict can be expected before the deadline; try again in {} s", retry_after.as_secs())]
     Late { retry_after: Duration },
+    #[error("there is no model {name}; there are: {known}")]
+    UnknownModel { name: String, known: String },
     #[error("the service is stopping")]
     Stopping,
     #[error("policy {policy}: there is no verdict: {cause}")]
@@ -110,7 +112,7 @@ impl ApiError {
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::Broken | ApiError::Json { .. } => StatusCode::BAD_REQUEST,
             ApiError::Field { .. } | ApiError::TooMany { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            ApiError::UnknownPolicy { .. } => StatusCode::NOT_FOUND,
+            ApiError::UnknownPolicy { .. } | ApiError::UnknownModel { .. } => StatusCode::NOT_FOUND,
             ApiError::OtherVersion { .. } => StatusCode::CONFLICT,
             ApiError::Busy { .. } | ApiError::Late { .. } => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Undetermined { cause: Cause::UnsupportedInput, .. } => {
@@ -139,6 +141,7 @@ impl ApiError {
             ApiError::TooMany { .. } => "too_many_pairs",
             ApiError::Busy { .. } => "busy",
             ApiError::Late { .. } => "deadline",
+            ApiError::UnknownModel { .. } => "model_not_found",
             ApiError::Stopping => "stopping",
             ApiError::Undetermined { .. } => "undetermined",
             ApiError::Random => "no_random_numbers",
@@ -164,15 +167,15 @@ impl ApiError {
         }
     }
 
-    /// A response in OpenAI's shape.
-    pub(crate) fn into_openai(self) -> Response {
+    /// The error in OpenAI's shape.
+    pub(crate) fn openai(&self) -> OpenAiError {
         let status = self.status();
         let kind = match status.as_u16() {
             429 => "rate_limit_exceeded",
             500.. => "server_error",
             _ => "invalid_request_error",
         };
-        let param = match &self {
+        let param = match self {
             ApiError::Field { field, .. } => Some(field.clone()),
             _ => None,
         };
@@ -182,7 +185,12 @@ impl ApiError {
             param,
             code: Some(self.code().to_owned()),
         };
-        self.finish((status, Json(OpenAiError { error })).into_response())
+        OpenAiError { error }
+    }
+
+    /// A response in OpenAI's shape.
+    pub(crate) fn into_openai(self) -> Response {
+        self.finish((self.status(), Json(self.openai())).into_response())
     }
 
     fn finish(&self, mut response: Response) -> Response {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use policy::{Cause, Content, Judge, JudgeSettings, Observer, Policy, Verdict};
+use policy::{AnswerToken, Cause, Content, Judge, JudgeSettings, Observer, Policy, Verdict};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ApiError;
@@ -23,12 +23,14 @@ const FIRST_GUESS: f64 = 1.0;
 /// What goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
+    /// Text on its way to a reader is held back for it.
+    Guard,
     /// Somebody waits for this answer now.
     Sync,
 }
 
 impl Class {
-    pub(crate) const N: usize = 1;
+    const N: usize = 2;
 }
 
 /// One judgement wanted.
@@ -39,8 +41,15 @@ pub(crate) struct Task {
     pub(crate) content: Arc<Content>,
     pub(crate) settings: JudgeSettings,
     pub(crate) deadline: Instant,
-    /// Hears the reasoning as it is made.
-    pub(crate) thoughts: Option<mpsc::UnboundedSender<String>>,
+    /// Hears the reply as it is made; its length bounds what waits there.
+    pub(crate) listener: Option<mpsc::UnboundedSender<Heard>>,
+}
+
+/// A piece of a reply in the making.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Thought(String),
+    Answer(AnswerToken),
 }
 
 /// A place in the queue, and then the verdict.
@@ -257,7 +266,7 @@ impl Shared {
     }
 
     fn judge(&self, queued: &Queued, start: Instant) -> Verdict {
-        let Task { policy, content, settings, deadline, thoughts, .. } = &queued.task;
+        let Task { policy, content, settings, deadline, listener, .. } = &queued.task;
         let none = |cause, detail: &str| {
             Verdict::undetermined(cause, detail, policy.reference(), &self.model)
         };
@@ -267,7 +276,7 @@ impl Shared {
         }
         let timeout = Some(settings.timeout.map_or(left, |timeout| timeout.min(left)));
         let settings = JudgeSettings { timeout, ..settings.clone() };
-        let mut caller = Caller { is_cancelled: &queued.is_cancelled, thoughts: thoughts.as_ref() };
+        let mut caller = Caller { is_cancelled: &queued.is_cancelled, listener: listener.as_ref() };
         let judged = catch_unwind(AssertUnwindSafe(|| {
             self.judge.judge(policy, content, &settings, &mut caller)
         }));
@@ -278,15 +287,25 @@ impl Shared {
 /// Who waits for a verdict.
 struct Caller<'a> {
     is_cancelled: &'a AtomicBool,
-    thoughts: Option<&'a mpsc::UnboundedSender<String>>,
+    listener: Option<&'a mpsc::UnboundedSender<Heard>>,
+}
+
+impl Caller<'_> {
+    fn tell(&self, heard: impl FnOnce() -> Heard) {
+        if let Some(listener) = self.listener {
+            // Whoever stopped listening may still want the verdict.
+            let _ = listener.send(heard());
+        }
+    }
 }
 
 impl Observer for Caller<'_> {
     fn reasoning(&mut self, text: &str) {
-        if let Some(thoughts) = self.thoughts {
-            // Whoever stopped listening may still want the verdict.
-            let _ = thoughts.send(text.to_owned());
-        }
+        self.tell(|| Heard::Thought(text.to_owned()));
+    }
+
+    fn answer(&mut self, token: &AnswerToken) {
+        self.tell(|| Heard::Answer(token.clone()));
     }
 
     fn is_cancelled(&self) -> bool {

@@ -77,16 +77,34 @@ impl Default for Limits {
 }
 
 /// What `/v1/moderations` answers.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Moderations {
     /// Policies that judge, as in a request's `policies`; empty: all of the folder.
     pub policies: Vec<String>,
     /// From a policy (`harassment`) or one of its labels (`harassment.HA4`) to the stock categories that it
-    /// sets. A policy whose name is a stock category needs no line.
+    /// sets. A policy whose name is a stock category needs no line. By default, what the policies that come
+    /// with safeguard mean by theirs.
     pub map: BTreeMap<String, Vec<String>>,
     /// What becomes of an item that could not be judged.
     pub on_undetermined: StockUndetermined,
+}
+
+impl Default for Moderations {
+    fn default() -> Moderations {
+        let map = [
+            ("harassment.HA4", "harassment/threatening"),
+            ("hate.HS4", "hate/threatening"),
+            ("illicit-goods", "illicit"),
+            ("self-harm.SH2", "self-harm/intent"),
+            ("self-harm.SH4", "self-harm/instructions"),
+        ];
+        Moderations {
+            policies: Vec::new(),
+            map: map.map(|(from, to)| (from.to_owned(), vec![to.to_owned()])).into(),
+            on_undetermined: StockUndetermined::default(),
+        }
+    }
 }
 
 /// What `/v1/moderations` does without a verdict, for which its shape has no word.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use policy::{Content, JudgeSettings, Verdict};
+use policy::{Content, JudgeSettings, Outcome, Verdict};
+
+use super::classify::Action;
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::pool::{Class, Pool, Task};
 use crate::selector::Chosen;
-use crate::settings::{ServerSettings, duration};
+use crate::settings::{OnUndetermined, ServerSettings, duration};
 use crate::shelf::Shelf;
 
 /// The service's parts.
@@ -49,21 +51,28 @@ impl App {
     /// [`ApiError::TooMany`], and where the queue does not take them.
     pub(crate) async fn judge(
         &self,
+        class: Class,
         pairs: Vec<Pair>,
         settings: &JudgeSettings,
         deadline: Instant,
     ) -> Result<Vec<Verdict>, ApiError> {
         self.check_count(pairs.len())?;
         let task = |pair: Pair| Task {
-            class: Class::Sync,
+            class,
             policy: pair.chosen.policy,
             content: pair.content,
             settings: settings.clone(),
             deadline,
-            thoughts: None,
+            listener: None,
         };
         let tickets = self.pool.submit(pairs.into_iter().map(task).collect())?;
         Ok(futures_util::future::join_all(tickets.into_iter().map(|it| it.verdict())).await)
+    }
+
+    /// Counts a verdict that goes to its caller as it is, who decides what it leads to.
+    pub(crate) fn note(&self, chosen: &Chosen, outcome: Outcome) {
+        let (_, disposition) = Action::of(outcome, OnUndetermined::Review);
+        self.metrics.disposed(&chosen.metric, disposition);
     }
 
     /// Whether one request may ask for so many pairs.

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::app::{App, Pair};
 use crate::error::{ApiError, Problem};
 use crate::metrics::Disposition;
+use crate::pool::Class;
 use crate::selector::{Chosen, Selector};
 use crate::settings::{MAX_SECONDS, OnUndetermined};
 use crate::wire::{Json, VerdictBody};
@@ -151,7 +152,7 @@ pub(crate) async fn classify(
             }
         }
     }
-    let mut verdicts = app.judge(pairs, &settings, deadline).await?.into_iter();
+    let mut verdicts = app.judge(Class::Sync, pairs, &settings, deadline).await?.into_iter();
     let mut results = Vec::new();
     for (index, (id, content)) in items.iter().enumerate() {
         for (name, policy) in &policies {

@@ -1,6 +1,7 @@
 //! The routes, one file each, and what stands around all of them.
 
 mod app;
+mod chat;
 mod classify;
 mod docs;
 mod health;
@@ -49,6 +50,8 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
     let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(classify::classify))
         .routes(routes!(moderations::moderations))
+        .routes(routes!(chat::completions))
+        .routes(routes!(chat::models))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

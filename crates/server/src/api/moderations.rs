@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::app::{App, Pair};
 use super::classify::Action;
 use crate::error::{ApiError, OpenAiError};
+use crate::pool::Class;
 use crate::selector::{Chosen, Selector};
 use crate::settings::{Moderations, OnUndetermined, StockUndetermined};
 use crate::wire::{OpenAiJson, OpenAiRefusal};
@@ -121,7 +122,8 @@ pub(crate) async fn moderations(
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(content) };
         policies.iter().map(pair)
     });
-    let verdicts = app.judge(pairs.collect(), &app.judging, app.deadline(None)).await?;
+    let verdicts =
+        app.judge(Class::Sync, pairs.collect(), &app.judging, app.deadline(None)).await?;
     let settings = &app.settings.moderations;
     let otherwise = match settings.on_undetermined {
         StockUndetermined::Error => OnUndetermined::Review,
