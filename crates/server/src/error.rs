@@ -35,6 +35,12 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// The guarded model's server cannot be used.
+    #[error("serve.guard.upstream: {problem}")]
+    Upstream {
+        /// What is wrong with its address or key; neither is repeated.
+        problem: &'static str,
+    },
     /// An origin that no header can hold.
     #[error("serve.cors.origins: {origin:?} is no origin")]
     Origin {
@@ -91,6 +97,8 @@ pub(crate) enum ApiError {
     Late { retry_after: Duration },
     #[error("there is no model {name}; there are: {known}")]
     UnknownModel { name: String, known: String },
+    #[error("the guarded model's server failed: {problem}")]
+    Upstream { problem: &'static str },
     #[error("the service is stopping")]
     Stopping,
     #[error("policy {policy}: there is no verdict: {cause}")]
@@ -121,6 +129,7 @@ impl ApiError {
             ApiError::NoPolicies | ApiError::Stopping | ApiError::Undetermined { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            ApiError::Upstream { .. } => StatusCode::BAD_GATEWAY,
             ApiError::Random => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -142,6 +151,7 @@ impl ApiError {
             ApiError::Busy { .. } => "busy",
             ApiError::Late { .. } => "deadline",
             ApiError::UnknownModel { .. } => "model_not_found",
+            ApiError::Upstream { .. } => "upstream",
             ApiError::Stopping => "stopping",
             ApiError::Undetermined { .. } => "undetermined",
             ApiError::Random => "no_random_numbers",

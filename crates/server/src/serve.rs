@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::api::{self, App};
 use crate::error::ServerError;
+use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::settings::{ServerSettings, Tls, duration};
@@ -35,6 +36,8 @@ pub struct Setup {
     pub model: String,
     /// By what.
     pub policies: PolicySource,
+    /// The key of the guarded model's server; unset: callers bring their own.
+    pub upstream_key: Option<String>,
 }
 
 /// A service that has its address and is not running yet.
@@ -62,7 +65,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] for whatever of these cannot be done.
     pub fn bind(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { settings, judge, judging, model, policies } = setup;
+        let Setup { settings, judge, judging, model, policies, upstream_key } = setup;
         settings.check()?;
         let metrics = Arc::new(Metrics::new());
         let shelf = Shelf::open(policies)?;
@@ -73,8 +76,10 @@ impl Server {
         let listener = TcpListener::bind(settings.listen).map_err(listening)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let guard = settings.guard.clone().map(|it| Guard::new(it, upstream_key.as_deref()));
+        let guard = guard.transpose()?.map(Arc::new);
         let is_stopping = AtomicBool::new(false);
-        let app = App { settings, judging, model, shelf, pool, metrics, is_stopping };
+        let app = App { settings, judging, model, shelf, pool, metrics, guard, is_stopping };
         Ok(Server { listener, address, app: Arc::new(app), stop: watch::Sender::new(false) })
     }
 

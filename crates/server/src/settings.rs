@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::guard::GuardSettings;
+
 /// How the service runs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +24,8 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// What `/v1/moderations` answers.
     pub moderations: Moderations,
+    /// With it, other chat models are guarded.
+    pub guard: Option<GuardSettings>,
     /// With it, https.
     pub tls: Option<Tls>,
     /// Which web pages may call.
@@ -36,6 +40,7 @@ impl Default for ServerSettings {
             cascade: None,
             limits: Limits::default(),
             moderations: Moderations::default(),
+            guard: None,
             tls: None,
             cors: Cors::default(),
         }
@@ -241,6 +246,16 @@ impl ServerSettings {
                 let expected = "above 0 and at most 86400 seconds";
                 return Err(SettingsError::Value { setting, found, expected });
             }
+        }
+        if let Some(guard) = &self.guard
+            && !(guard.check_s > 0.0
+                && guard.check_s <= MAX_SECONDS
+                && guard.window_chars < 1 << 24)
+        {
+            let found = format!("{} and {}", guard.check_s, guard.window_chars);
+            let setting = "guard.check_s and guard.window_chars";
+            let expected = "at most a day and 16 million characters";
+            return Err(SettingsError::Value { setting, found, expected });
         }
         let mapped = self.moderations.map.values().flatten();
         match mapped.into_iter().find(|it| !crate::api::STOCK.contains(&it.as_str())) {

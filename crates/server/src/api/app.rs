@@ -9,6 +9,7 @@ use policy::{Content, JudgeSettings, Outcome, Verdict};
 use super::classify::Action;
 
 use crate::error::ApiError;
+use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::pool::{Class, Pool, Task};
 use crate::selector::Chosen;
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub(crate) shelf: Shelf,
     pub(crate) pool: Pool,
     pub(crate) metrics: Arc<Metrics>,
+    /// Before another chat model, where the settings name one.
+    pub(crate) guard: Option<Arc<Guard>>,
     pub(crate) is_stopping: AtomicBool,
 }
 

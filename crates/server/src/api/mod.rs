@@ -19,8 +19,9 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use app::App;
-pub(crate) use moderations::STOCK;
+pub(crate) use app::{App, Pair};
+pub(crate) use chat::{Events, Gone, Message, chunk, now};
+pub(crate) use moderations::{STOCK, stock_result};
 
 use crate::error::{ApiError, ServerError};
 use crate::settings::{Cors, duration};

@@ -179,7 +179,22 @@ fn policies(app: &App) -> Result<Vec<Chosen>, ApiError> {
     if chosen.is_empty() { Err(ApiError::NoPolicies) } else { Ok(chosen) }
 }
 
+/// The same as JSON, for the `moderation` field of chats.
+///
+/// # Errors
+/// As [`result`].
+pub(crate) fn stock_result(
+    verdicts: &[Verdict],
+    settings: &Moderations,
+) -> Result<Value, ApiError> {
+    let result = result(verdicts, settings)?;
+    Ok(serde_json::to_value(result).expect("a result is plain data"))
+}
+
 /// One item's result from its verdicts, one a policy.
+///
+/// # Errors
+/// [`ApiError::Undetermined`], where the settings say so.
 fn result(verdicts: &[Verdict], settings: &Moderations) -> Result<ModerationResult, ApiError> {
     let stock = STOCK.iter().map(|&key| key.to_owned());
     let mut result = ModerationResult {

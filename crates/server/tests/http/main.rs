@@ -2,6 +2,7 @@
 
 mod chat;
 mod classify;
+mod guard;
 mod moderations;
 mod queue;
 mod refusals;

@@ -56,7 +56,14 @@ impl Running {
             seed: Some(1),
             ..JudgeSettings::default()
         };
-        let setup = Setup { settings, judge, judging, model: "builtin".to_owned(), policies };
+        let setup = Setup {
+            settings,
+            judge,
+            judging,
+            model: "builtin".to_owned(),
+            policies,
+            upstream_key: None,
+        };
         let server = Server::bind(setup).expect("it binds");
         let (url, stopper) = (server.url(), server.stopper());
         let thread = std::thread::spawn(move || server.run().expect("it runs"));

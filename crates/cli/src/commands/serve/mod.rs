@@ -21,6 +21,9 @@ const SETTINGS: &str = "safeguard.toml";
 /// The policies that are served where no folder is named.
 const POLICIES: &str = "policies";
 
+/// Where the key of a guarded model's server comes from: never from a file or a flag.
+const UPSTREAM_KEY: &str = "SAFEGUARD_UPSTREAM_KEY";
+
 /// Serve verdicts over HTTP, in our shape and in OpenAI's
 ///
 /// Starts with nothing: the built-in model, ./policies or else the policies that come with safeguard, on this
@@ -71,6 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         judging: args.judge.settings(),
         model: args.judge.model_name(),
         policies: source,
+        upstream_key: std::env::var(UPSTREAM_KEY).ok().filter(|key| !key.trim().is_empty()),
     };
     let server = Server::bind(setup).map_err(advised)?;
     print_result(&greeting(&server, &args.judge.model_name()))?;

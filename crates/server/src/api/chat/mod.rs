@@ -10,17 +10,23 @@ mod stream;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use policy::{Cause, Outcome};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::app::App;
 use crate::error::{ApiError, OpenAiError};
+use crate::guard::forward;
 use crate::pool::{Class, Task};
 use crate::wire::{OpenAiJson, OpenAiRefusal};
 use reply::{Completion, Said};
-pub(crate) use request::{ChatRequest, Question};
+pub(crate) use reply::{chunk, now};
+pub(crate) use request::Message;
+use request::{ChatRequest, Question};
+pub(crate) use stream::{Events, Gone};
 
 /// The judge's name as a chat model, whatever model judges.
 pub(crate) const JUDGE: &str = "safeguard";
@@ -30,6 +36,9 @@ pub(crate) const JUDGE: &str = "safeguard";
 /// `model` is `safeguard`: the system or developer messages are the policy, the rest is the item. Or
 /// `safeguard/NAME`: all messages are the item, under that policy of the folder. The reply's content is the
 /// verdict's JSON, its `reasoning` how the judge got there.
+///
+/// Where the settings name a model's server to guard, every other `model` is that server's: the messages are
+/// judged, sent on, and the reply is judged before it is read. A blocked one ends with `content_filter`.
 #[utoipa::path(
     post, path = "/v1/chat/completions", tag = "OpenAI", request_body = ChatRequest,
     responses(
@@ -42,13 +51,23 @@ pub(crate) const JUDGE: &str = "safeguard";
         (status = 422, body = OpenAiError),
         (status = 429, body = OpenAiError),
         (status = 500, body = OpenAiError),
+        (status = 502, description = "The guarded model's server failed", body = OpenAiError),
         (status = 503, description = "No verdict", body = OpenAiError),
     )
 )]
 pub(crate) async fn completions(
     State(app): State<Arc<App>>,
-    OpenAiJson(request): OpenAiJson<ChatRequest>,
+    headers: HeaderMap,
+    OpenAiJson(body): OpenAiJson<Value>,
 ) -> Result<Response, OpenAiRefusal> {
+    if let Some(guard) = &app.guard
+        && !is_judge(&app, body["model"].as_str().unwrap_or_default())
+    {
+        let guard = Arc::clone(guard);
+        return Ok(forward(app, guard, &headers, body).await?);
+    }
+    let request: ChatRequest = serde_json::from_value(body)
+        .map_err(|error| ApiError::Json { problem: error.to_string() })?;
     let question = Question::read(&app, request)?;
     let (listener, heard) = tokio::sync::mpsc::unbounded_channel();
     let task = Task {
@@ -73,6 +92,12 @@ pub(crate) async fn completions(
     }
     let said = Said::collect(heard);
     Ok(axum::Json(Completion::new(id, &question, &verdict, &said)).into_response())
+}
+
+/// Whether a model's name means the judge.
+fn is_judge(app: &App, model: &str) -> bool {
+    let under = model.strip_prefix(JUDGE);
+    model == app.model || under.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The models that can be asked.

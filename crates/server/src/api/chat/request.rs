@@ -73,7 +73,11 @@ pub(crate) struct Message {
     /// `system`, `developer`, `user`, `assistant` or `tool`.
     pub(crate) role: String,
     #[serde(default)]
-    pub(crate) content: Option<MessageContent>,
+    content: Option<MessageContent>,
+    /// Calls of tools; judged as their JSON.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    tool_calls: Option<Value>,
 }
 
 /// A message's text.
@@ -111,12 +115,16 @@ impl Message {
     /// # Errors
     /// [`ApiError::Field`] for parts that are no text.
     pub(crate) fn text(&self) -> Result<String, ApiError> {
-        let parts = match &self.content {
-            None => return Ok(String::new()),
-            Some(MessageContent::Text(text)) => return Ok(text.clone()),
-            Some(MessageContent::Parts(parts)) => parts,
+        let said = match &self.content {
+            None => Vec::new(),
+            Some(MessageContent::Text(text)) => vec![text.as_str()],
+            Some(MessageContent::Parts(parts)) => {
+                parts.iter().map(MessagePart::text).collect::<Result<_, _>>()?
+            }
         };
-        Ok(parts.iter().map(MessagePart::text).collect::<Result<Vec<_>, _>>()?.join("\n"))
+        let calls = self.tool_calls.as_ref().filter(|calls| !calls.is_null()).map(Value::to_string);
+        let texts = said.into_iter().chain(calls.as_deref());
+        Ok(texts.collect::<Vec<_>>().join("\n"))
     }
 }
 
