@@ -197,15 +197,7 @@ pub(crate) fn outcome_words(outcome: Outcome) -> (&'static str, Option<String>) 
     match outcome {
         Outcome::Violation => ("violation", None),
         Outcome::Clear => ("clear", None),
-        Outcome::Undetermined(cause) => ("undetermined", Some(cause.to_string().replace(' ', "_"))),
-    }
-}
-
-/// `filter` or `reasoner`.
-pub(crate) fn stage_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Filter => "filter",
-        Stage::Reasoner => "reasoner",
+        Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
     }
 }
 

@@ -9,6 +9,7 @@ mod judging;
 mod labelled;
 mod model;
 mod policy;
+mod serve;
 mod tokenizer;
 
 use anyhow::Result;
@@ -38,6 +39,7 @@ enum Command {
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
+    Serve(Box<serve::Args>),
 }
 
 impl Cli {
@@ -50,6 +52,7 @@ impl Cli {
             Command::Policy(command) => command.run(),
             Command::Filter(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Serve(args) => serve::run(&args),
         }
     }
 }

@@ -80,6 +80,11 @@ impl JudgeArgs {
         self.model.open(self.threads.map(usize::from), &self.served)
     }
 
+    /// The model, by the name that people know.
+    pub(crate) fn model_name(&self) -> String {
+        self.model.name()
+    }
+
     /// How each content is judged.
     pub(crate) fn settings(&self) -> JudgeSettings {
         JudgeSettings {

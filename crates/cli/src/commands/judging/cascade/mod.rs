@@ -23,7 +23,7 @@ pub(crate) use settings::RoutesFile;
 use settings::{FilterSettings, OnAlarm, read_settings};
 
 /// Flag of commands that may ask filters first.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CascadeArgs {
     /// Ask a filter first: its file, or a TOML file that names several and how they are audited, a budget, and routes
     #[arg(long, value_name = "FILE")]
@@ -58,6 +58,11 @@ pub(crate) struct Cascaded {
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 impl CascadeArgs {
+    /// The same, or a file of the settings where the flag is not given.
+    pub(crate) fn or(self, file: Option<PathBuf>) -> CascadeArgs {
+        CascadeArgs { cascade: self.cascade.or(file) }
+    }
+
     /// Puts filters, routes and a budget before a judge; `None` where there are to be none.
     pub(crate) fn over<'a>(
         &self,

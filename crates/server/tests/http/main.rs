@@ -1,0 +1,11 @@
+//! The service over real connections: the built-in model judges, or a judge whose hand the test holds.
+
+mod chat;
+mod classify;
+mod guard;
+mod moderations;
+mod queue;
+mod refusals;
+mod running;
+mod shelf;
+mod tls;
