@@ -12,7 +12,7 @@ use policy::{Judge, Policy};
 use serde::Deserialize;
 
 use crate::commands::files::{read_if_there, write};
-use crate::commands::filter::read_filter;
+use crate::commands::filter::{encoder_of, read_filter};
 use crate::output::{hinted, report_hint, report_note};
 
 /// Flag of commands that may ask filters first.
@@ -40,6 +40,8 @@ struct Settings {
 struct FilterSettings {
     /// Relative to the file that names it.
     file: PathBuf,
+    /// Where the filter's sentence encoder is, if not where the training found it.
+    embed: Option<String>,
     /// The share of stopped items that the model judges all the same.
     #[serde(default = "usual_rate")]
     audit_rate: f64,
@@ -125,6 +127,7 @@ fn read_settings(path: &Path) -> Result<Settings> {
     else {
         let filter = FilterSettings {
             file: path.to_owned(),
+            embed: None,
             audit_rate: usual_rate(),
             audit_seed: None,
             on_alarm: OnAlarm::Bypass,
@@ -133,11 +136,21 @@ fn read_settings(path: &Path) -> Result<Settings> {
     };
     let settings: Settings = toml::from_str(&text).map_err(|error| {
         let error = anyhow!(error).context(path.display().to_string());
-        hinted(error, "cache_mb stands first; a filter is named by [[filter]] and file = \"…\", with audit_rate, audit_seed and on_alarm if wanted")
+        hinted(error, "cache_mb stands first; a filter is named by [[filter]] and file = \"…\", with embed, audit_rate, audit_seed and on_alarm if wanted")
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let beside = |one: FilterSettings| FilterSettings { file: folder.join(&one.file), ..one };
+    let beside = |one: FilterSettings| FilterSettings {
+        file: folder.join(&one.file),
+        embed: one.embed.map(|embed| found_beside(folder, embed)),
+        ..one
+    };
     Ok(Settings { filter: settings.filter.into_iter().map(beside).collect(), ..settings })
+}
+
+/// A directory relative to the folder; anything else is a name.
+fn found_beside(folder: &Path, embed: String) -> String {
+    let path = folder.join(&embed);
+    path.to_str().filter(|_| path.is_dir()).map(str::to_owned).unwrap_or(embed)
 }
 
 fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> Result<FilterStage> {
@@ -155,7 +168,8 @@ fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> R
         })?;
     }
     let evidence = filter.about.calibration.clone();
-    let stage = FilterStage::unwatched(filter, None).map_err(|error| {
+    let encoder = encoder_of(&settings.file, &filter, settings.embed.as_deref(), None)?;
+    let stage = FilterStage::unwatched(filter, encoder).map_err(|error| {
         let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
         hinted(anyhow!(error).context(place()), how)
     })?;
