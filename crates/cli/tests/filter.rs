@@ -416,3 +416,61 @@ fn unlabelled(line: &str) -> String {
     row.as_object_mut().expect("an object").remove("labels");
     format!("{row}\n")
 }
+
+/// A tiny encoder of random weights.
+fn encoder() -> String {
+    let fixtures = "../cascade/tests/fixtures/embed/bert";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixtures);
+    folder.to_str().expect("a plain path").to_owned()
+}
+
+#[test]
+fn a_filter_of_embeddings_finds_its_encoder_and_refuses_any_other() {
+    let dir = trained();
+    let mut train = vec!["train", "--data", "train.jsonl", "--label", "sale", "--out", "e.filter"];
+    let tiny = encoder();
+    train.extend(["--embed", &tiny, "--cost", "4"]);
+    let output = filter(dir.path(), &train);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let output = filter(dir.path(), &["show", "e.filter"]);
+    assert!(stdout(&output).contains("n-grams and embedding bert "), "{}", stdout(&output));
+    let output = filter(dir.path(), &["show", "e.filter", "a house for sale", "--top", "1000"]);
+    assert!(stdout(&output).contains("(sentence embedding)"), "{}", stdout(&output));
+
+    // Proven and run with the encoder that the filter remembers, or the same at another place.
+    let args = ["calibrate", "e.filter", "--data", "more.jsonl", "--recall", "0.9"];
+    let output = filter(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let one = filter(dir.path(), &["run", "e.filter", "more.jsonl", "--threads", "1"]);
+    let other = filter(dir.path(), &["run", "e.filter", "more.jsonl", "--embed", &tiny]);
+    assert_eq!((one.status.code(), lines(&stdout(&one)).len()), (Some(0), 300));
+    assert_eq!(stdout(&one), stdout(&other), "whatever the number of threads");
+
+    let other = encoder().replace("embed/bert", "embed/roberta");
+    for (place, expected) in [
+        (other.as_str(), "the encoder given is embedding roberta"),
+        ("./nowhere", "./nowhere: no such directory"),
+    ] {
+        let output = filter(dir.path(), &["run", "e.filter", "more.jsonl", "--embed", place]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected) && said.contains("hint:"), "{said}");
+    }
+    let output = filter(dir.path(), &["run", "sale.filter", "more.jsonl", "--embed", &tiny]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("reads no sentence embeddings"), "{}", stderr(&output));
+
+    train.push("--no-ngrams");
+    let output = filter(dir.path(), &train);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let size = fs::metadata(dir.path().join("e.filter")).expect("a filter").len();
+    assert!(size < 10_000, "{size} bytes for 32 numbers");
+    let folder = dir.path().to_str().expect("a plain path").to_owned();
+    let output = filter(
+        dir.path(),
+        &["train", "--data", "train.jsonl", "--label", "sale", "--out", "x", "--embed", &folder],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("config.json: cannot be read"), "{}", stderr(&output));
+}

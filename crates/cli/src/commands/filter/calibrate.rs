@@ -8,6 +8,7 @@ use cascade::{Encoder, Evidence, Filter, Prints, Promise, PromiseRow, Row};
 use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
 
+use super::encoder::EncoderArgs;
 use super::source::SourceArgs;
 use super::{counted, read_filter, share};
 use crate::commands::files::{read_policy, write};
@@ -43,6 +44,8 @@ pub(crate) struct Args {
     /// Bind the filter to this version of the policy, for which it is proven anew
     #[arg(long, short, value_name = "FILE")]
     policy: Option<PathBuf>,
+    #[command(flatten)]
+    encoder: EncoderArgs,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -58,7 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let asked = if args.label.is_empty() { &filter.about.labels } else { &args.label };
     let labels = args.source.labels(asked);
     let rows = args.source.read(&labels, policy.as_ref())?;
-    let held_out = score(&filter, None, &rows)?;
+    let encoder = args.encoder.open(&args.filter, &filter, None)?;
+    let held_out = score(&filter, encoder.as_deref(), &rows)?;
     if held_out.scored.is_empty() {
         let why =
             if held_out.n_seen > 0 { "training has seen every row" } else { "no row has a truth" };

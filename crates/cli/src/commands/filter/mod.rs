@@ -1,6 +1,7 @@
 //! `safeguard filter`: the small classifiers that stand before the reasoner.
 
 mod calibrate;
+mod encoder;
 mod promote;
 mod run;
 mod show;
@@ -13,6 +14,8 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use cascade::Filter;
 use clap::Subcommand;
+
+pub(crate) use encoder::encoder_of;
 
 use crate::exit::Exit;
 use crate::output::hinted;

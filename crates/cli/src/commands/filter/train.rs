@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::source::SourceArgs;
-use super::{counted, share};
+use super::{counted, encoder, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, hinted, print_result, report_hint, report_note};
@@ -34,6 +34,13 @@ pub(crate) struct Args {
     /// The policy that the labels stand for: the filter is bound to this version of it
     #[arg(long, short, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Read sentence embeddings too: the directory of an encoder of the BERT family, or its name in the cache of
+    /// Hugging Face
+    #[arg(long, value_name = "DIR|NAME")]
+    embed: Option<String>,
+    /// Read sentence embeddings alone
+    #[arg(long, requires = "embed")]
+    no_ngrams: bool,
     /// Orders rows and makes folds: the same seed and rows make the same filter
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -87,8 +94,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         positive_weight: args.positive_weight.0,
         ..TrainSettings::default()
     };
+    let (encoder, place) = args.embed.as_deref().map(encoder::chosen).transpose()?.unzip();
+    let reading = Reading { ngrams: !args.no_ngrams, encoder: encoder.as_deref(), place };
     let bar = progress();
-    let reading = Reading::default();
     let filter =
         cascade::train(&rows, &labels, policy, &reading, &settings, |stretch, n_done, n_all| {
             bar.set_message(match stretch {

@@ -15,7 +15,7 @@ use cascade::{
 use policy::{Judge, Policy, PolicyId};
 
 use super::OpenJudge;
-use crate::commands::filter::read_filter;
+use crate::commands::filter::{encoder_of, read_filter};
 use crate::output::{hinted, report_note};
 use audits::Held;
 use budget::Hurry;
@@ -156,7 +156,8 @@ fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> R
         })?;
     }
     let evidence = filter.about.calibration.clone();
-    let stage = FilterStage::unwatched(filter, None).map_err(|error| {
+    let encoder = encoder_of(&settings.file, &filter, settings.embed.as_deref(), None)?;
+    let stage = FilterStage::unwatched(filter, encoder).map_err(|error| {
         let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
         hinted(anyhow!(error).context(place()), how)
     })?;
