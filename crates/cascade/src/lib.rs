@@ -42,5 +42,6 @@ pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_r
 pub use routed::{EFFORTS, RouteCounts, RoutedJudge};
 pub use stage::{Agreement, FilterStage};
 pub use train::{
-    LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,
+    HeldOutScore, LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for,
+    recall_passing, train, train_and_score,
 };

@@ -86,17 +86,41 @@ pub struct LabelReport {
     pub passing_for_95: Option<f64>,
 }
 
-/// Trains one head a label. `progress` is told how many fits are done, of how many.
+/// A row's score by a fit that did not see it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOutScore {
+    /// Its place among the rows.
+    pub row: usize,
+    /// From 0 to 1.
+    pub score: f64,
+}
+
+/// As [`train_and_score`], the filter alone.
 ///
 /// # Errors
-/// [`CascadeError::NoLabels`], [`CascadeError::TooFewRows`], [`CascadeError::TooManyLabels`].
+/// As there.
 pub fn train(
     rows: &[Row],
     labels: &[String],
     policy: Option<PolicyRef>,
     settings: &TrainSettings,
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize),
 ) -> Result<Filter, CascadeError> {
+    Ok(train_and_score(rows, labels, policy, settings, progress)?.0)
+}
+
+/// Trains one head a label; for each label come the scores of the rows that the scoring fit did not see, at
+/// the chosen cost. `progress` is told how many fits are done, of how many.
+///
+/// # Errors
+/// [`CascadeError::NoLabels`], [`CascadeError::TooFewRows`], [`CascadeError::TooManyLabels`].
+pub fn train_and_score(
+    rows: &[Row],
+    labels: &[String],
+    policy: Option<PolicyRef>,
+    settings: &TrainSettings,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<(Filter, Vec<Vec<HeldOutScore>>), CascadeError> {
     if labels.is_empty() {
         return Err(CascadeError::NoLabels);
     }
@@ -110,12 +134,13 @@ pub fn train(
         n_done += 1;
         progress(n_done, n_fits);
     };
-    let (mut heads, mut reports) = (Vec::new(), Vec::new());
+    let (mut heads, mut reports, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     for (at, label) in labels.iter().enumerate() {
-        let (head, report) =
+        let (head, report, held_out) =
             Training { table: &table, rows, at, shape, settings }.run(label, &mut one_more);
         heads.push(head);
         reports.push(report);
+        scores.push(held_out);
     }
     let training = TrainingReport {
         n_rows: rows.len(),
@@ -132,7 +157,7 @@ pub fn train(
         proven_on: Prints::default(),
         decides: None,
     };
-    Ok(Filter::new(about, &heads, rows.iter().map(|row| row.text.as_str())))
+    Ok((Filter::new(about, &heads, rows.iter().map(|row| row.text.as_str())), scores))
 }
 
 fn check_sides(rows: &[Row], labels: &[String]) -> Result<(), CascadeError> {
@@ -201,14 +226,20 @@ struct Known {
 }
 
 impl Training<'_> {
-    fn run(&self, label: &str, one_more: &mut impl FnMut()) -> (Linear, LabelReport) {
+    fn run(
+        &self,
+        label: &str,
+        one_more: &mut impl FnMut(),
+    ) -> (Linear, LabelReport, Vec<HeldOutScore>) {
         let known = self.known();
-        let mut best: Option<(f64, Vec<Scored>)> = None;
+        let mut best: Option<(f64, Vec<(usize, Scored)>)> = None;
+        let curve = |held_out: &[(usize, Scored)]| {
+            let scored: Vec<Scored> = held_out.iter().map(|one| one.1).collect();
+            Curve::new(&scored).average_precision()
+        };
         for &cost in &self.settings.costs {
             let scored = self.out_of_fold(&known, cost, one_more);
-            let is_better = best.as_ref().is_none_or(|(_, before)| {
-                Curve::new(&scored).average_precision() > Curve::new(before).average_precision()
-            });
+            let is_better = best.as_ref().is_none_or(|(_, before)| curve(&scored) > curve(before));
             if is_better {
                 best = Some((cost, scored));
             }
@@ -216,7 +247,11 @@ impl Training<'_> {
         let (cost, scored) = best.unwrap_or_default();
         let head = self.fit(&known, cost, None);
         one_more();
-        (head, report(label, cost, &scored))
+        let held_out =
+            scored.iter().map(|(row, one)| HeldOutScore { row: *row, score: one.score() });
+        let held_out = held_out.collect();
+        let scored: Vec<Scored> = scored.iter().map(|one| one.1).collect();
+        (head, report(label, cost, &scored), held_out)
     }
 
     /// Rows of either side spread evenly over the folds; texts with one normal form share a fold.
@@ -236,13 +271,19 @@ impl Training<'_> {
         known
     }
 
-    fn out_of_fold(&self, known: &[Known], cost: f64, one_more: &mut impl FnMut()) -> Vec<Scored> {
+    fn out_of_fold(
+        &self,
+        known: &[Known],
+        cost: f64,
+        one_more: &mut impl FnMut(),
+    ) -> Vec<(usize, Scored)> {
         let mut scored = Vec::new();
         for fold in 0..self.settings.n_folds {
             let head = self.fit(known, cost, Some(fold));
             let held_out = known.iter().filter(|one| one.fold == fold);
             scored.extend(held_out.filter_map(|one| {
-                Scored::new(one.truth, logistic(self.table.margin(&head, one.row)))
+                let score = logistic(self.table.margin(&head, one.row));
+                Some((one.row, Scored::new(one.truth, score)?))
             }));
             one_more();
         }

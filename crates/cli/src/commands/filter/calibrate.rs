@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use cascade::{Evidence, Filter, Prints, Promise, PromiseRow, Row};
+use cascade::{Evidence, Filter, Prints, Promise, PromiseRow};
 use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
+use serde::Serialize;
 
-use super::source::SourceArgs;
+use super::per_rule::{self, Caught, caught};
+use super::source::{Labelled, SourceArgs};
 use super::{counted, read_filter, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;
@@ -54,11 +56,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         .ok_or(cascade::CascadeError::Confidence { confidence: args.confidence })?;
     let promise = Promise::new(args.recall, level)?;
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
-    let policy = policy.map(|(_, policy)| policy.reference());
+    let policy = policy.map(|(_, policy)| policy);
     let asked = if args.label.is_empty() { &filter.about.labels } else { &args.label };
     let labels = args.source.labels(asked);
-    let rows = args.source.read(&labels, policy.as_ref())?;
-    let held_out = score(&filter, &rows)?;
+    let labelled = args.source.read(&labels, policy.as_ref())?;
+    let policy = policy.map(|policy| policy.reference());
+    let held_out = score(&filter, &labelled)?;
     if held_out.scored.is_empty() {
         let why =
             if held_out.n_seen > 0 { "training has seen every row" } else { "no row has a truth" };
@@ -75,9 +78,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         .map_err(|error| advised(error, held_out.n_seen))
         .with_context(|| args.source.place())?;
     filter.about.policy = policy.or(filter.about.policy);
+    let positives =
+        held_out.positives.iter().map(|(row, score)| (labelled.rules[*row].as_slice(), *score));
+    let per_rule = caught(positives, evidence.chosen.threshold);
     let text = match args.format {
-        Format::Json => format!("{}\n", serde_json::to_string(&evidence)?),
-        Format::Text => report(&evidence, level),
+        Format::Json => {
+            let report = Report { evidence: &evidence, per_rule: &per_rule };
+            format!("{}\n", serde_json::to_string(&report)?)
+        }
+        Format::Text => {
+            let by_rule = per_rule::table(&per_rule, "at the proven threshold");
+            format!("{}{by_rule}", report(&evidence, level))
+        }
     };
     filter.about.calibration = Some(evidence);
     filter.about.proven_on = held_out.texts;
@@ -89,18 +101,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Clear)
 }
 
+/// What was proven, for machines.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    evidence: &'a Evidence,
+    per_rule: &'a [Caught],
+}
+
 struct HeldOut {
     scored: Vec<Scored>,
+    /// Violations: their places among the rows, and their scores.
+    positives: Vec<(usize, f64)>,
     texts: Prints,
     n_seen: usize,
 }
 
 /// Scores of the rows that training did not see and whose truths say whether they must be passed on.
-fn score(filter: &Filter, rows: &[Row]) -> Result<HeldOut> {
+fn score(filter: &Filter, labelled: &Labelled) -> Result<HeldOut> {
     let mut featuriser = filter.featuriser();
-    let mut held_out = HeldOut { scored: Vec::new(), texts: Prints::default(), n_seen: 0 };
+    let mut held_out =
+        HeldOut { scored: Vec::new(), positives: Vec::new(), texts: Prints::default(), n_seen: 0 };
     let mut texts = Vec::new();
-    for row in rows {
+    for (at, row) in labelled.rows.iter().enumerate() {
         let Some(truth) = truth(&row.truths) else { continue };
         if filter.has_seen(&row.text) {
             held_out.n_seen += 1;
@@ -108,6 +131,7 @@ fn score(filter: &Filter, rows: &[Row]) -> Result<HeldOut> {
         }
         let score = filter.score(&mut featuriser, &row.text).score;
         held_out.scored.extend(cascade::scored([(truth, score)])?);
+        held_out.positives.extend(truth.then_some((at, score)));
         texts.push(row.text.as_str());
     }
     held_out.texts = Prints::of(texts);

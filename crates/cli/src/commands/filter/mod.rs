@@ -1,6 +1,7 @@
 //! `safeguard filter`: the small classifiers that stand before the reasoner.
 
 mod calibrate;
+mod per_rule;
 mod promote;
 mod run;
 mod show;
