@@ -410,6 +410,51 @@ fn verdicts_stand_in_for_labels_that_nobody_gave() {
     );
 }
 
+#[test]
+fn whatever_batch_takes_can_be_distilled_and_rules_are_told_apart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("sales.md"), POLICY).expect("written");
+    // Numbers as ids, OpenAI's request lines with many inputs, and labels of people.
+    let numbered = |n: usize| json!({"id": n, "text": format!("{} {n}", SOLD[n % 6])});
+    let asked = |n: usize| {
+        let input = [format!("{} {n}", TALK[n % 6]), format!("{} {n}", ANY[n % 8])];
+        json!({"custom_id": format!("m{n}"), "url": "/v1/moderations", "body": {"input": input}})
+    };
+    let human = json!({"id": "h", "text": "for sale", "labels": {"violation": 1}});
+    let lines = (0..40).map(numbered).chain((0..20).map(asked)).chain([human]);
+    let items: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(dir.path().join("in.jsonl"), items).expect("written");
+    let verdict = |id: String, is_sale: bool| {
+        let (outcome, rule) = if is_sale { ("violation", "SA1") } else { ("clear", "SA0") };
+        let line = json!({"id": id, "policy_id": "POLICY", "outcome": outcome, "stage": "reasoner", "model": "m", "rule_ids": [rule]});
+        format!("{line}\n")
+    };
+    let sold = (0..40).map(|n| verdict(n.to_string(), true));
+    let talk = (0..20).flat_map(|n| (0..2).map(move |at| verdict(format!("m{n}/{at}"), false)));
+    let verdicts: String = sold.chain(talk).collect();
+    let batch = "batch in.jsonl --policy sales.md --out real.jsonl --max-analysis-tokens 1";
+    run(dir.path(), batch);
+    let real = fs::read_to_string(dir.path().join("real.jsonl")).expect("verdicts");
+    let first: Value = serde_json::from_str(real.lines().next().expect("a line")).expect("JSON");
+    let id = first["policy_id"].as_str().expect("an id");
+    fs::write(dir.path().join("out.jsonl"), verdicts.replace("POLICY", id)).expect("written");
+
+    let train = "filter train --data in.jsonl --distill out.jsonl --policy sales.md --out x.filter --format json";
+    let output = run(dir.path(), train);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let label = &report["training"]["labels"][0];
+    assert_eq!((&label["n_positives"], &label["n_negatives"]), (&json!(41), &json!(40)));
+    assert_eq!(report["per_rule"][0]["rule"], "SA1", "{report}");
+    assert_eq!(report["per_rule"][0]["positives"], 40);
+    assert!(report["per_rule"][0]["caught"].as_u64().expect("a count") >= 30, "{report}");
+
+    // Without a file the model judges now; the built-in one finds too few sales to train on.
+    let fresh = "filter train --data in.jsonl --distill --policy sales.md --out y.filter --max-analysis-tokens 1";
+    let said = stderr(&run(dir.path(), fresh));
+    assert!(said.contains("the built-in model judges"), "{said}");
+}
+
 /// The row as it comes from traffic.
 fn unlabelled(line: &str) -> String {
     let mut row: Value = serde_json::from_str(line).expect("JSON");

@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod encoder;
+mod per_rule;
 mod promote;
 mod run;
 mod show;

@@ -172,7 +172,8 @@ type Said = (String, HashMap<String, Option<bool>>);
 fn reasoner(args: &Args, policy: &Policy, cases: &[GoldenCase]) -> Result<Said> {
     if let Some(path) = &args.verdicts {
         let verdicts = read_verdicts(path, &policy.reference())?;
-        let said = verdicts.said.into_iter().map(|(id, said)| (id, Some(said))).collect();
+        let said =
+            verdicts.said.into_iter().map(|(id, said)| (id, Some(said.is_violation))).collect();
         return Ok((verdicts.model, said));
     }
     let judge = args.judge.open()?.judge;

@@ -1,13 +1,19 @@
 //! `safeguard filter train`: from labelled rows, or from verdicts, to a filter's file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cascade::{CascadeError, Filter, Reading, Stretch, TrainSettings};
+use cascade::{
+    About, CascadeError, Filter, HeldOutScore, Reading, Row, Stretch, TrainSettings,
+    train_and_score,
+};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
-use super::source::SourceArgs;
+use super::per_rule::{self, Caught, caught};
+use super::source::{Labelled, SourceArgs};
 use super::{counted, encoder, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;
@@ -81,12 +87,13 @@ fn positive(text: &str) -> Result<f64> {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
-    let policy = policy.map(|(_, policy)| policy.reference());
+    let policy = policy.map(|(_, policy)| policy);
     if args.source.is_from(&args.out) {
         bail!("the filter must go to a file of its own");
     }
     let labels = args.source.labels(&args.label);
-    let rows = args.source.read(&labels, policy.as_ref())?;
+    let Labelled { rows, rules } = args.source.read(&labels, policy.as_ref())?;
+    let policy = policy.map(|policy| policy.reference());
     let settings = TrainSettings {
         seed: args.seed,
         n_folds: args.folds.into(),
@@ -97,22 +104,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let (encoder, place) = args.embed.as_deref().map(encoder::chosen).transpose()?.unzip();
     let reading = Reading { ngrams: !args.no_ngrams, encoder: encoder.as_deref(), place };
     let bar = progress();
-    let filter =
-        cascade::train(&rows, &labels, policy, &reading, &settings, |stretch, n_done, n_all| {
-            bar.set_message(match stretch {
-                Stretch::Encoding => "texts encoded",
-                _ => "fits",
-            });
-            bar.set_length(n_all as u64);
-            bar.set_position(n_done as u64);
+    let progress = |stretch, n_done, n_all| {
+        bar.set_message(match stretch {
+            Stretch::Encoding => "texts encoded",
+            Stretch::Fitting => "fits",
         });
+        bar.set_length(n_all as u64);
+        bar.set_position(n_done as u64);
+    };
+    let trained = train_and_score(&rows, &labels, policy, &reading, &settings, progress);
     bar.finish_and_clear();
-    let filter = filter.map_err(advised).with_context(|| args.source.place())?;
+    let (filter, held_out) = trained.map_err(advised).with_context(|| args.source.place())?;
     let bytes = filter.to_bytes();
     write(&args.out, &bytes)?;
+    let per_rule = by_rule(&rows, &rules, &held_out);
     match args.format {
-        Format::Json => print_result(&format!("{}\n", serde_json::to_string(&filter.about)?))?,
-        Format::Text => print_result(&report(&filter, bytes.len()))?,
+        Format::Json => {
+            let report = Report { about: &filter.about, per_rule: &per_rule };
+            print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
+        }
+        Format::Text => {
+            let by_rule = per_rule::table(&per_rule, "where 0.95 of all are caught");
+            print_result(&format!("{}{by_rule}", report(&filter, bytes.len())))?;
+        }
     }
     if filter.about.policy.is_none() {
         report_note("bound to no policy; --policy binds it to the one that its labels stand for");
@@ -123,6 +137,36 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     ));
     Ok(Exit::Clear)
 }
+
+/// What was trained, for machines.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    about: &'a About,
+    per_rule: &'a [Caught],
+}
+
+/// Of each rule, the held-out violations caught where the threshold catches [`USUAL_RECALL`] of all.
+fn by_rule(rows: &[Row], rules: &[Vec<String>], held_out: &[Vec<HeldOutScore>]) -> Vec<Caught> {
+    // A row passes on what its best head finds, as the filter does.
+    let mut best: BTreeMap<usize, f64> = BTreeMap::new();
+    for HeldOutScore { row, score } in held_out.iter().flatten() {
+        let so_far = best.entry(*row).or_insert(*score);
+        *so_far = so_far.max(*score);
+    }
+    let is_positive = |row: &usize| rows[*row].truths.contains(&Some(true));
+    let positives: Vec<(usize, f64)> =
+        best.into_iter().filter(|(row, _)| is_positive(row)).collect();
+    let mut scores: Vec<f64> = positives.iter().map(|(_, score)| *score).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    let wanted = (USUAL_RECALL * scores.len() as f64).ceil() as usize;
+    let threshold = wanted.checked_sub(1).and_then(|last| scores.get(last));
+    let Some(&threshold) = threshold else { return Vec::new() };
+    caught(positives.iter().map(|(row, score)| (rules[*row].as_slice(), *score)), threshold)
+}
+
+/// The recall at which rules are compared.
+const USUAL_RECALL: f64 = 0.95;
 
 fn advised(error: CascadeError) -> anyhow::Error {
     match error {

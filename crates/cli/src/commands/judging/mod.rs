@@ -26,6 +26,22 @@ use served::ServerArgs;
 /// Flags of all commands that judge.
 #[derive(Debug, clap::Args)]
 pub(crate) struct JudgeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Repeat a verdict: fixes the marker around the content and the sampling
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// 0 takes the most probable token, 1 samples as the model was trained
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f32,
+    /// Keep the most probable tokens up to this sum of probabilities
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+}
+
+/// Which model judges, and how long it may take.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ModelArgs {
     /// Who judges: builtin, 20b, 120b, ORG/NAME, a checkpoint's folder, or the URL of a chat server
     #[arg(long, value_name = "MODEL", default_value = "builtin")]
     model: ChosenModel,
@@ -37,15 +53,6 @@ pub(crate) struct JudgeArgs {
     /// Most tokens of reasoning; by default 512, 2048 or 8192 by effort
     #[arg(long, value_name = "N")]
     max_analysis_tokens: Option<usize>,
-    /// Repeat a verdict: fixes the marker around the content and the sampling
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// 0 takes the most probable token, 1 samples as the model was trained
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    temperature: f32,
-    /// Keep the most probable tokens up to this sum of probabilities
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f32,
     /// Seconds until a verdict is undetermined
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
@@ -77,23 +84,38 @@ impl From<EffortName> for Effort {
 impl JudgeArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.model.open(self.threads.map(usize::from), &self.served)
+        self.model.open()
     }
 
     /// The model, by the name that people know.
     pub(crate) fn model_name(&self) -> String {
-        self.model.name()
+        self.model.model.name()
+    }
+
+    /// How each content is judged.
+    pub(crate) fn settings(&self) -> JudgeSettings {
+        JudgeSettings {
+            seed: self.seed,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            ..self.model.settings()
+        }
+    }
+}
+
+impl ModelArgs {
+    /// Opens the model and starts its judge.
+    pub(crate) fn open(&self) -> Result<OpenJudge> {
+        self.model.open(self.threads.map(usize::from), &self.served)
     }
 
     /// How each content is judged.
     pub(crate) fn settings(&self) -> JudgeSettings {
         JudgeSettings {
             effort: self.effort.map(Effort::from),
-            seed: self.seed,
-            temperature: self.temperature,
-            top_p: self.top_p,
             max_analysis_tokens: self.max_analysis_tokens,
             timeout: self.timeout,
+            ..JudgeSettings::default()
         }
     }
 }
