@@ -244,7 +244,7 @@ fn decision_columns(decision: &Decision) -> String {
         outcome,
         cause.as_deref().unwrap_or_default(),
         decision.label.as_deref().unwrap_or_default(),
-        stage_word(decision.stage),
+        &stage_word(decision.stage),
         decision.job.as_ref().map(JobId::as_str).unwrap_or_default(),
         decision.item.as_ref().map(ItemId::as_str).unwrap_or_default(),
         decision.origin.shadow_of.as_ref().map(DecisionId::as_str).unwrap_or_default(),

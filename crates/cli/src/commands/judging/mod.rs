@@ -21,14 +21,24 @@ pub(crate) use chosen::OpenJudge;
 pub(crate) use progress::Progress;
 use served::ServerArgs;
 
-/// Flags of all commands that judge.
+/// Flags that say who judges.
 #[derive(Debug, clap::Args)]
-pub(crate) struct JudgeArgs {
+pub(crate) struct ModelArgs {
     /// Who judges: builtin, 20b, 120b, ORG/NAME, a checkpoint's folder, or the URL of a chat server
     #[arg(long, value_name = "MODEL", default_value = "builtin")]
     model: ChosenModel,
     #[command(flatten)]
     served: ServerArgs,
+    /// Threads to compute with; by default as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// Flags of all commands that judge.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JudgeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
     /// How long the model should think; by default what the policy says, or medium
     #[arg(long, value_enum)]
     effort: Option<EffortName>,
@@ -47,9 +57,6 @@ pub(crate) struct JudgeArgs {
     /// Seconds until a verdict is undetermined
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Threads to compute with; by default as many as there are cores
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,10 +79,17 @@ impl From<EffortName> for Effort {
     }
 }
 
-impl JudgeArgs {
+impl ModelArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
         self.model.open(self.threads.map(usize::from), &self.served)
+    }
+}
+
+impl JudgeArgs {
+    /// Opens the model and starts its judge.
+    pub(crate) fn open(&self) -> Result<OpenJudge> {
+        self.model.open()
     }
 
     /// How each content is judged.
