@@ -1,7 +1,7 @@
 //! `safeguard audit replay`: whether the same question gets the same answer.
 
 use anyhow::{Context, Result, anyhow};
-use policy::{Judge, Policy, Silent, Verdict};
+use policy::{Judge, Policy, Silent, Stage, Verdict};
 use serde_json::{Value, json};
 use store::{Decision, DecisionId, Kept};
 
@@ -55,6 +55,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 /// Whether the answers must agree to the bit.
 fn is_exact(decision: &Decision, judge: &dyn Judge) -> bool {
+    if decision.stage != Stage::Reasoner {
+        report_note("a filter decided, and the model judges now: outcome and label are compared");
+        return false;
+    }
     if decision.origin.judge != judge.identity() {
         report_note("another judge than the one that decided: outcome and label are compared");
         return false;
