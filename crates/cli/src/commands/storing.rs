@@ -26,7 +26,7 @@ impl StoreArgs {
             let file = file.strip_prefix("//").unwrap_or(file);
             if !file.is_empty() && !std::path::Path::new(file).exists() {
                 let error = anyhow!("{file}: there is no such store");
-                return Err(hinted(error, "`classify --store` and `serve --store` make one"));
+                return Err(hinted(error, "`safeguard classify --store` makes one"));
             }
         }
         OpenStore::open(&self.store)

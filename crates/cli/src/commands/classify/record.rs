@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use policy::{Content, JudgeSettings, Policy, Verdict};
 use store::{DecisionId, Millis, NewDecision, Origin, Sampling};
 
@@ -48,7 +48,10 @@ impl Recording {
         verdict: Verdict,
     ) -> Result<()> {
         let store = &self.open.store;
-        self.open.wait(store.add_policy(TENANT, &policy.name, &read(file)?))?;
+        let stored = self.open.wait(store.add_policy(TENANT, &policy.name, &read(file)?))?;
+        if stored.id != policy.id {
+            bail!("{}: changed while it was judged by; nothing was recorded", file.display());
+        }
         let now = Millis::now();
         let decision = NewDecision {
             id: DecisionId::new(now)?,

@@ -142,7 +142,7 @@ impl Statements {
             report_note(&format!("{} overturned decisions are no statements", self.n_overturned));
         }
         for (fault, (n_decisions, first)) in &self.faults {
-            report_note(&format!("{fault} ({n_decisions} decisions, the first {first})"));
+            report_note(&format!("{fault} ({n_decisions}×, first in {first})"));
         }
         report_note(&format!("{} statements written, {} not", self.n_written, self.n_faulty));
         if self.n_faulty > 0 {
