@@ -14,7 +14,7 @@ pub(crate) const TENANT: &str = "default";
 /// Which store.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StoreArgs {
-    /// The store: sqlite:FILE or postgres://USER@HOST/DATABASE
+    /// The store: sqlite:FILE, or the URL of a PostgreSQL database
     #[arg(long, value_name = "URL", env = "SAFEGUARD_STORE", hide_env_values = true)]
     store: String,
 }

@@ -13,7 +13,7 @@ use crate::output::report_note;
 /// Whether and where verdicts are recorded.
 #[derive(Debug, clap::Args)]
 pub(super) struct RecordingArgs {
-    /// Record the decision in a store, made if it is not there: sqlite:FILE or postgres://USER@HOST/DATABASE
+    /// Record the decision in a store, made if it is not there: sqlite:FILE, or the URL of a PostgreSQL database
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Keep content, rationale and reasoning in the store too, so that the decision can be replayed
