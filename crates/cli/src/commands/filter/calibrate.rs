@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
 use serde::Serialize;
 
-use super::encoder::EncoderArgs;
+use super::encoder::EmbedArgs;
 use super::per_rule::{self, Caught, caught};
 use super::source::{Labelled, SourceArgs};
 use super::{counted, read_filter, share};
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
-    encoder: EncoderArgs,
+    embed: EmbedArgs,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -63,8 +63,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let asked = if args.label.is_empty() { &filter.about.labels } else { &args.label };
     let labels = args.source.labels(asked);
     let labelled = args.source.read(&labels, policy.as_ref())?;
+    let encoder = args.embed.open(&args.filter, &filter, policy.as_ref(), args.source.model())?;
     let policy = policy.map(|policy| policy.reference());
-    let encoder = args.encoder.open(&args.filter, &filter, None)?;
     let held_out = score(&filter, encoder.as_deref(), &labelled.rows)?;
     if held_out.scored.is_empty() {
         let why =

@@ -3,6 +3,7 @@
 mod calibrate;
 mod encoder;
 mod per_rule;
+mod probe;
 mod promote;
 mod run;
 mod show;
@@ -16,7 +17,7 @@ use anyhow::{Result, anyhow};
 use cascade::Filter;
 use clap::Subcommand;
 
-pub(crate) use encoder::encoder_of;
+pub(crate) use encoder::{VectorSource, encoder_of};
 
 use crate::exit::Exit;
 use crate::output::hinted;

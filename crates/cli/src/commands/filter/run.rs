@@ -38,9 +38,6 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     encoder: EncoderArgs,
-    /// Threads to compute with; by default as many as there are cores
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
 }
 
 /// One item's line.
@@ -70,8 +67,8 @@ fn score_all(args: &Args) -> Result<Exit> {
         report_note("the filter is not calibrated, so everything is passed on");
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let n_threads = args.threads.map_or(cores, usize::from);
-    let encoder = args.encoder.open(&args.filter, &filter, args.threads.map(usize::from))?;
+    let n_threads = args.encoder.n_threads().unwrap_or(cores);
+    let encoder = args.encoder.open(&args.filter, &filter)?;
     let mut lines = Lines::open(args)?;
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => Box::new(

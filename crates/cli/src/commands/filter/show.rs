@@ -120,7 +120,7 @@ struct Explained<'a> {
 }
 
 fn explained(filter: &Filter, text: &str, args: &Args) -> Result<String> {
-    let encoder = args.encoder.open(&args.filter, filter, None)?;
+    let encoder = args.encoder.open(&args.filter, filter)?;
     let mut scorer = filter.scorer(encoder.as_deref())?;
     let FilterScore { score, label, .. } = scorer.score(text)?;
     let features = scorer.explain(text)?;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::counted;
 use crate::commands::batch::{Item, Written, items, next_line};
-use crate::commands::judging::{BadLines, ModelArgs, Progress};
+use crate::commands::judging::{BadLines, ModelArgs, Progress, ReasoningArgs};
 use crate::commands::labelled::{self, Ids, all_lines};
 use crate::output::{hinted, report_note};
 
@@ -42,7 +42,7 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     max_inflight: u16,
     #[command(flatten)]
-    model: ModelArgs,
+    reasoning: ReasoningArgs,
 }
 
 /// How much a person's word counts beside a verdict.
@@ -71,6 +71,11 @@ impl SourceArgs {
         if self.distill.is_some() { vec![VIOLATION.to_owned()] } else { asked.to_vec() }
     }
 
+    /// Who judges, and whose state a probe reads.
+    pub(super) fn model(&self) -> &ModelArgs {
+        self.reasoning.model()
+    }
+
     /// Every item with its truths, in the order of `labels`.
     pub(super) fn read(&self, labels: &[String], policy: Option<&Policy>) -> Result<Labelled> {
         let (Some(file), Some(policy)) = (&self.distill, policy) else {
@@ -91,8 +96,8 @@ impl SourceArgs {
     /// Lets the model judge what nobody labelled.
     fn judge(&self, sources: &[Source], policy: &Policy) -> Result<HashMap<String, Said>> {
         let open: Vec<&Source> = sources.iter().filter(|source| source.human.is_none()).collect();
-        let judge = self.model.open()?.judge;
-        let settings = self.model.settings();
+        let judge = self.reasoning.model().open()?.judge;
+        let settings = self.reasoning.settings();
         let progress = Progress::new(open.len(), 0);
         let jobs = open.iter().enumerate().map(|(number, source)| Job {
             number,

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cascade::{
-    About, CascadeError, Filter, HeldOutScore, Reading, Row, Stretch, TrainSettings,
+    About, CascadeError, Encoder, Filter, HeldOutScore, Reading, Row, Stretch, TrainSettings,
     train_and_score,
 };
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use policy::Policy;
 use serde::Serialize;
 
 use super::per_rule::{self, Caught, caught};
@@ -28,6 +30,7 @@ use crate::output::{Format, align_numbers, hinted, print_result, report_hint, re
 ///
 /// Exit status: 0 done, 2 could not be done.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("vectors").args(["embed", "probe"]))]
 pub(crate) struct Args {
     #[command(flatten)]
     source: SourceArgs,
@@ -44,8 +47,12 @@ pub(crate) struct Args {
     /// Hugging Face
     #[arg(long, value_name = "DIR|NAME")]
     embed: Option<String>,
-    /// Read sentence embeddings alone
-    #[arg(long, requires = "embed")]
+    /// Read what --model makes of each item under --policy before it says anything: its state where the verdict would
+    /// begin, for the price of reading the item
+    #[arg(long, requires = "policy", conflicts_with = "embed")]
+    probe: bool,
+    /// Read sentence embeddings, or the model's state, alone
+    #[arg(long, requires = "vectors")]
     no_ngrams: bool,
     /// Orders rows and makes folds: the same seed and rows make the same filter
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -93,6 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let labels = args.source.labels(&args.label);
     let Labelled { rows, rules } = args.source.read(&labels, policy.as_ref())?;
+    let (encoder, place) = vectors(args, policy.as_ref())?;
     let policy = policy.map(|policy| policy.reference());
     let settings = TrainSettings {
         seed: args.seed,
@@ -101,7 +109,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         positive_weight: args.positive_weight.0,
         ..TrainSettings::default()
     };
-    let (encoder, place) = args.embed.as_deref().map(encoder::chosen).transpose()?.unzip();
     let reading = Reading { ngrams: !args.no_ngrams, encoder: encoder.as_deref(), place };
     let bar = progress();
     let progress = |stretch, n_done, n_all| {
@@ -167,6 +174,17 @@ fn by_rule(rows: &[Row], rules: &[Vec<String>], held_out: &[Vec<HeldOutScore>]) 
 
 /// The recall at which rules are compared.
 const USUAL_RECALL: f64 = 0.95;
+
+/// What the filter is to read vectors with, and where that can be found again.
+fn vectors(
+    args: &Args,
+    policy: Option<&Policy>,
+) -> Result<(Option<Arc<dyn Encoder>>, Option<String>)> {
+    if let (true, Some(policy)) = (args.probe, policy) {
+        return Ok((Some(encoder::probe(args.source.model().open_local()?, policy)), None));
+    }
+    Ok(args.embed.as_deref().map(encoder::chosen).transpose()?.unzip())
+}
 
 fn advised(error: CascadeError) -> anyhow::Error {
     match error {
