@@ -29,7 +29,7 @@ pub use budget::{
     Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
 };
 pub use budgeted::{BudgetedJudge, GivenUp, HostMeter, Listener, Spending};
-pub use cache::{CacheCounts, Hit, Question, VerdictCache};
+pub use cache::{CacheCounts, Hit, Question, Remembered, VerdictCache};
 pub use calibrate::{calibrate, scored};
 pub use error::CascadeError;
 pub use evidence::{Evidence, PromiseRow, WeightedShare};
