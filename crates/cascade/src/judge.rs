@@ -73,7 +73,10 @@ impl<J: Judge> CascadeJudge<J> {
             };
         }
         let verdict = self.next.judge(policy, content, settings, observer);
-        locked(cache).remember(&question, &verdict);
+        // What a budget took from it, it might have the next time.
+        if verdict.given_up.is_empty() {
+            locked(cache).remember(&question, &verdict);
+        }
         verdict
     }
 }

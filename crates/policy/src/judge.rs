@@ -70,10 +70,30 @@ impl JudgeSettings {
     }
 }
 
-/// Hears of a verdict in the making.
+/// A token of a reply's last part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnswerToken {
+    /// Its text; empty where its bytes make a character only with the next.
+    pub text: String,
+    /// Natural logarithm of its probability among the tokens that the policy allowed; 0 where there was no choice.
+    pub logprob: f32,
+    /// The tokens allowed with theirs, where they were few.
+    pub choices: Vec<(String, f32)>,
+}
+
+/// Hears of a verdict in the making, and may call it off.
 pub trait Observer {
     /// More of the analysis, as it is made.
     fn reasoning(&mut self, _text: &str) {}
+
+    /// More of the reply's last part, which holds the verdict; from judges that see it token by token.
+    fn answer(&mut self, _token: &AnswerToken) {}
+
+    /// Whether nobody waits for the verdict any more. Asked often, so it must be quick; a judge that can stop
+    /// then does, with [`crate::Cause::Cancelled`].
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// An observer that does not listen.

@@ -39,6 +39,8 @@ pub enum Cause {
     UnsupportedInput,
     /// The engine or the server failed.
     BackendError,
+    /// Whoever asked did not wait for it.
+    Cancelled,
 }
 
 impl Outcome {
@@ -54,7 +56,7 @@ impl Outcome {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 8] = [
+    pub const ALL: [Cause; 9] = [
         Cause::Timeout,
         Cause::Truncated,
         Cause::Unparseable,
@@ -63,7 +65,15 @@ impl Cause {
         Cause::OverBudget,
         Cause::UnsupportedInput,
         Cause::BackendError,
+        Cause::Cancelled,
     ];
+}
+
+impl Cause {
+    /// Its name as files and wires have it: `over_budget`.
+    pub fn code(self) -> String {
+        self.to_string().replace(' ', "_")
+    }
 }
 
 impl fmt::Display for Cause {
@@ -77,6 +87,7 @@ impl fmt::Display for Cause {
             Cause::OverBudget => "over budget",
             Cause::UnsupportedInput => "unsupported input",
             Cause::BackendError => "backend error",
+            Cause::Cancelled => "cancelled",
         })
     }
 }
@@ -126,6 +137,17 @@ pub enum Stage {
     Classifier,
     /// A reasoning model that read the policy.
     Reasoner,
+}
+
+impl Stage {
+    /// Its name as files and wires have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Filter => "filter",
+            Stage::Classifier => "classifier",
+            Stage::Reasoner => "reasoner",
+        }
+    }
 }
 
 /// Which policy was applied.

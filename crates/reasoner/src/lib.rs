@@ -24,4 +24,4 @@ pub use many::{Job, judge_many};
 pub use prompt::{Prompt, item_text, marker};
 pub use reading::Reading;
 pub use reply::{Reply, ReplyError, parse_reply};
-pub use schema::{RATIONALE_LEN, reply_schema};
+pub use schema::{RATIONALE_LEN, bound_schema, reply_schema};

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use engine::{Engine, EngineError, Event, Finish, Generation, NoEvent, Request, Sampling};
+use engine::{
+    Engine, EngineError, Event, Finish, Generation, NoEvent, Request, Sampling, TokenEvent,
+};
 use model::tokenizer::{Control, TextStream, Tokenizer};
 use policy::{
-    Cause, Content, Effort, Judge, JudgeSettings, Observer, Policy, PolicyRef, Usage, Verdict,
+    AnswerToken, Cause, Content, Effort, Judge, JudgeSettings, Observer, Policy, PolicyRef, Usage,
+    Verdict,
 };
 
 use crate::grammar::reply_grammar;
@@ -185,7 +188,7 @@ fn listen(
     // Tokens of the final header still to come; `None` while the model thinks.
     let mut header_left = None;
     loop {
-        match next_event(generation, deadline) {
+        match next_event(generation, deadline, observer) {
             Ok(Event::Token(event)) => match &mut header_left {
                 None if tokenizer.control_of(event.token) == Some(Control::End) => {
                     hear_thought(&mut heard, &stream.finish(), observer);
@@ -194,7 +197,9 @@ fn listen(
                 None => hear_thought(&mut heard, &stream.push(event.token), observer),
                 Some(0) => {
                     heard.score = heard.score.or_else(|| violation_score(tokenizer, &event));
-                    heard.answer += &stream.push(event.token);
+                    let text = stream.push(event.token);
+                    heard.answer += &text;
+                    observer.answer(&answer_token(tokenizer, text, &event));
                 }
                 Some(left) => *left -= 1,
             },
@@ -217,6 +222,15 @@ fn listen(
     }
 }
 
+fn answer_token(tokenizer: &Tokenizer, text: String, event: &TokenEvent) -> AnswerToken {
+    let spelled = |&(token, logprob): &(u32, f32)| {
+        let bytes = tokenizer.bytes(token)?;
+        Some((String::from_utf8_lossy(bytes).into_owned(), logprob))
+    };
+    let choices = event.choices.iter().filter_map(spelled).collect();
+    AnswerToken { text, logprob: event.logprob, choices }
+}
+
 fn hear_thought(heard: &mut Heard, text: &str, observer: &mut dyn Observer) {
     if !text.is_empty() {
         heard.reasoning += text;
@@ -224,15 +238,34 @@ fn hear_thought(heard: &mut Heard, text: &str, observer: &mut dyn Observer) {
     }
 }
 
-fn next_event(generation: &mut Generation, deadline: Option<Instant>) -> Result<Event, End> {
-    let left = deadline
-        .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-    generation.next_within(left).map_err(|reason| match reason {
-        NoEvent::TimedOut => End::Unfinished(Cause::Timeout, "the time allowed ran out".to_owned()),
-        NoEvent::Ended => {
-            End::Unfinished(Cause::BackendError, "the engine ended without a word".to_owned())
+/// How long a caller who is gone may go unnoticed while no token comes.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+fn next_event(
+    generation: &mut Generation,
+    deadline: Option<Instant>,
+    observer: &dyn Observer,
+) -> Result<Event, End> {
+    loop {
+        if observer.is_cancelled() {
+            let why = "whoever asked did not wait for it".to_owned();
+            return Err(End::Unfinished(Cause::Cancelled, why));
         }
-    })
+        let left = deadline
+            .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        match generation.next_within(left.min(LOOK_EVERY)) {
+            Ok(event) => return Ok(event),
+            Err(NoEvent::TimedOut) if left > LOOK_EVERY => {}
+            Err(NoEvent::TimedOut) => {
+                let why = "the time allowed ran out".to_owned();
+                return Err(End::Unfinished(Cause::Timeout, why));
+            }
+            Err(NoEvent::Ended) => {
+                let why = "the engine ended without a word".to_owned();
+                return Err(End::Unfinished(Cause::BackendError, why));
+            }
+        }
+    }
 }
 
 fn end_of(finish: &Finish) -> End {

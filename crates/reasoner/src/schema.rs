@@ -15,7 +15,7 @@ pub fn reply_schema(policy: &Policy) -> String {
 
 /// The same for servers that bind the reply by it: as the grammar does, it has only codes of the verdict's
 /// side. Not for the prompt, and not for OpenAI's own models, which want one object at the top.
-pub(crate) fn bound_schema(policy: &Policy) -> String {
+pub fn bound_schema(policy: &Policy) -> String {
     let one = |violation, side| {
         let of_side = move |(_, other): &(&str, Side)| *other == side;
         object(violation, policy.labels().filter(of_side), policy.rule_ids().filter(of_side))

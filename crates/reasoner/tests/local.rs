@@ -8,27 +8,37 @@ use std::time::Duration;
 
 use engine::EngineSettings;
 use policy::{
-    Cause, Content, Judge, JudgeSettings, Observer, Outcome, ScoreMethod, Silent, Verdict,
+    AnswerToken, Cause, Content, Judge, JudgeSettings, Observer, Outcome, ScoreMethod, Silent,
+    Verdict,
 };
-use reasoner::LocalJudge;
+use reasoner::{LocalJudge, parse_reply};
 use tiny::{engine_settings, judge_with, policy, short};
 
 fn judge(judge: &LocalJudge, content: &Content, settings: &JudgeSettings) -> Verdict {
     judge.judge(&policy(), content, settings, &mut Silent)
 }
 
-struct Listener(String);
+#[derive(Default)]
+struct Listener {
+    thought: String,
+    answer: String,
+}
 
 impl Observer for Listener {
     fn reasoning(&mut self, text: &str) {
-        self.0 += text;
+        self.thought += text;
+    }
+
+    fn answer(&mut self, token: &AnswerToken) {
+        assert!(token.logprob <= 0.0);
+        self.answer += &token.text;
     }
 }
 
 #[test]
 fn a_verdict_is_complete_repeatable_and_heard_while_it_is_made() {
     let local = judge_with(engine_settings());
-    let mut listener = Listener(String::new());
+    let mut listener = Listener::default();
     let content = Content::text("two of them");
     let verdict = local.judge(&policy(), &content, &short(), &mut listener);
     assert!(matches!(verdict.outcome, Outcome::Violation | Outcome::Clear), "{verdict:?}");
@@ -36,7 +46,9 @@ fn a_verdict_is_complete_repeatable_and_heard_while_it_is_made() {
     assert!((0.0..=1.0).contains(&score) && verdict.score_method == ScoreMethod::Logprob);
     assert_eq!(score > 0.5, verdict.outcome == Outcome::Violation, "greedy takes the likelier one");
     assert!(verdict.capped, "a random model does not stop by itself");
-    assert_eq!(verdict.reasoning, listener.0);
+    assert_eq!(verdict.reasoning, listener.thought);
+    let answer = parse_reply(&policy(), &listener.answer).expect("the answer was heard whole");
+    assert_eq!(Some(answer.label), verdict.label);
     assert!(verdict.marker.is_some() && verdict.usage.prompt_tokens > 0);
     let again = judge(&local, &content, &short());
     let without_clock = |verdict: Verdict| Verdict { usage: policy::Usage::default(), ..verdict };
@@ -86,4 +98,28 @@ fn every_failure_is_undetermined_with_its_cause() {
         assert_eq!(verdict.outcome, Outcome::Undetermined(cause), "{:?}", verdict.detail);
         assert!(verdict.detail.is_some() && verdict.label.is_none() && verdict.score.is_none());
     }
+}
+
+/// Hangs up once the model thinks.
+struct Leaver(bool);
+
+impl Observer for Leaver {
+    fn reasoning(&mut self, _text: &str) {
+        self.0 = true;
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn a_caller_who_leaves_stops_the_model() {
+    let local = judge_with(engine_settings());
+    let long = JudgeSettings { max_analysis_tokens: Some(100_000), ..short() };
+    let verdict = local.judge(&policy(), &Content::text("two"), &long, &mut Leaver(false));
+    assert_eq!(verdict.outcome, Outcome::Undetermined(Cause::Cancelled));
+    let unheard = local.judge(&policy(), &Content::text("two"), &long, &mut Leaver(true));
+    assert_eq!(unheard.outcome, Outcome::Undetermined(Cause::Cancelled));
+    assert_eq!(unheard.usage.generated_tokens, 0);
 }

@@ -203,19 +203,8 @@ pub(crate) fn outcome_words(outcome: Outcome) -> (&'static str, Option<String>) 
     match outcome {
         Outcome::Violation => ("violation", None),
         Outcome::Clear => ("clear", None),
-        Outcome::Undetermined(cause) => ("undetermined", Some(json_word(cause))),
+        Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
     }
-}
-
-/// The stage as JSON writes it.
-pub(crate) fn stage_word(stage: Stage) -> String {
-    json_word(stage)
-}
-
-/// A variant without fields as JSON writes it, without the quotes.
-fn json_word(variant: impl Serialize) -> String {
-    let value = serde_json::to_value(variant).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Which decisions; unset fields ask for all.

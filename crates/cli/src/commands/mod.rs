@@ -10,6 +10,7 @@ mod judging;
 mod labelled;
 mod model;
 mod policy;
+mod serve;
 mod storing;
 mod tokenizer;
 
@@ -43,6 +44,7 @@ enum Command {
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
+    Serve(Box<serve::Args>),
 }
 
 impl Cli {
@@ -56,6 +58,7 @@ impl Cli {
             Command::Filter(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Serve(args) => serve::run(&args),
         }
     }
 }

@@ -64,15 +64,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
     let calibrations = Calibrations::beside(beside)?;
     let recording = args.recording.open()?;
-    let judge = args.judge.open()?.judge;
-    let identity = judge.identity();
-    let judge = calibrations.over(judge);
-    let (judge, cascaded) =
-        args.cascade.over(judge, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
+    let open = args.judge.open()?;
+    let identity = open.judge.identity();
+    let open = calibrations.over(open);
+    let (open, cascaded) =
+        args.cascade.over(open, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
     let mut worst = Exit::Clear;
     for (path, policy) in &policies {
-        let verdict =
-            report::judge_and_show(judge.as_ref(), policy, path, &content, &settings, args.format)?;
+        let verdict = report::judge_and_show(
+            open.judge.as_ref(),
+            policy,
+            path,
+            &content,
+            &settings,
+            args.format,
+        )?;
         worst = worst.max(exit_of(&verdict));
         if let Some(recording) = &recording {
             recording.record(path, policy, &content, &settings, &identity, verdict)?;

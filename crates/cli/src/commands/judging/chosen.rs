@@ -53,6 +53,18 @@ impl FromStr for ChosenModel {
 }
 
 impl ChosenModel {
+    /// What people call it: no path, and nothing of an address.
+    pub(super) fn name(&self) -> String {
+        match self {
+            ChosenModel::Builtin => "builtin".to_owned(),
+            ChosenModel::Hub(name) => name.clone(),
+            ChosenModel::Folder(dir) => {
+                dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+            ChosenModel::Url(_) => "remote".to_owned(),
+        }
+    }
+
     /// Opens the model and starts its judge.
     pub(super) fn open(&self, n_threads: Option<usize>, served: &ServerArgs) -> Result<OpenJudge> {
         if !matches!(self, ChosenModel::Url(_)) && served.is_given() {

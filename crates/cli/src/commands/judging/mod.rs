@@ -4,22 +4,28 @@ mod calibrations;
 mod cascade;
 mod cases;
 mod chosen;
+mod metrics;
 mod progress;
 mod served;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use policy::{Effort, JudgeSettings};
 
 pub(crate) use calibrations::{Calibrations, SavedCalibration, probability_words};
-pub(crate) use cascade::{CascadeArgs, Traffic};
+pub(crate) use cascade::{CascadeArgs, Cascaded, RoutesFile, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use chosen::OpenJudge;
+pub(crate) use metrics::{Metrics, MetricsArgs};
 pub(crate) use progress::Progress;
+use reasoner::LocalJudge;
 use served::ServerArgs;
+
+use crate::output::hinted;
 
 /// Flags that say who judges.
 #[derive(Debug, clap::Args)]
@@ -34,9 +40,9 @@ pub(crate) struct ModelArgs {
     threads: Option<u16>,
 }
 
-/// Flags of all commands that judge.
+/// Who judges, how it thinks, and how long it may take.
 #[derive(Debug, clap::Args)]
-pub(crate) struct JudgeArgs {
+pub(crate) struct ReasoningArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// How long the model should think; by default what the policy says, or medium
@@ -45,6 +51,16 @@ pub(crate) struct JudgeArgs {
     /// Most tokens of reasoning; by default 512, 2048 or 8192 by effort
     #[arg(long, value_name = "N")]
     max_analysis_tokens: Option<usize>,
+    /// Seconds until a verdict is undetermined
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
+}
+
+/// Flags of all commands that judge.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JudgeArgs {
+    #[command(flatten)]
+    reasoning: ReasoningArgs,
     /// Repeat a verdict: fixes the marker around the content and the sampling
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -54,9 +70,6 @@ pub(crate) struct JudgeArgs {
     /// Keep the most probable tokens up to this sum of probabilities
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     top_p: f32,
-    /// Seconds until a verdict is undetermined
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -82,25 +95,68 @@ impl From<EffortName> for Effort {
 impl ModelArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.model.open(self.threads.map(usize::from), &self.served)
+        self.model.open(self.n_threads(), &self.served)
+    }
+
+    /// The model in this process, for what looks inside it.
+    pub(crate) fn open_local(&self) -> Result<Arc<LocalJudge>> {
+        local(self.open()?.local)
+    }
+
+    /// Threads asked for.
+    pub(crate) fn n_threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
     }
 }
 
-impl JudgeArgs {
-    /// Opens the model and starts its judge.
-    pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.model.open()
+/// The model in this process, or why there is none.
+pub(crate) fn local(judge: Option<Arc<LocalJudge>>) -> Result<Arc<LocalJudge>> {
+    judge.ok_or_else(|| {
+        let error = anyhow!("a probe looks inside the model, and a chat server does not let it");
+        hinted(error, "give a checkpoint's folder or name with --model")
+    })
+}
+
+impl ReasoningArgs {
+    /// Who judges.
+    pub(crate) fn model(&self) -> &ModelArgs {
+        &self.model
     }
 
     /// How each content is judged.
     pub(crate) fn settings(&self) -> JudgeSettings {
         JudgeSettings {
             effort: self.effort.map(Effort::from),
+            max_analysis_tokens: self.max_analysis_tokens,
+            timeout: self.timeout,
+            ..JudgeSettings::default()
+        }
+    }
+}
+
+impl JudgeArgs {
+    /// Who judges.
+    pub(crate) fn model(&self) -> &ModelArgs {
+        &self.reasoning.model
+    }
+
+    /// Opens the model and starts its judge.
+    pub(crate) fn open(&self) -> Result<OpenJudge> {
+        self.reasoning.model.open()
+    }
+
+    /// The model, by the name that people know.
+    pub(crate) fn model_name(&self) -> String {
+        self.reasoning.model.model.name()
+    }
+
+    /// How each content is judged.
+    pub(crate) fn settings(&self) -> JudgeSettings {
+        JudgeSettings {
             seed: self.seed,
             temperature: self.temperature,
             top_p: self.top_p,
-            max_analysis_tokens: self.max_analysis_tokens,
-            timeout: self.timeout,
+            ..self.reasoning.settings()
         }
     }
 }

@@ -1,0 +1,168 @@
+//! `safeguard serve`: settings, policies and judge put together, then the service runs.
+
+mod shipped;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use policy::Policy;
+use server::{LogFormat, PolicySource, Server, ServerError, ServerSettings, Setup, read_folder};
+
+use super::files::read_if_there;
+use super::judging::{Calibrations, CascadeArgs, Cascaded, JudgeArgs, OpenJudge, Traffic};
+use crate::exit::Exit;
+use crate::output::{hinted, print_result, report_hint, report_note};
+
+/// Settings that are read where no file is named.
+const SETTINGS: &str = "safeguard.toml";
+/// The policies that are served where no folder is named.
+const POLICIES: &str = "policies";
+
+/// Where the key of a guarded model's server comes from: never from a file or a flag.
+const UPSTREAM_KEY: &str = "SAFEGUARD_UPSTREAM_KEY";
+
+/// Serve verdicts over HTTP, in our shape and in OpenAI's
+///
+/// Starts with nothing: the built-in model, ./policies or else the policies that come with safeguard, on this
+/// machine only. Policies are read again when their files change. Flags go over SAFEGUARD_* in the environment, and
+/// these over the table [serve] of safeguard.toml.
+///
+/// Exit status: 0 stopped by a signal, 2 could not run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen; by default 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS", env = "SAFEGUARD_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// The folder of policies: NAME/policy.md or NAME.md; by default ./policies
+    #[arg(long, value_name = "DIR", env = "SAFEGUARD_POLICIES")]
+    policies: Option<PathBuf>,
+    /// The settings; by default ./safeguard.toml, if it is there
+    #[arg(long, value_name = "FILE", env = "SAFEGUARD_CONFIG")]
+    config: Option<PathBuf>,
+    /// How log lines look on stderr
+    #[arg(long, value_enum, default_value_t, env = "SAFEGUARD_LOG")]
+    log: Log,
+    #[command(flatten)]
+    cascade: CascadeArgs,
+    #[command(flatten)]
+    judge: JudgeArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Log {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    server::start_log(match args.log {
+        Log::Text => LogFormat::Text,
+        Log::Json => LogFormat::Json,
+    });
+    let settings = settings(args)?;
+    let (source, read) = policies(&settings)?;
+    let (OpenJudge { judge, .. }, cascaded) = judge(args, &settings, &read)?;
+    let setup = Setup {
+        settings,
+        judge: Arc::from(judge),
+        judging: args.judge.settings(),
+        model: args.judge.model_name(),
+        policies: source,
+        upstream_key: std::env::var(UPSTREAM_KEY).ok().filter(|key| !key.trim().is_empty()),
+    };
+    let server = Server::bind(setup).map_err(advised)?;
+    print_result(&greeting(&server, &args.judge.model_name()))?;
+    let ended = server.run().map_err(advised);
+    if let Some(cascaded) = cascaded {
+        cascaded.finish()?;
+    }
+    ended.map(|()| Exit::Clear)
+}
+
+fn settings(args: &Args) -> Result<ServerSettings> {
+    let file = args.config.as_deref().unwrap_or(Path::new(SETTINGS));
+    let text = match (read_if_there(file)?, &args.config) {
+        (Some(bytes), _) => String::from_utf8_lossy(&bytes).into_owned(),
+        (None, None) => String::new(),
+        (None, Some(file)) => anyhow::bail!("{}: there is no such file", file.display()),
+    };
+    let mut settings = ServerSettings::parse(file, &text)?;
+    settings.listen = args.listen.unwrap_or(settings.listen);
+    settings.policies = args.policies.clone().or(settings.policies);
+    Ok(settings)
+}
+
+/// A policy with its file, where it has one.
+type Read = Vec<(Option<PathBuf>, Policy)>;
+
+fn policies(settings: &ServerSettings) -> Result<(PolicySource, Read)> {
+    let usual = PathBuf::from(POLICIES);
+    let folder = settings.policies.clone().or_else(|| usual.is_dir().then_some(usual));
+    let Some(folder) = folder else {
+        report_note("there is no folder of policies: those that come with safeguard are served");
+        report_hint("`safeguard policy new` writes one of your own; --policies DIR serves it");
+        let shipped = shipped::policies()?;
+        let read = shipped.iter().map(|policy| (None, policy.clone())).collect();
+        return Ok((PolicySource::Fixed(shipped), read));
+    };
+    let read = read_folder(&folder).map_err(advised)?;
+    let read: Read = read.into_iter().map(|(file, policy)| (Some(file), policy)).collect();
+    if read.is_empty() {
+        report_note(&format!(
+            "{} has no policies yet: requests bring their own until it has",
+            folder.display()
+        ));
+    }
+    Ok((PolicySource::Folder(folder), read))
+}
+
+fn judge(
+    args: &Args,
+    settings: &ServerSettings,
+    read: &Read,
+) -> Result<(OpenJudge, Option<Cascaded>)> {
+    let beside =
+        read.iter().filter_map(|(file, policy)| file.as_deref().map(|file| (file, policy)));
+    let calibrations = Calibrations::beside(beside)?;
+    let open = calibrations.over(args.judge.open()?);
+    let cascade = args.cascade.clone().or(settings.cascade.clone());
+    cascade.over(open, read.iter().map(|(_, policy)| policy), Traffic::Live)
+}
+
+fn advised(error: ServerError) -> anyhow::Error {
+    match &error {
+        ServerError::Listen { .. } => hinted(error, "another address: --listen 127.0.0.1:8081"),
+        ServerError::Folder { .. } => hinted(error, "a folder: --policies DIR"),
+        ServerError::Policy(_) => {
+            hinted(error, "`safeguard policy lint` says what is wrong with a policy")
+        }
+        _ => error.into(),
+    }
+}
+
+/// What is served, and a first request that works.
+fn greeting(server: &Server, model: &str) -> String {
+    let url = server.url();
+    let policies: Vec<String> = server.policies().into_iter().map(|it| it.name).collect();
+    let first = policies.first().map_or_else(
+        || r##"{"name":"mine","text":"No advertising."}"##.to_owned(),
+        |name| format!("\"{name}\""),
+    );
+    let insecure = if url.starts_with("https") { " --insecure" } else { "" };
+    format!(
+        "safeguard serves on {url}\n\
+         \x20 judge     {model}\n\
+         \x20 policies  {}\n\
+         \x20 routes    POST /v1/classify, POST /v1/moderations; GET /healthz, /readyz, /metrics; all of them on {url}/docs\n\
+         try it:\n\
+         \x20 curl{insecure} {url}/v1/classify -H 'content-type: application/json' \\\n\
+         \x20   -d '{{\"items\":[\"Buy two, get a five-star review for free!\"],\"policies\":[{first}]}}'\n",
+        if policies.is_empty() { "none".to_owned() } else { policies.join(", ") },
+    )
+}

@@ -1,0 +1,39 @@
+//! Starting, and not starting.
+
+use crate::program::{command, stderr, stdout};
+use crate::{Service, client};
+
+#[test]
+fn what_it_says_can_be_done_can_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path(), &[]);
+    let reply = client().get(format!("{}/docs", service.url)).send().unwrap();
+    assert!(reply.text().unwrap().contains("openapi.json"));
+    let (ended_well, log) = service.stop();
+    assert!(ended_well, "{log}");
+    assert!(log.contains("stopping"), "{log}");
+}
+
+#[test]
+fn what_stands_in_the_way_is_named_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("bad")).unwrap();
+    std::fs::write(path("bad/p.md"), "## SAFE\n- A0.a all\n").unwrap();
+    std::fs::write(path("bad.toml"), "[serve.limits]\nqueue = 0\n").unwrap();
+    for (args, words) in [
+        (["serve", "--policies", "bad"], vec!["p.md: ", "safe rules only", "hint:"]),
+        (["serve", "--policies", "none"], vec!["none: ", "hint: a folder"]),
+        (["serve", "--config", "bad.toml"], vec!["limits.queue"]),
+        (["serve", "--config", "none.toml"], vec!["none.toml"]),
+        (["serve", "--listen", "192.0.2.1:1"], vec!["192.0.2.1:1", "hint: another address"]),
+    ] {
+        let output = command(folder.path(), &args).output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {told}");
+        assert_eq!(stdout(&output), "", "nothing is said to be served");
+        for word in words {
+            assert!(told.contains(word), "{args:?}: {word:?} is not in {told}");
+        }
+    }
+}

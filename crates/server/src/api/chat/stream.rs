@@ -1,0 +1,140 @@
+//! The judge's reply as server-sent events, while it thinks.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::poll_fn;
+use policy::{Cause, Outcome, Verdict};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::super::app::App;
+use super::reply::{ChatUsage, chunk, content, finish, logprobs_of, now};
+use super::request::Question;
+use crate::error::ApiError;
+use crate::pool::{Heard, Ticket};
+
+/// Events that may wait for a slow reader.
+const N_WAITING: usize = 64;
+
+/// Where events go; a reader who is gone is an error.
+pub(crate) struct Events(mpsc::Sender<Event>);
+
+/// The reader is gone.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl Events {
+    /// A response, and where its events go.
+    pub(crate) fn open() -> (Events, Response) {
+        let (sender, mut receiver) = mpsc::channel(N_WAITING);
+        let events = poll_fn(move |context| {
+            receiver.poll_recv(context).map(|it| it.map(Ok::<_, Infallible>))
+        });
+        (Events(sender), Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    }
+
+    pub(crate) async fn json(&self, value: &Value) -> Result<(), Gone> {
+        self.text(value.to_string()).await
+    }
+
+    pub(crate) async fn text(&self, text: impl AsRef<str>) -> Result<(), Gone> {
+        self.0.send(Event::default().data(text)).await.map_err(|_| Gone)
+    }
+
+    /// Returns once the reader is gone.
+    pub(crate) async fn gone(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// The reply of a judge that has begun.
+pub(crate) fn reply(
+    app: Arc<App>,
+    id: String,
+    question: Question,
+    ticket: Ticket,
+    heard: mpsc::UnboundedReceiver<Heard>,
+) -> Response {
+    let (events, response) = Events::open();
+    let writer = Writer { events, id, created: now(), question, has_answered: false };
+    // A reader who is gone ends the task, and with it the ticket.
+    tokio::spawn(async move { drop(writer.write(&app, ticket, heard).await) });
+    response
+}
+
+struct Writer {
+    events: Events,
+    id: String,
+    created: u64,
+    question: Question,
+    /// Whether pieces of the verdict's JSON were sent.
+    has_answered: bool,
+}
+
+impl Writer {
+    async fn write(
+        mut self,
+        app: &App,
+        ticket: Ticket,
+        mut heard: mpsc::UnboundedReceiver<Heard>,
+    ) -> Result<(), Gone> {
+        self.delta(json!({ "role": "assistant", "content": "" }), Value::Null, None).await?;
+        let mut verdict = std::pin::pin!(ticket.verdict());
+        let verdict = loop {
+            tokio::select! {
+                biased;
+                () = self.events.gone() => return Err(Gone),
+                Some(piece) = heard.recv() => self.piece(piece).await?,
+                verdict = &mut verdict => break verdict,
+            }
+        };
+        while let Ok(piece) = heard.try_recv() {
+            self.piece(piece).await?;
+        }
+        app.note(&self.question.chosen, verdict.outcome);
+        self.end(&verdict).await
+    }
+
+    async fn piece(&mut self, piece: Heard) -> Result<(), Gone> {
+        match piece {
+            Heard::Thought(text) if self.question.include_reasoning => {
+                self.delta(json!({ "reasoning": text }), Value::Null, None).await
+            }
+            Heard::Thought(_) => Ok(()),
+            Heard::Answer(token) => {
+                self.has_answered = true;
+                let logprobs = self.question.n_logprobs;
+                let logprobs = logprobs.map(|n| logprobs_of(std::slice::from_ref(&token), n));
+                self.delta(json!({ "content": token.text }), logprobs.into(), None).await
+            }
+        }
+    }
+
+    async fn end(&mut self, verdict: &Verdict) -> Result<(), Gone> {
+        if let Outcome::Undetermined(cause) = verdict.outcome
+            && cause != Cause::Truncated
+        {
+            let error = ApiError::Undetermined { policy: verdict.policy.name.clone(), cause };
+            return self.events.json(&json!(error.openai())).await;
+        }
+        if !self.has_answered {
+            self.delta(json!({ "content": content(verdict) }), Value::Null, None).await?;
+        }
+        self.delta(json!({}), Value::Null, Some(finish(verdict))).await?;
+        if self.question.include_usage {
+            let mut last = chunk(&self.id, self.created, &self.question.model, json!([]));
+            last["usage"] = json!(ChatUsage::of(verdict));
+            self.events.json(&last).await?;
+        }
+        self.events.text("[DONE]").await
+    }
+
+    async fn delta(&self, delta: Value, logprobs: Value, finish: Option<&str>) -> Result<(), Gone> {
+        let choice =
+            json!([{ "index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish }]);
+        self.events.json(&chunk(&self.id, self.created, &self.question.model, choice)).await
+    }
+}

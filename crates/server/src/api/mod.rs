@@ -1,0 +1,86 @@
+//! The routes, one file each, and what stands around all of them.
+
+mod app;
+mod chat;
+mod classify;
+mod docs;
+mod health;
+mod moderations;
+mod observe;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::{Extension, Router, middleware};
+use tower_http::cors::CorsLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use app::{App, Pair};
+pub(crate) use chat::{Events, Gone, Message, chunk, now};
+pub(crate) use moderations::{STOCK, stock_result};
+
+use crate::error::{ApiError, ServerError};
+use crate::settings::{Cors, duration};
+use crate::wire::BodyLimit;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "safeguard",
+        description = "Bring-your-own-policy safety classification: a policy in Markdown and an item go in, a verdict with the rule it rests on comes out."
+    ),
+    tags(
+        (name = "ours", description = "Verdicts in full"),
+        (name = "OpenAI", description = "In the shape of OpenAI's routes: change the base URL and nothing else"),
+        (name = "service", description = "Whether it runs, and how")
+    )
+)]
+struct Description;
+
+/// All routes, ready to serve.
+///
+/// # Errors
+/// [`ServerError::Origin`] for an origin that no header can hold.
+pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
+    let limits = app.settings.limits.clone();
+    let cors = cors(&app.settings.cors)?;
+    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(classify::classify))
+        .routes(routes!(moderations::moderations))
+        .routes(routes!(chat::completions))
+        .routes(routes!(chat::models))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .split_for_parts();
+    let router = router
+        .merge(docs::routes(&description))
+        .fallback(async || ApiError::NoRoute)
+        .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), observe::observe))
+        .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .layer(Extension(BodyLimit(limits.body_bytes)))
+        .layer(RequestBodyTimeoutLayer::new(duration(limits.read_s)))
+        .with_state(app);
+    Ok(match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    })
+}
+
+fn cors(cors: &Cors) -> Result<Option<CorsLayer>, ServerError> {
+    if cors.origins.is_empty() {
+        return Ok(None);
+    }
+    let read = |origin: &String| {
+        HeaderValue::from_str(origin).map_err(|_| ServerError::Origin { origin: origin.clone() })
+    };
+    let origins = cors.origins.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let headers: [HeaderName; 2] = [header::CONTENT_TYPE, header::AUTHORIZATION];
+    let layer = CorsLayer::new().allow_origin(origins).allow_headers(headers);
+    Ok(Some(layer.allow_methods([Method::GET, Method::POST])))
+}

@@ -1,0 +1,257 @@
+//! Every refusal with its status, in the two shapes that callers read: RFC 9457 problems on our routes,
+//! OpenAI's error object on theirs. No message repeats content.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use policy::Cause;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::settings::SettingsError;
+
+/// Why the service could not start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error("{} and {}: no certificate with its key: {source}", cert.display(), key.display())]
+    Tls {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The guarded model's server cannot be used.
+    #[error("serve.guard.upstream: {problem}")]
+    Upstream {
+        /// What is wrong with its address or key; neither is repeated.
+        problem: &'static str,
+    },
+    /// An origin that no header can hold.
+    #[error("serve.cors.origins: {origin:?} is no origin")]
+    Origin {
+        /// The text.
+        origin: String,
+    },
+    /// The policies' folder cannot be read.
+    #[error("{}: the folder of policies cannot be read: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A policy that cannot be served, at the start, when there is no earlier version.
+    #[error("{0}")]
+    Policy(crate::Fault),
+    /// Settings that cannot hold.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The system gives no threads, or the listener failed.
+    #[error("the service cannot run: {0}")]
+    Run(#[from] std::io::Error),
+}
+
+/// Why a request, or one pair of it, has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("there is no such route; /openapi.json lists them")]
+    NoRoute,
+    #[error("the route does not take this method")]
+    Method,
+    #[error("the body must be JSON, with content-type: application/json")]
+    MediaType,
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body cannot be read to its end")]
+    Broken,
+    #[error("the body is not the JSON that the route takes: {problem}")]
+    Json { problem: String },
+    #[error("{field}: {problem}")]
+    Field { field: String, problem: String },
+    #[error("no policy {name} is served; there are: {known}")]
+    UnknownPolicy { name: String, known: String },
+    #[error("policy {name}: version {wanted} is not served; the one in service is {served}")]
+    OtherVersion { name: String, wanted: String, served: String },
+    #[error("no policy is served, so nothing could be judged; put one into the folder of policies")]
+    NoPolicies,
+    #[error("{n} pairs of item and policy are asked for; the most in one request is {limit}")]
+    TooMany { n: usize, limit: usize },
+    #[error("too much waits already; try again in {} s", retry_after.as_secs())]
+    Busy { retry_after: Duration },
+    #[error("no verdict can be expected before the deadline; try again in {} s", retry_after.as_secs())]
+    Late { retry_after: Duration },
+    #[error("there is no model {name}; there are: {known}")]
+    UnknownModel { name: String, known: String },
+    #[error("the guarded model's server failed: {problem}")]
+    Upstream { problem: &'static str },
+    #[error("the service is stopping")]
+    Stopping,
+    #[error("policy {policy}: there is no verdict: {cause}")]
+    Undetermined { policy: String, cause: Cause },
+    #[error("the system has no random numbers")]
+    Random,
+}
+
+impl ApiError {
+    pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> ApiError {
+        ApiError::Field { field: field.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            ApiError::NoRoute => StatusCode::NOT_FOUND,
+            ApiError::Method => StatusCode::METHOD_NOT_ALLOWED,
+            ApiError::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::Broken | ApiError::Json { .. } => StatusCode::BAD_REQUEST,
+            ApiError::Field { .. } | ApiError::TooMany { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::UnknownPolicy { .. } | ApiError::UnknownModel { .. } => StatusCode::NOT_FOUND,
+            ApiError::OtherVersion { .. } => StatusCode::CONFLICT,
+            ApiError::Busy { .. } | ApiError::Late { .. } => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::Undetermined { cause: Cause::UnsupportedInput, .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            ApiError::NoPolicies | ApiError::Stopping | ApiError::Undetermined { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            ApiError::Upstream { .. } => StatusCode::BAD_GATEWAY,
+            ApiError::Random => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A word for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            ApiError::NoRoute => "no_route",
+            ApiError::Method => "method_not_allowed",
+            ApiError::MediaType => "unsupported_media_type",
+            ApiError::TooLarge { .. } => "too_large",
+            ApiError::Broken => "broken_body",
+            ApiError::Json { .. } => "invalid_json",
+            ApiError::Field { .. } => "invalid_field",
+            ApiError::UnknownPolicy { .. } => "unknown_policy",
+            ApiError::OtherVersion { .. } => "other_version",
+            ApiError::NoPolicies => "no_policies",
+            ApiError::TooMany { .. } => "too_many_pairs",
+            ApiError::Busy { .. } => "busy",
+            ApiError::Late { .. } => "deadline",
+            ApiError::UnknownModel { .. } => "model_not_found",
+            ApiError::Upstream { .. } => "upstream",
+            ApiError::Stopping => "stopping",
+            ApiError::Undetermined { .. } => "undetermined",
+            ApiError::Random => "no_random_numbers",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ApiError::Busy { retry_after } | ApiError::Late { retry_after } => Some(*retry_after),
+            ApiError::Stopping | ApiError::NoPolicies => Some(Duration::from_secs(5)),
+            _ => None,
+        }
+    }
+
+    /// The problem as our routes write it.
+    pub(crate) fn problem(&self) -> Problem {
+        let status = self.status();
+        Problem {
+            kind: format!("urn:safeguard:{}", self.code()),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            detail: self.to_string(),
+        }
+    }
+
+    /// The error in OpenAI's shape.
+    pub(crate) fn openai(&self) -> OpenAiError {
+        let status = self.status();
+        let kind = match status.as_u16() {
+            429 => "rate_limit_exceeded",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        let param = match self {
+            ApiError::Field { field, .. } => Some(field.clone()),
+            _ => None,
+        };
+        let error = OpenAiErrorBody {
+            message: self.to_string(),
+            kind: kind.to_owned(),
+            param,
+            code: Some(self.code().to_owned()),
+        };
+        OpenAiError { error }
+    }
+
+    /// A response in OpenAI's shape.
+    pub(crate) fn into_openai(self) -> Response {
+        self.finish((self.status(), Json(self.openai())).into_response())
+    }
+
+    fn finish(&self, mut response: Response) -> Response {
+        if let Some(wait) = self.retry_after() {
+            let value = HeaderValue::from(wait.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// As a problem; routes of OpenAI's shape use [`ApiError::into_openai`].
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), Json(self.problem())).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        self.finish(response)
+    }
+}
+
+/// What went wrong, as of RFC 9457.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// `urn:safeguard:` and a word for programs.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The status in words.
+    title: String,
+    /// The status.
+    status: u16,
+    /// What went wrong and where.
+    detail: String,
+}
+
+/// OpenAI's error object.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiError {
+    error: OpenAiErrorBody,
+}
+
+/// What is in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiErrorBody {
+    /// What went wrong and where.
+    message: String,
+    /// `invalid_request_error`, `rate_limit_exceeded` or `server_error`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The field at fault.
+    param: Option<String>,
+    /// A word for programs.
+    code: Option<String>,
+}

@@ -1,0 +1,15 @@
+//! The guard before another chat model: what goes in is judged, and what comes out before it is read.
+//!
+//! `settings.rs` says where and how, `check.rs` judges, `proxy.rs` is a request's way through and `stream.rs`
+//! that of a reply in pieces. `release.rs` decides how much of a reply may leave and `frames.rs` takes its
+//! events apart; both are plain functions of what came, without clocks or connections.
+
+mod check;
+mod frames;
+mod proxy;
+mod release;
+mod settings;
+mod stream;
+
+pub(crate) use proxy::{Guard, forward};
+pub use settings::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};

@@ -1,0 +1,306 @@
+//! How much of a reply may leave.
+//!
+//! With `n` characters seen by the last check that found nothing, and a window of `w`:
+//!
+//! | mode | characters that have left at most |
+//! | --- | --- |
+//! | hold | 0, until a check of the whole reply found nothing |
+//! | window | `n - w`; `n` once that check saw the end |
+//! | live | `n + w` |
+//!
+//! So in mode `window` a violation that a check sees within `w` characters of its start has not begun to leave.
+//! Characters are Unicode's; the pieces of a reply keep their order, whichever field they came in.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use super::settings::OutputMode;
+
+/// A part of a reply.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece {
+    /// Text of one field of a chunk, which may be cut.
+    Text {
+        /// `content`, `reasoning`, `refusal` …
+        field: String,
+        /// Its text.
+        text: String,
+    },
+    /// A field that is no text and stays whole, such as tool calls; it counts as the characters of its JSON.
+    Whole {
+        /// Its name.
+        field: String,
+        /// Its value.
+        value: Value,
+    },
+}
+
+impl Piece {
+    /// What a judge reads.
+    fn text(&self) -> String {
+        match self {
+            Piece::Text { text, .. } => text.clone(),
+            Piece::Whole { value, .. } => value.to_string(),
+        }
+    }
+
+    fn n_chars(&self) -> usize {
+        match self {
+            Piece::Text { text, .. } => text.chars().count(),
+            Piece::Whole { value, .. } => value.to_string().chars().count(),
+        }
+    }
+}
+
+/// A reply on its way.
+#[derive(Debug)]
+pub(crate) struct Release {
+    mode: OutputMode,
+    window: usize,
+    /// All that came, for the judge.
+    text: String,
+    n_came: usize,
+    n_sent: usize,
+    /// Characters seen by the last check that found nothing.
+    n_clear: usize,
+    /// Characters seen by the last check that was begun.
+    n_asked: usize,
+    has_ended: bool,
+    /// Whether a check that found nothing saw the end.
+    is_whole_clear: bool,
+    held: VecDeque<Piece>,
+}
+
+impl Release {
+    pub(crate) fn new(mode: OutputMode, window: usize) -> Release {
+        Release {
+            mode,
+            window,
+            text: String::new(),
+            n_came: 0,
+            n_sent: 0,
+            n_clear: 0,
+            n_asked: 0,
+            has_ended: false,
+            is_whole_clear: false,
+            held: VecDeque::new(),
+        }
+    }
+
+    /// One more piece came.
+    pub(crate) fn push(&mut self, piece: Piece) {
+        let n_chars = piece.n_chars();
+        if n_chars > 0 {
+            self.text += &piece.text();
+            self.n_came += n_chars;
+            self.held.push_back(piece);
+        }
+    }
+
+    /// No more pieces come.
+    pub(crate) fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Bytes that came.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Characters that have left.
+    pub(crate) fn n_sent(&self) -> usize {
+        self.n_sent
+    }
+
+    /// The text to be judged now, if a check is due; the answer goes to [`Release::cleared`]. One at a time.
+    pub(crate) fn due(&mut self) -> Option<&str> {
+        let n_new = self.n_came - self.n_asked;
+        let is_due = if self.has_ended {
+            !self.is_whole_clear
+        } else {
+            self.mode != OutputMode::Hold && n_new >= self.stride()
+        };
+        is_due.then(|| {
+            self.n_asked = self.n_came;
+            self.text.as_str()
+        })
+    }
+
+    /// New characters that make a check due before the end. Half a window, so that a reader in mode `live` does
+    /// not wait for it, nor one in mode `window` for two.
+    fn stride(&self) -> usize {
+        (self.window / 2).max(1)
+    }
+
+    /// A check of `n_chars`, which [`Release::n_asked`] told, found nothing; `saw_end`: it was begun after the end.
+    pub(crate) fn cleared(&mut self, n_chars: usize, saw_end: bool) {
+        self.n_clear = self.n_clear.max(n_chars);
+        self.is_whole_clear |= saw_end && n_chars == self.n_came;
+    }
+
+    /// Characters that the check begun last sees.
+    pub(crate) fn n_asked(&self) -> usize {
+        self.n_asked
+    }
+
+    /// What may leave now; it counts as sent.
+    pub(crate) fn ready(&mut self) -> Vec<Piece> {
+        let mut n_left = self.limit().saturating_sub(self.n_sent);
+        let mut ready = Vec::new();
+        while n_left > 0 {
+            let Some(piece) = self.held.pop_front() else { break };
+            let n_chars = piece.n_chars();
+            if n_chars <= n_left {
+                n_left -= n_chars;
+                self.n_sent += n_chars;
+                ready.push(piece);
+                continue;
+            }
+            match piece {
+                Piece::Text { field, text } => {
+                    let at = text.char_indices().nth(n_left).map_or(text.len(), |(at, _)| at);
+                    let (now, later) = text.split_at(at);
+                    let later = Piece::Text { field: field.clone(), text: later.to_owned() };
+                    self.held.push_front(later);
+                    self.n_sent += n_left;
+                    ready.push(Piece::Text { field, text: now.to_owned() });
+                }
+                whole @ Piece::Whole { .. } => self.held.push_front(whole),
+            }
+            break;
+        }
+        ready
+    }
+
+    fn limit(&self) -> usize {
+        if self.is_whole_clear {
+            return self.n_came;
+        }
+        match self.mode {
+            OutputMode::Hold => 0,
+            OutputMode::Window => self.n_clear.saturating_sub(self.window),
+            OutputMode::Live => self.n_clear + self.window,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A judge that finds something once it has seen `at` characters.
+    fn finds(text: &str, at: Option<usize>) -> bool {
+        at.is_some_and(|at| text.chars().count() >= at)
+    }
+
+    fn is_done(release: &Release) -> bool {
+        release.is_whole_clear && release.held.is_empty()
+    }
+
+    fn text_of(pieces: &[Piece]) -> String {
+        pieces.iter().map(Piece::text).collect()
+    }
+
+    fn piece() -> impl Strategy<Value = Piece> {
+        let field = prop::sample::select(vec!["content", "reasoning"]);
+        prop_oneof![
+            4 => (field, "\\PC{0,9}").prop_map(|(field, text)| Piece::Text { field: field.to_owned(), text }),
+            1 => "[a-z<|>]{0,6}".prop_map(|text| Piece::Whole { field: "tool_calls".to_owned(), value: json!([text]) }),
+        ]
+    }
+
+    fn mode() -> impl Strategy<Value = OutputMode> {
+        prop::sample::select(vec![OutputMode::Hold, OutputMode::Window, OutputMode::Live])
+    }
+
+    proptest! {
+        /// Pieces come, checks begin and answer late, in any order: what has left is a prefix within the bound.
+        #[test]
+        fn nothing_leaves_past_the_bound(
+            pieces in prop::collection::vec(piece(), 0..30),
+            mode in mode(),
+            window in 0_usize..20,
+            found_at in prop::option::of(0_usize..120),
+            answers in prop::collection::vec(any::<bool>(), 0..80),
+        ) {
+            let whole = text_of(&pieces);
+            let mut release = Release::new(mode, window);
+            let mut pieces = pieces.into_iter();
+            let mut answers = answers.into_iter();
+            let mut check: Option<(usize, bool, bool)> = None;
+            let mut sent = String::new();
+            let mut n_clear = 0;
+            let mut is_whole_clear = false;
+            let is_blocked = loop {
+                if check.is_none() {
+                    let saw_end = release.has_ended();
+                    let found = release.due().map(|text| finds(text, found_at));
+                    check = found.map(|found| (release.n_asked(), found, saw_end));
+                }
+                sent += &text_of(&release.ready());
+                let n_sent = sent.chars().count();
+                prop_assert!(whole.starts_with(&sent));
+                prop_assert_eq!(n_sent, release.n_sent());
+                let bound = match mode {
+                    _ if is_whole_clear => usize::MAX,
+                    OutputMode::Hold => 0,
+                    OutputMode::Window => n_clear.max(window) - window,
+                    OutputMode::Live => n_clear + window,
+                };
+                prop_assert!(n_sent <= bound, "{n_sent} sent, {bound} allowed");
+                if is_done(&release) {
+                    break false;
+                }
+                let answers_now = release.has_ended() || answers.next().unwrap_or(true);
+                match check {
+                    Some((n_seen, found, saw_end)) if answers_now => {
+                        if found {
+                            break true;
+                        }
+                        n_clear = n_seen;
+                        is_whole_clear = saw_end;
+                        release.cleared(n_seen, saw_end);
+                        check = None;
+                    }
+                    _ => match pieces.next() {
+                        Some(piece) => release.push(piece),
+                        None => release.end(),
+                    },
+                }
+            };
+            prop_assert_eq!(is_blocked, finds(&whole, found_at), "the whole is always judged");
+            if !is_blocked {
+                prop_assert_eq!(sent, whole);
+            } else if let (OutputMode::Window, Some(at)) = (mode, found_at) {
+                // A check that saw `at` characters would have found it, so none that was clear did.
+                prop_assert!(release.n_sent() + window <= at.max(window));
+            }
+        }
+    }
+
+    #[test]
+    fn characters_are_cut_between_and_never_inside() {
+        let mut release = Release::new(OutputMode::Live, 3);
+        release.push(Piece::Text { field: "content".to_owned(), text: "aé漢🙂z".to_owned() });
+        assert_eq!(text_of(&release.ready()), "aé漢");
+        release.cleared(4, false);
+        assert_eq!(text_of(&release.ready()), "🙂z");
+    }
+
+    #[test]
+    fn an_empty_reply_is_judged_too() {
+        let mut release = Release::new(OutputMode::Hold, 0);
+        release.end();
+        assert_eq!(release.due(), Some(""));
+        release.cleared(0, true);
+        assert!(is_done(&release));
+    }
+}

@@ -1,0 +1,28 @@
+//! The HTTP service: verdicts for every caller, in our shape and in OpenAI's.
+//!
+//! `serve.rs` is its life from binding to shutdown, `settings.rs` what can be set, `api/` one file a route.
+//! `pool.rs` leads from async requests to the judges, which block: threads of its own behind a bounded queue.
+//! `guard/` stands before another chat model. `shelf.rs` holds the policies and follows their folder. `error.rs` knows every refusal and its status.
+//! Which judge answers is not known here: the caller brings a [`policy::Judge`].
+
+mod api;
+mod error;
+mod guard;
+mod log;
+mod metrics;
+mod pool;
+mod selector;
+mod serve;
+mod settings;
+mod shelf;
+mod wire;
+
+pub use error::ServerError;
+pub use guard::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
+pub use log::{LogFormat, start_log};
+pub use serve::{Server, Setup, Stopper};
+pub use settings::{
+    Cors, Limits, Moderations, OnUndetermined, ServerSettings, SettingsError, StockUndetermined,
+    Tls,
+};
+pub use shelf::{Fault, PolicySource, read_folder};

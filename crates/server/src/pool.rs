@@ -1,0 +1,314 @@
+//! From async requests to judges that block: a bounded queue in three classes, and threads that take from it.
+//!
+//! Who drops a [`Ticket`] takes the work back: it is not begun, or the judge is told to stop. A judge that
+//! panics costs its own verdict and nothing else.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use policy::{AnswerToken, Cause, Content, Judge, JudgeSettings, Observer, Policy, Verdict};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+
+/// How long a verdict that comes at the last moment is waited for.
+const GRACE: Duration = Duration::from_millis(250);
+/// Seconds a verdict is taken to need before one was made.
+const FIRST_GUESS: f64 = 1.0;
+
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// Text on its way to a reader is held back for it.
+    Guard,
+    /// Somebody waits for this answer now.
+    Sync,
+}
+
+impl Class {
+    const N: usize = 2;
+}
+
+/// One judgement wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) class: Class,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) content: Arc<Content>,
+    pub(crate) settings: JudgeSettings,
+    pub(crate) deadline: Instant,
+    /// Hears the reply as it is made; its length bounds what waits there.
+    pub(crate) listener: Option<mpsc::UnboundedSender<Heard>>,
+}
+
+/// A piece of a reply in the making.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Thought(String),
+    Answer(AnswerToken),
+}
+
+/// A place in the queue, and then the verdict.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    verdict: oneshot::Receiver<Verdict>,
+    is_cancelled: Arc<AtomicBool>,
+    policy: Arc<Policy>,
+    model: Arc<str>,
+    deadline: Instant,
+}
+
+impl Ticket {
+    /// Waits for the verdict; soon after the deadline that is `undetermined`, by timeout.
+    pub(crate) async fn verdict(mut self) -> Verdict {
+        let end = tokio::time::Instant::from_std(self.deadline + GRACE);
+        let (cause, detail) = match tokio::time::timeout_at(end, &mut self.verdict).await {
+            Ok(Ok(verdict)) => return verdict,
+            Ok(Err(_)) => (Cause::BackendError, "the service stopped"),
+            Err(_) => (Cause::Timeout, "the time allowed ran out before a judge was free"),
+        };
+        Verdict::undetermined(cause, detail, self.policy.reference(), &self.model)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Queued {
+    task: Task,
+    verdict: oneshot::Sender<Verdict>,
+    is_cancelled: Arc<AtomicBool>,
+    since: Instant,
+}
+
+impl Queued {
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// The queue and its threads.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    judge: Arc<dyn Judge>,
+    model: Arc<str>,
+    metrics: Arc<Metrics>,
+    queue_len: usize,
+    n_threads: usize,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct State {
+    lanes: [VecDeque<Queued>; Class::N],
+    /// Seconds that a verdict takes, recent ones counting more.
+    mean_seconds: f64,
+    is_closed: bool,
+}
+
+impl Pool {
+    /// Starts `n_threads` threads that judge.
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub(crate) fn start(
+        judge: Arc<dyn Judge>,
+        metrics: Arc<Metrics>,
+        queue_len: usize,
+        n_threads: usize,
+    ) -> std::io::Result<Pool> {
+        let state = State {
+            lanes: std::array::from_fn(|_| VecDeque::new()),
+            mean_seconds: FIRST_GUESS,
+            is_closed: false,
+        };
+        let shared = Arc::new(Shared {
+            model: judge.identity().into(),
+            judge,
+            metrics,
+            queue_len,
+            n_threads,
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+        });
+        let pool = Pool { shared };
+        for number in 0..n_threads {
+            let shared = Arc::clone(&pool.shared);
+            let thread = std::thread::Builder::new().name(format!("judge-{number}"));
+            thread.spawn(move || shared.work())?;
+        }
+        Ok(pool)
+    }
+
+    /// Queues all tasks, or none.
+    ///
+    /// # Errors
+    /// [`ApiError::Busy`] without room for all, [`ApiError::Late`] where the estimate of the wait passes a
+    /// deadline, [`ApiError::Stopping`].
+    pub(crate) fn submit(&self, tasks: Vec<Task>) -> Result<Vec<Ticket>, ApiError> {
+        let shared = &self.shared;
+        let mut state = shared.state();
+        if state.is_closed {
+            return Err(ApiError::Stopping);
+        }
+        state.forget_cancelled();
+        let wait = shared.estimate(state.len(), state.mean_seconds);
+        if state.len() + tasks.len() > shared.queue_len {
+            return Err(ApiError::Busy { retry_after: wait.max(Duration::from_secs(1)) });
+        }
+        let now = Instant::now();
+        let is_late = |task: &Task| !wait.is_zero() && now + wait > task.deadline;
+        if tasks.iter().any(is_late) {
+            return Err(ApiError::Late { retry_after: wait.max(Duration::from_secs(1)) });
+        }
+        let tickets = tasks.into_iter().map(|task| state.push(task, now, &shared.model)).collect();
+        shared.metrics.set_queue(state.len());
+        drop(state);
+        shared.wake.notify_all();
+        Ok(tickets)
+    }
+
+    /// Takes no more tasks; those queued are still judged.
+    pub(crate) fn close(&self) {
+        self.shared.state().is_closed = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl State {
+    fn len(&self) -> usize {
+        self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    fn forget_cancelled(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.retain(|queued| !queued.is_cancelled()));
+    }
+
+    fn push(&mut self, task: Task, now: Instant, model: &Arc<str>) -> Ticket {
+        let (sender, verdict) = oneshot::channel();
+        let is_cancelled = Arc::new(AtomicBool::new(false));
+        let ticket = Ticket {
+            verdict,
+            is_cancelled: Arc::clone(&is_cancelled),
+            policy: Arc::clone(&task.policy),
+            model: Arc::clone(model),
+            deadline: task.deadline,
+        };
+        let queued = Queued { verdict: sender, is_cancelled, since: now, task };
+        self.lanes[queued.task.class as usize].push_back(queued);
+        ticket
+    }
+
+    fn pop(&mut self) -> Option<Queued> {
+        self.lanes.iter_mut().find_map(VecDeque::pop_front)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a new task waits behind `n_ahead` others.
+    fn estimate(&self, n_ahead: usize, mean_seconds: f64) -> Duration {
+        let rounds = n_ahead as f64 / self.n_threads as f64;
+        crate::settings::duration(rounds * mean_seconds)
+    }
+
+    fn work(&self) {
+        while let Some(queued) = self.next() {
+            if queued.is_cancelled() {
+                continue;
+            }
+            let start = Instant::now();
+            self.metrics.waited(start - queued.since);
+            let verdict = self.judge(&queued, start);
+            self.metrics.judged(&verdict, start.elapsed());
+            let seconds = start.elapsed().as_secs_f64();
+            let mut state = self.state();
+            state.mean_seconds += (seconds - state.mean_seconds) * 0.1;
+            drop(state);
+            // Nobody may be waiting any more.
+            let _ = queued.verdict.send(verdict);
+        }
+    }
+
+    /// The next task; `None` when there will be none.
+    fn next(&self) -> Option<Queued> {
+        let mut state = self.state();
+        loop {
+            if let Some(queued) = state.pop() {
+                self.metrics.set_queue(state.len());
+                return Some(queued);
+            }
+            if state.is_closed {
+                return None;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn judge(&self, queued: &Queued, start: Instant) -> Verdict {
+        let Task { policy, content, settings, deadline, listener, .. } = &queued.task;
+        let none = |cause, detail: &str| {
+            Verdict::undetermined(cause, detail, policy.reference(), &self.model)
+        };
+        let left = deadline.saturating_duration_since(start);
+        if left.is_zero() {
+            return none(Cause::Timeout, "the time allowed ran out before a judge was free");
+        }
+        let timeout = Some(settings.timeout.map_or(left, |timeout| timeout.min(left)));
+        let settings = JudgeSettings { timeout, ..settings.clone() };
+        let mut caller = Caller { is_cancelled: &queued.is_cancelled, listener: listener.as_ref() };
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            self.judge.judge(policy, content, &settings, &mut caller)
+        }));
+        judged.unwrap_or_else(|_| none(Cause::BackendError, "the judge panicked"))
+    }
+}
+
+/// Who waits for a verdict.
+struct Caller<'a> {
+    is_cancelled: &'a AtomicBool,
+    listener: Option<&'a mpsc::UnboundedSender<Heard>>,
+}
+
+impl Caller<'_> {
+    fn tell(&self, heard: impl FnOnce() -> Heard) {
+        if let Some(listener) = self.listener {
+            // Whoever stopped listening may still want the verdict.
+            let _ = listener.send(heard());
+        }
+    }
+}
+
+impl Observer for Caller<'_> {
+    fn reasoning(&mut self, text: &str) {
+        self.tell(|| Heard::Thought(text.to_owned()));
+    }
+
+    fn answer(&mut self, token: &AnswerToken) {
+        self.tell(|| Heard::Answer(token.clone()));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,107 @@
+//! How a request names policies: `name`, `name@` and the first digits of a version, a whole version, or the
+//! text itself.
+
+use std::sync::Arc;
+
+use policy::Policy;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+use crate::shelf::Served;
+
+/// The label of metrics for policies that came with their request.
+pub(crate) const INLINE: &str = "inline";
+/// Fewest digits that name a version.
+const MIN_DIGITS: usize = 4;
+
+/// One policy of a request.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Selector {
+    /// `name`, `name@3f2a…`, or the 64 digits of a version.
+    #[schema(example = "harassment")]
+    Named(String),
+    /// A policy that comes with the request.
+    Inline(InlinePolicy),
+}
+
+/// A policy that comes with the request.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InlinePolicy {
+    /// What verdicts call it.
+    #[serde(default = "inline_name")]
+    name: String,
+    /// The Markdown.
+    text: String,
+}
+
+fn inline_name() -> String {
+    INLINE.to_owned()
+}
+
+/// A policy found, with its name in metrics.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) metric: String,
+}
+
+impl Chosen {
+    pub(crate) fn served(policy: &Arc<Policy>) -> Chosen {
+        Chosen { policy: Arc::clone(policy), metric: policy.name.clone() }
+    }
+
+    pub(crate) fn inline(policy: Policy) -> Chosen {
+        Chosen { policy: Arc::new(policy), metric: INLINE.to_owned() }
+    }
+}
+
+impl Selector {
+    /// What the caller called it.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Selector::Named(name) => name,
+            Selector::Inline(inline) => &inline.name,
+        }
+    }
+
+    /// The policy meant.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownPolicy`], [`ApiError::OtherVersion`], or [`ApiError::Field`] for an inline policy
+    /// that is none.
+    pub(crate) fn find(&self, served: &Served) -> Result<Chosen, ApiError> {
+        match self {
+            Selector::Named(name) => named(name, served),
+            Selector::Inline(InlinePolicy { name, text }) => Policy::parse(name, text.as_bytes())
+                .map(Chosen::inline)
+                .map_err(|error| ApiError::field(format!("policy {name}"), error.to_string())),
+        }
+    }
+}
+
+fn named(text: &str, served: &Served) -> Result<Chosen, ApiError> {
+    let unknown = || {
+        let known: Vec<&str> = served.policies.keys().map(String::as_str).collect();
+        ApiError::UnknownPolicy { name: text.to_owned(), known: known.join(", ") }
+    };
+    if let Some(policy) = served.policies.get(text) {
+        return Ok(Chosen::served(policy));
+    }
+    if let Some(policy) = served.policies.values().find(|policy| policy.id.0 == text) {
+        return Ok(Chosen::served(policy));
+    }
+    let (name, wanted) = text.rsplit_once('@').ok_or_else(unknown)?;
+    let policy = served.policies.get(name).ok_or_else(unknown)?;
+    if wanted.len() >= MIN_DIGITS && policy.id.0.starts_with(wanted) {
+        return Ok(Chosen::served(policy));
+    }
+    if wanted.len() < MIN_DIGITS {
+        let problem = format!("a version is named by at least {MIN_DIGITS} of its digits");
+        return Err(ApiError::field(format!("policy {text}"), problem));
+    }
+    let (name, wanted) = (name.to_owned(), wanted.to_owned());
+    Err(ApiError::OtherVersion { name, wanted, served: policy.id.0[..12].to_owned() })
+}

@@ -1,0 +1,210 @@
+//! The service's life: bound, run, stopped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use policy::{Judge, JudgeSettings, PolicyRef};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::api::{self, App};
+use crate::error::ServerError;
+use crate::guard::Guard;
+use crate::metrics::Metrics;
+use crate::pool::Pool;
+use crate::settings::{ServerSettings, Tls, duration};
+use crate::shelf::{PolicySource, Shelf};
+
+/// How often the folder of policies is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time for tasks that are left when the service ends.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// What a service is made of.
+pub struct Setup {
+    /// How it runs.
+    pub settings: ServerSettings,
+    /// Who judges.
+    pub judge: Arc<dyn Judge>,
+    /// How, unless a request says otherwise.
+    pub judging: JudgeSettings,
+    /// The judge's model, by the name that people know.
+    pub model: String,
+    /// By what.
+    pub policies: PolicySource,
+    /// The key of the guarded model's server; unset: callers bring their own.
+    pub upstream_key: Option<String>,
+}
+
+/// A service that has its address and is not running yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+}
+
+/// Stops a running service from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// As a signal does: what is under way may finish.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Server {
+    /// Reads the policies, starts the judges' threads and takes the address.
+    ///
+    /// # Errors
+    /// [`ServerError`] for whatever of these cannot be done.
+    pub fn bind(setup: Setup) -> Result<Server, ServerError> {
+        let Setup { settings, judge, judging, model, policies, upstream_key } = setup;
+        settings.check()?;
+        let metrics = Arc::new(Metrics::new());
+        let shelf = Shelf::open(policies)?;
+        metrics.set_policies(shelf.served().policies.len(), 0);
+        let limits = &settings.limits;
+        let pool = Pool::start(judge, Arc::clone(&metrics), limits.queue, limits.in_flight)?;
+        let listening = |source| ServerError::Listen { address: settings.listen, source };
+        let listener = TcpListener::bind(settings.listen).map_err(listening)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let guard = settings.guard.clone().map(|it| Guard::new(it, upstream_key.as_deref()));
+        let guard = guard.transpose()?.map(Arc::new);
+        let is_stopping = AtomicBool::new(false);
+        let app = App { settings, judging, model, shelf, pool, metrics, guard, is_stopping };
+        Ok(Server { listener, address, app: Arc::new(app), stop: watch::Sender::new(false) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its root, as clients write it.
+    pub fn url(&self) -> String {
+        let scheme = if self.app.settings.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The policies in service.
+    pub fn policies(&self) -> Vec<PolicyRef> {
+        self.app.shelf.served().policies.values().map(|policy| policy.reference()).collect()
+    }
+
+    /// Stops it from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.stop.clone())
+    }
+
+    /// Serves until SIGINT, SIGTERM or a [`Stopper`]; then takes no more connections, and gives requests under
+    /// way their time. A second signal ends it at once.
+    ///
+    /// # Errors
+    /// [`ServerError::Tls`], [`ServerError::Origin`], [`ServerError::Run`].
+    pub fn run(self) -> Result<(), ServerError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let ended = self.run_on(&runtime);
+        runtime.shutdown_timeout(LAST_TASKS);
+        ended
+    }
+
+    fn run_on(self, runtime: &Runtime) -> Result<(), ServerError> {
+        let Server { listener, app, stop, .. } = self;
+        let router = api::router(Arc::clone(&app))?.into_make_service();
+        let patience = duration(app.settings.limits.read_s);
+        let handle = Handle::new();
+        runtime.block_on(async {
+            tokio::spawn(follow(Arc::clone(&app)));
+            tokio::spawn(end_gently(Arc::clone(&app), stop, handle.clone()));
+            match &app.settings.tls {
+                None => {
+                    let server = axum_server::from_tcp(listener)?.handle(handle);
+                    server.first_request_timeout(patience).serve(router).await?;
+                }
+                Some(tls) => {
+                    let config = certificate(tls).await?;
+                    let server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+                    server.first_request_timeout(patience).serve(router).await?;
+                }
+            }
+            app.pool.close();
+            Ok(())
+        })
+    }
+}
+
+async fn certificate(tls: &Tls) -> Result<RustlsConfig, ServerError> {
+    // Another part of this program may have chosen the same provider before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    RustlsConfig::from_pem_file(&tls.cert, &tls.key).await.map_err(|source| ServerError::Tls {
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+        source,
+    })
+}
+
+/// Looks at the folder of policies again and again.
+async fn follow(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let reading = Arc::clone(&app);
+        let look = tokio::task::spawn_blocking(move || reading.shelf.look_again());
+        // A look that panicked changed nothing; the next one tells.
+        let Ok(changes) = look.await else { continue };
+        for policy in &changes.loaded {
+            tracing::info!(policy = policy.name, version = &policy.id.0[..12], "policy in service");
+        }
+        for name in &changes.removed {
+            tracing::warn!(policy = name, "policy out of service: its file is gone");
+        }
+        for fault in &changes.faults {
+            let kept = fault.is_served;
+            tracing::error!(last_good_version_kept = kept, "policy cannot be served: {fault}");
+        }
+        let served = app.shelf.served();
+        app.metrics.set_policies(served.policies.len(), served.faults.len());
+    }
+}
+
+async fn end_gently(app: Arc<App>, stop: watch::Sender<bool>, handle: Handle<SocketAddr>) {
+    asked_to_stop(&stop).await;
+    app.is_stopping.store(true, Ordering::Relaxed);
+    tracing::info!("stopping: requests under way may finish");
+    handle.graceful_shutdown(Some(duration(app.settings.limits.shutdown_s)));
+    stop.send_replace(false);
+    asked_to_stop(&stop).await;
+    handle.shutdown();
+}
+
+/// Waits for a signal or a [`Stopper`].
+async fn asked_to_stop(stop: &watch::Sender<bool>) {
+    let mut stops = stop.subscribe();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated() => {}
+        _ = stops.wait_for(|&stops| stops) => {}
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signal) => drop(signal.recv().await),
+        // Without the signal there is still the other one.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
+}

@@ -1,0 +1,308 @@
+//! What can be set: the `[serve]` table of `safeguard.toml`, with defaults that need nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::guard::GuardSettings;
+
+/// How the service runs.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The folder of policies; relative to the settings' file.
+    pub policies: Option<PathBuf>,
+    /// Filters before the judge; relative to the settings' file.
+    pub cascade: Option<PathBuf>,
+    /// What no request may exceed.
+    pub limits: Limits,
+    /// What `/v1/moderations` answers.
+    pub moderations: Moderations,
+    /// With it, other chat models are guarded.
+    pub guard: Option<GuardSettings>,
+    /// With it, https.
+    pub tls: Option<Tls>,
+    /// Which web pages may call.
+    pub cors: Cors,
+}
+
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        ServerSettings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            policies: None,
+            cascade: None,
+            limits: Limits::default(),
+            moderations: Moderations::default(),
+            guard: None,
+            tls: None,
+            cors: Cors::default(),
+        }
+    }
+}
+
+/// What no request may exceed.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Most bytes of a request's body.
+    pub body_bytes: usize,
+    /// Most pairs of item and policy in one request.
+    pub pairs: usize,
+    /// Most pairs that wait for a judge, over all requests.
+    pub queue: usize,
+    /// Most pairs judged at once.
+    pub in_flight: usize,
+    /// Seconds until a verdict is undetermined, where the request does not say.
+    pub deadline_s: f64,
+    /// Seconds between two pieces of a request's body before its sender counts as gone.
+    pub read_s: f64,
+    /// Seconds that requests under way have to finish after a signal to stop.
+    pub shutdown_s: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body_bytes: 4 << 20,
+            pairs: 256,
+            queue: 1024,
+            in_flight: 32,
+            deadline_s: 120.0,
+            read_s: 30.0,
+            shutdown_s: 30.0,
+        }
+    }
+}
+
+/// What `/v1/moderations` answers.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Moderations {
+    /// Policies that judge, as in a request's `policies`; empty: all of the folder.
+    pub policies: Vec<String>,
+    /// From a policy (`harassment`) or one of its labels (`harassment.HA4`) to the stock categories that it
+    /// sets. A policy whose name is a stock category needs no line. By default, what the policies that come
+    /// with safeguard mean by theirs.
+    pub map: BTreeMap<String, Vec<String>>,
+    /// What becomes of an item that could not be judged.
+    pub on_undetermined: StockUndetermined,
+}
+
+impl Default for Moderations {
+    fn default() -> Moderations {
+        let map = [
+            ("harassment.HA4", "harassment/threatening"),
+            ("hate.HS4", "hate/threatening"),
+            ("illicit-goods", "illicit"),
+            ("self-harm.SH2", "self-harm/intent"),
+            ("self-harm.SH4", "self-harm/instructions"),
+        ];
+        Moderations {
+            policies: Vec::new(),
+            map: map.map(|(from, to)| (from.to_owned(), vec![to.to_owned()])).into(),
+            on_undetermined: StockUndetermined::default(),
+        }
+    }
+}
+
+/// What `/v1/moderations` does without a verdict, for which its shape has no word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StockUndetermined {
+    /// The request fails with status 503, so that clients try again or notice.
+    #[default]
+    Error,
+    /// The item is flagged.
+    Flag,
+}
+
+/// What a caller of `/v1/classify` wants done where there is no verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUndetermined {
+    /// Let it through; counted as bypassed.
+    Allow,
+    /// Treat it as a violation.
+    Block,
+    /// A person decides.
+    #[default]
+    Review,
+}
+
+/// The service's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the certificate and what is between it and its root.
+    pub cert: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+}
+
+/// Which web pages may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    /// Origins such as `https://example.org`; none by default.
+    pub origins: Vec<String>,
+}
+
+/// Why settings cannot hold.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// Not the TOML of settings.
+    #[error("{}: {source}", file.display())]
+    Toml {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value out of its range.
+    #[error("serve.{setting} is {found}; it must be {expected}")]
+    Value {
+        /// Its name.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A category that `/v1/moderations` does not have.
+    #[error("serve.moderations.map: {category} is none of the 13 stock categories")]
+    Category {
+        /// The name.
+        category: String,
+    },
+}
+
+/// The whole file; other tables are for other commands.
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    serve: ServerSettings,
+}
+
+impl ServerSettings {
+    /// Reads the text of `safeguard.toml`; paths in it are relative to the file.
+    ///
+    /// # Errors
+    /// [`SettingsError::Toml`], and as [`ServerSettings::check`].
+    pub fn parse(file: &Path, text: &str) -> Result<ServerSettings, SettingsError> {
+        let File { serve: mut settings } = toml::from_str(text).map_err(|source| {
+            SettingsError::Toml { file: file.to_owned(), source: Box::new(source) }
+        })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        for path in [&mut settings.policies, &mut settings.cascade].into_iter().flatten() {
+            *path = folder.join(&path);
+        }
+        if let Some(tls) = &mut settings.tls {
+            tls.cert = folder.join(&tls.cert);
+            tls.key = folder.join(&tls.key);
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Whether the values can hold.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] or [`SettingsError::Category`] for the first that cannot.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let Limits { body_bytes, pairs, queue, in_flight, deadline_s, read_s, shutdown_s } =
+            self.limits;
+        for (setting, count, most) in [
+            ("limits.body_bytes", body_bytes, 1 << 30),
+            ("limits.pairs", pairs, 1 << 20),
+            ("limits.queue", queue, 1 << 20),
+            ("limits.in_flight", in_flight, 4096),
+        ] {
+            if count == 0 || count > most {
+                let found = count.to_string();
+                let expected = "at least 1, and no more than a machine can hold";
+                return Err(SettingsError::Value { setting, found, expected });
+            }
+        }
+        if pairs > queue {
+            let found = pairs.to_string();
+            let expected = "at most limits.queue, or such a request could never be taken";
+            return Err(SettingsError::Value { setting: "limits.pairs", found, expected });
+        }
+        for (setting, seconds) in [
+            ("limits.deadline_s", deadline_s),
+            ("limits.read_s", read_s),
+            ("limits.shutdown_s", shutdown_s),
+        ] {
+            if !(seconds > 0.0 && seconds <= MAX_SECONDS) {
+                let found = seconds.to_string();
+                let expected = "above 0 and at most 86400 seconds";
+                return Err(SettingsError::Value { setting, found, expected });
+            }
+        }
+        if let Some(guard) = &self.guard
+            && !(guard.check_s > 0.0
+                && guard.check_s <= MAX_SECONDS
+                && guard.window_chars < 1 << 24)
+        {
+            let found = format!("{} and {}", guard.check_s, guard.window_chars);
+            let setting = "guard.check_s and guard.window_chars";
+            let expected = "at most a day and 16 million characters";
+            return Err(SettingsError::Value { setting, found, expected });
+        }
+        let mapped = self.moderations.map.values().flatten();
+        match mapped.into_iter().find(|it| !crate::api::STOCK.contains(&it.as_str())) {
+            Some(category) => Err(SettingsError::Category { category: category.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A day: no verdict takes longer.
+pub(crate) const MAX_SECONDS: f64 = 86_400.0;
+
+/// Seconds that were checked, as a duration.
+pub(crate) fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.min(MAX_SECONDS)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ServerSettings, String> {
+        ServerSettings::parse(Path::new("conf/safeguard.toml"), text).map_err(|it| it.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_and_paths_are_relative_to_it() {
+        assert_eq!(parse("").unwrap(), ServerSettings::default());
+        let settings =
+            parse("[serve]\npolicies = \"p\"\ntls = { cert = \"c\", key = \"/k\" }").unwrap();
+        assert_eq!(settings.policies, Some("conf/p".into()));
+        assert_eq!(settings.tls, Some(Tls { cert: "conf/c".into(), key: "/k".into() }));
+    }
+
+    #[test]
+    fn what_cannot_hold_is_refused_with_its_name() {
+        for (text, word) in [
+            ("[serve]\nlistn = \"x\"", "listn"),
+            ("[serve.limits]\nqueue = 0", "limits.queue"),
+            ("[serve.limits]\nqueue = 10", "limits.pairs"),
+            ("[serve.limits]\ndeadline_s = -1.0", "limits.deadline_s"),
+            ("[serve.limits]\nread_s = nan", "limits.read_s"),
+            ("[serve.moderations.map]\na = [\"hat\"]", "hat"),
+            ("[serve.moderations]\non_undetermined = \"allow\"", "allow"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+}

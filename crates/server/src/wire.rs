@@ -1,0 +1,169 @@
+//! Verdicts as our routes write them, and bodies as all routes read them.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use policy::{Confidence, Outcome, ScoreMethod, Verdict};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+
+/// The decision on one pair.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VerdictBody {
+    /// `violation`, `clear` or `undetermined`.
+    outcome: &'static str,
+    /// Why there is no decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    /// The base code decided on.
+    label: Option<String>,
+    /// The rules it rests on.
+    rule_ids: Vec<String>,
+    /// Probability of a violation, 0 to 1.
+    score: Option<f64>,
+    /// `logprob`, `filter` or `none`: where the score comes from.
+    score_method: &'static str,
+    /// The score calibrated, where the policy has a calibration.
+    probability: Option<f64>,
+    /// The model's own word: `low`, `medium` or `high`.
+    confidence: Option<&'static str>,
+    /// A sentence or two for reviewers.
+    rationale: Option<String>,
+    /// How the model got there, for reviewers only; where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
+    /// Whether the reasoning was cut off at its limit.
+    capped: bool,
+    /// What went wrong, or stood in the way of the usual course.
+    detail: Option<String>,
+    /// `filter` or `reasoner`: who decided.
+    stage: &'static str,
+    /// The model that answered.
+    model: String,
+    /// What it took.
+    usage: UsageBody,
+}
+
+/// What a verdict took.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageBody {
+    /// Tokens of the prompt.
+    prompt_tokens: usize,
+    /// Those of them that were computed before.
+    cached_tokens: usize,
+    /// Tokens generated.
+    generated_tokens: usize,
+    /// Seconds of the judge.
+    seconds: f64,
+}
+
+impl VerdictBody {
+    pub(crate) fn new(verdict: Verdict, with_reasoning: bool) -> VerdictBody {
+        let (outcome, cause) = match verdict.outcome {
+            Outcome::Violation => ("violation", None),
+            Outcome::Clear => ("clear", None),
+            Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
+        };
+        VerdictBody {
+            outcome,
+            cause,
+            label: verdict.label,
+            rule_ids: verdict.rule_ids,
+            score: verdict.score,
+            score_method: match verdict.score_method {
+                ScoreMethod::Logprob => "logprob",
+                ScoreMethod::Filter => "filter",
+                ScoreMethod::None => "none",
+            },
+            probability: verdict.probability,
+            confidence: verdict.confidence.map(confidence_word),
+            rationale: verdict.rationale,
+            reasoning: with_reasoning.then_some(verdict.reasoning),
+            capped: verdict.capped,
+            detail: verdict.detail,
+            stage: verdict.stage.name(),
+            model: verdict.model,
+            usage: UsageBody {
+                prompt_tokens: verdict.usage.prompt_tokens,
+                cached_tokens: verdict.usage.cached_tokens,
+                generated_tokens: verdict.usage.generated_tokens,
+                seconds: verdict.usage.seconds,
+            },
+        }
+    }
+}
+
+pub(crate) fn confidence_word(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Low => "low",
+        Confidence::Medium => "medium",
+        Confidence::High => "high",
+    }
+}
+
+/// A body of JSON on our routes.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Json<T>, ApiError> {
+        read(request, state).await.map(Json)
+    }
+}
+
+/// A body of JSON on routes of OpenAI's shape.
+pub(crate) struct OpenAiJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OpenAiJson<T> {
+    type Rejection = OpenAiRefusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<OpenAiJson<T>, OpenAiRefusal> {
+        read(request, state).await.map(OpenAiJson).map_err(OpenAiRefusal)
+    }
+}
+
+/// A refusal in OpenAI's shape.
+#[derive(Debug)]
+pub(crate) struct OpenAiRefusal(pub(crate) ApiError);
+
+impl From<ApiError> for OpenAiRefusal {
+    fn from(error: ApiError) -> OpenAiRefusal {
+        OpenAiRefusal(error)
+    }
+}
+
+impl IntoResponse for OpenAiRefusal {
+    fn into_response(self) -> Response {
+        self.0.into_openai()
+    }
+}
+
+/// Reads a body. Only JSON by name is taken: a web page cannot send that without asking first, and is told
+/// no, so no page that a user of this machine opens can have anything judged here.
+async fn read<T: DeserializeOwned, S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<T, ApiError> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(ApiError::MediaType);
+    }
+    let limit = request.extensions().get::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
+    let body =
+        axum::body::Bytes::from_request(request, state).await.map_err(
+            |rejection| match rejection.status() {
+                axum::http::StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit },
+                _ => ApiError::Broken,
+            },
+        )?;
+    serde_json::from_slice(&body).map_err(|error| ApiError::Json { problem: error.to_string() })
+}
+
+/// The most bytes of a body, for the message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit(pub(crate) usize);

@@ -1,0 +1,270 @@
+//! The guard before another chat model, which is a server of our own here.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use policy::{Cause, Content, Judge, JudgeSettings, Observer, Outcome, Policy, Verdict};
+use serde_json::{Value, json};
+use server::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
+
+use crate::running::{Running, ads, settings};
+
+/// What the other model says, and what it was asked.
+struct Model {
+    says: String,
+    /// Bytes that its stream is cut into.
+    n_bytes: usize,
+    status: StatusCode,
+    asked: Mutex<Vec<(Value, Option<String>)>>,
+}
+
+impl Model {
+    fn saying(says: &str) -> Arc<Model> {
+        Model::new(says, 7, StatusCode::OK)
+    }
+
+    fn new(says: &str, n_bytes: usize, status: StatusCode) -> Arc<Model> {
+        Arc::new(Model { says: says.to_owned(), n_bytes, status, asked: Mutex::default() })
+    }
+
+    fn n_asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// Serves on a port of its own until the test ends.
+    fn serve(self: &Arc<Model>) -> String {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(any)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = axum::Router::new().route("/v1/chat/completions", post(complete));
+        let router = router.with_state(Arc::clone(self));
+        std::thread::spawn(move || runtime.block_on(async { axum::serve(listener, router).await }));
+        url
+    }
+}
+
+async fn complete(
+    State(model): State<Arc<Model>>,
+    headers: HeaderMap,
+    axum::Json(body): axum::Json<Value>,
+) -> Response {
+    let key = headers.get(header::AUTHORIZATION).map(|key| key.to_str().unwrap().to_owned());
+    let is_stream = body["stream"] == true;
+    model.asked.lock().unwrap().push((body, key));
+    if model.status != StatusCode::OK {
+        return (model.status, axum::Json(json!({ "error": { "message": "no" } }))).into_response();
+    }
+    if !is_stream {
+        let message = json!({ "role": "assistant", "content": model.says });
+        let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+        return axum::Json(json!({ "id": "c", "object": "chat.completion", "created": 7, "model": "m", "choices": [choice], "usage": { "total_tokens": 9 } })).into_response();
+    }
+    let mut text = String::new();
+    let mut event = |delta: Value, finish: Value| {
+        let choice = json!({ "index": 0, "delta": delta, "logprobs": { "content": [{ "token": "BAD" }] }, "finish_reason": finish });
+        text += &format!(
+            "data: {}\n\n",
+            json!({ "id": "c", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": [choice] })
+        );
+    };
+    event(json!({ "role": "assistant", "content": "" }), Value::Null);
+    for letters in model.says.chars().collect::<Vec<_>>().chunks(3) {
+        event(json!({ "content": letters.iter().collect::<String>() }), Value::Null);
+    }
+    event(json!({}), "stop".into());
+    text += "data: [DONE]\n\n";
+    let pieces: Vec<Result<Bytes, std::io::Error>> =
+        text.into_bytes().chunks(model.n_bytes).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
+    let stream = futures_util::stream::iter(pieces);
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response()
+}
+
+/// Finds the word `BAD`, and cannot judge `ODD`.
+struct Words;
+
+impl Judge for Words {
+    fn identity(&self) -> String {
+        "words".to_owned()
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        _: &JudgeSettings,
+        _: &mut dyn Observer,
+    ) -> Verdict {
+        let text = content.texts().concat();
+        let outcome = match () {
+            () if text.contains("BAD") => Outcome::Violation,
+            () if text.contains("ODD") => Outcome::Undetermined(Cause::Unparseable),
+            () => Outcome::Clear,
+        };
+        let none = Verdict::undetermined(Cause::Timeout, "", policy.reference(), "words");
+        Verdict { outcome, score: outcome.is_violation().map(|it| it.into()), ..none }
+    }
+}
+
+fn guarded(model: &Arc<Model>, change: impl FnOnce(&mut GuardSettings)) -> Running {
+    let mut guard = GuardSettings {
+        upstream: model.serve(),
+        policies: Vec::new(),
+        mode: GuardMode::Block,
+        output: OutputMode::Window,
+        window_chars: 12,
+        on_undetermined: WithoutVerdict::Block,
+        check_s: 20.0,
+    };
+    change(&mut guard);
+    let mut settings = settings();
+    settings.guard = Some(guard);
+    Running::start(settings, Arc::new(Words), ads())
+}
+
+fn chat(says: &str, stream: bool) -> Value {
+    json!({ "model": "gpt-x", "stream": stream, "messages": [{ "role": "user", "content": says }], "moderation": { "model": "any" } })
+}
+
+const ROUTE: &str = "/v1/chat/completions";
+
+/// The text that left, and the last chunk.
+fn streamed(service: &Running, body: &Value) -> (String, Value) {
+    let raw = service.post(ROUTE, body).text().unwrap();
+    assert!(raw.trim_end().ends_with("data: [DONE]"), "{raw}");
+    let lines = raw.lines().filter_map(|line| line.strip_prefix("data: "));
+    let chunks: Vec<Value> =
+        lines.filter(|it| *it != "[DONE]").map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert!(!raw.contains("\"token\""), "log-probabilities spell what is held back");
+    let text =
+        chunks.iter().filter_map(|it| it["choices"][0]["delta"]["content"].as_str()).collect();
+    (text, chunks.last().unwrap().clone())
+}
+
+#[test]
+fn what_is_blocked_on_its_way_in_is_not_sent_on() {
+    let model = Model::saying("fine");
+    let service = guarded(&model, |_| {});
+    let whole = service.ask(ROUTE, &chat("this is BAD", false));
+    assert_eq!(whole["choices"][0]["finish_reason"], "content_filter");
+    assert_eq!(whole["safeguard"], json!({ "blocked": "input", "policies": ["ads"] }));
+    assert_eq!(whole["moderation"]["input"]["results"][0]["flagged"], true);
+    let (text, last) = streamed(&service, &chat("this is BAD", true));
+    assert_eq!((&*text, &last["choices"][0]["finish_reason"]), ("", &json!("content_filter")));
+    assert_eq!(model.n_asked(), 0);
+}
+
+#[test]
+fn what_is_clear_goes_through_as_it_is() {
+    let model = Model::saying("fine");
+    let service = guarded(&model, |_| {});
+    let request = service.http.post(format!("{}{ROUTE}", service.url));
+    let reply: Value =
+        request.bearer_auth("theirs").json(&chat("hi", false)).send().unwrap().json().unwrap();
+    assert_eq!(reply["choices"][0]["message"]["content"], "fine");
+    assert_eq!((&reply["id"], &reply["usage"]["total_tokens"]), (&json!("c"), &json!(9)));
+    assert_eq!(reply["moderation"]["output"]["results"][0]["categories"]["ads"], false);
+    let (body, key) = model.asked.lock().unwrap()[0].clone();
+    assert_eq!(key.as_deref(), Some("Bearer theirs"));
+    assert!(body.get("moderation").is_none() && body["model"] == "gpt-x", "{body}");
+    let without = service.ask(
+        ROUTE,
+        &json!({ "model": "gpt-x", "messages": [{ "role": "user", "content": "hi" }] }),
+    );
+    assert!(without.get("moderation").is_none(), "it is told where it is asked for");
+}
+
+#[test]
+fn a_bad_reply_ends_with_the_filter() {
+    let model = Model::saying("well, BAD it is");
+    let reply = guarded(&model, |_| {}).ask(ROUTE, &chat("hi", false));
+    assert_eq!(reply["choices"][0]["message"]["content"], "");
+    assert_eq!(reply["choices"][0]["finish_reason"], "content_filter");
+    assert_eq!(reply["safeguard"]["blocked"], "output");
+    let told =
+        guarded(&model, |guard| guard.mode = GuardMode::Score).ask(ROUTE, &chat("hi", false));
+    assert_eq!(told["choices"][0]["message"]["content"], "well, BAD it is");
+    assert_eq!(told["moderation"]["output"]["results"][0]["flagged"], true);
+    let mut strict = chat("hi", false);
+    strict["moderation"]["policy"] = json!({ "output": { "mode": "block" } });
+    let stricter = guarded(&model, |guard| guard.mode = GuardMode::Score).ask(ROUTE, &strict);
+    assert_eq!(stricter["choices"][0]["finish_reason"], "content_filter");
+    strict["moderation"]["policy"] = json!({ "output": { "mode": "score" } });
+    let laxer = guarded(&model, |_| {}).ask(ROUTE, &strict);
+    assert_eq!(laxer["choices"][0]["finish_reason"], "content_filter", "no request is laxer");
+}
+
+#[test]
+fn streams_leak_no_more_than_their_mode_says() {
+    let before = "Zwölf Boxkämpfer jagen 🥊 Viktor quer über den Sylter Deich, ";
+    let text = format!("{before}BAD und danach noch sehr viel mehr Text, der nie ankommt.");
+    let n_before = before.chars().count();
+    for (mode, n_bytes) in [
+        (OutputMode::Hold, 1),
+        (OutputMode::Window, 1),
+        (OutputMode::Window, 5),
+        (OutputMode::Window, 4096),
+        (OutputMode::Live, 1),
+        (OutputMode::Live, 4096),
+    ] {
+        let bad = guarded(&Model::new(&text, n_bytes, StatusCode::OK), |guard| guard.output = mode);
+        let (left, last) = streamed(&bad, &chat("hi", true));
+        let n_left = left.chars().count();
+        assert!(text.starts_with(&left));
+        assert_eq!(last["choices"][0]["finish_reason"], "content_filter");
+        assert_eq!(last["safeguard"]["sent_chars"], n_left);
+        assert_eq!(last["moderation"]["output"]["results"][0]["flagged"], true);
+        // `BAD` is seen with its third letter.
+        let bound = match mode {
+            OutputMode::Hold => 0,
+            OutputMode::Window => n_before + 2 - 12,
+            OutputMode::Live => n_before + 2 + 12,
+        };
+        assert!(n_left <= bound, "{mode:?}: {n_left} left, {bound} allowed");
+        assert_eq!(last["safeguard"]["retract"], mode == OutputMode::Live && n_left > 0);
+
+        let good =
+            guarded(&Model::new(before, n_bytes, StatusCode::OK), |guard| guard.output = mode);
+        let (left, last) = streamed(&good, &chat("hi", true));
+        assert_eq!((&*left, &last["choices"][0]["finish_reason"]), (before, &json!("stop")));
+        assert_eq!(last["moderation"]["output"]["results"][0]["flagged"], false);
+    }
+}
+
+#[test]
+fn without_a_verdict_nothing_goes_on_unless_the_settings_say_so() {
+    let model = Model::saying("an ODD reply");
+    let strict = guarded(&model, |_| {});
+    let reply = strict.ask(ROUTE, &chat("hi", false));
+    assert_eq!(reply["choices"][0]["finish_reason"], "content_filter");
+    assert_eq!(reply["moderation"]["output"]["type"], "error");
+    assert_eq!(streamed(&strict, &chat("hi", true)).0, "");
+    let image = json!([{ "type": "image_url", "image_url": { "url": "data:," } }]);
+    let unseen = json!({ "model": "gpt-x", "messages": [{ "role": "user", "content": image }] });
+    assert_eq!(strict.ask(ROUTE, &unseen)["safeguard"]["blocked"], "input");
+    let lax = guarded(&model, |guard| guard.on_undetermined = WithoutVerdict::Allow);
+    assert_eq!(streamed(&lax, &chat("hi", true)).0, "an ODD reply");
+    let metrics = lax.read("/metrics");
+    assert!(metrics.contains(r#"policy="ads",disposition="bypassed"} 1"#), "{metrics}");
+}
+
+#[test]
+fn the_other_servers_failures_are_told() {
+    let refusing = Model::new("", 1, StatusCode::UNAUTHORIZED);
+    let service = guarded(&refusing, |_| {});
+    let response = service.post(ROUTE, &chat("hi", true));
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.json::<Value>().unwrap()["error"]["message"], "no");
+    let gone = guarded(&refusing, |guard| guard.upstream = "http://127.0.0.1:9".to_owned());
+    let response = gone.post(ROUTE, &chat("hi", false));
+    assert_eq!(response.status(), 502);
+    assert_eq!(response.json::<Value>().unwrap()["error"]["code"], "upstream");
+    let judge =
+        json!({ "model": "safeguard/ads", "messages": [{ "role": "user", "content": "fine" }] });
+    assert_eq!(gone.post(ROUTE, &judge).status(), 200, "the judge itself is asked as before");
+}

@@ -1,0 +1,13 @@
+//! The service over real connections: the built-in model judges, or a judge whose hand the test holds.
+
+#![expect(clippy::unwrap_used, reason = "what a test's own client and server do must work")]
+
+mod chat;
+mod classify;
+mod guard;
+mod moderations;
+mod queue;
+mod refusals;
+mod running;
+mod shelf;
+mod tls;
