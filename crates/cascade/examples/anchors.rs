@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 use std::{env, fs};
 
-use cascade::{Row, TrainSettings, passing_for, recall_passing, train};
+use cascade::{Reading, Row, TrainSettings, passing_for, recall_passing, train};
 use policy::eval::{Curve, Scored};
 use serde_json::Value;
 
@@ -59,16 +59,17 @@ fn one_label(set: &str, label: &str, seen: &[Value], unseen: &[Value]) {
     };
     let rows: Vec<Row> = seen.iter().map(row).collect();
     let start = Instant::now();
-    let Ok(filter) = train(&rows, &[label.to_owned()], None, &TrainSettings::default(), |_, _| ())
+    let (reading, settings) = (Reading::default(), TrainSettings::default());
+    let Ok(filter) = train(&rows, &[label.to_owned()], None, &reading, &settings, |_, _, _| ())
     else {
         return;
     };
     let train_s = start.elapsed().as_secs_f64();
     let test: Vec<Row> = unseen.iter().map(row).filter(|row| row.truths[0].is_some()).collect();
-    let mut featuriser = filter.featuriser();
+    let texts: Vec<&str> = test.iter().map(|row| row.text.as_str()).collect();
     let start = Instant::now();
-    let scores: Vec<f64> =
-        test.iter().map(|row| filter.score(&mut featuriser, &row.text).score).collect();
+    let scores = filter.scorer(None).and_then(|mut scorer| scorer.score_all(&texts));
+    let scores = scores.expect("n-grams need no encoder").into_iter().map(|found| found.score);
     let per_s = test.len() as f64 / start.elapsed().as_secs_f64();
     let scored: Vec<Scored> = test
         .iter()

@@ -43,6 +43,32 @@ pub enum CascadeError {
         /// Which part.
         part: &'static str,
     },
+    /// The filter reads vectors, and there is nothing to make them.
+    #[error("the filter reads vectors of {identity}, and that encoder was not given")]
+    EncoderMissing {
+        /// The encoder's.
+        identity: String,
+    },
+    /// The encoder is another than the filter was trained with.
+    #[error("the filter reads vectors of {made_for}; the encoder given is {found}")]
+    EncoderForeign {
+        /// The identity that the filter carries.
+        made_for: String,
+        /// The identity of the encoder at hand.
+        found: String,
+    },
+    /// Vectors that a filter cannot read.
+    #[error("the encoder {identity} gave something else than finite vectors of its own length")]
+    Vectors {
+        /// The encoder's.
+        identity: String,
+    },
+    /// An encoder failed.
+    #[error("a text could not be turned into a vector")]
+    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Neither n-grams nor vectors.
+    #[error("a filter must read something: n-grams, vectors, or both")]
+    ReadsNothing,
     /// The filter's recall is not proven yet.
     #[error("the filter is not calibrated, so nothing is promised of it")]
     Uncalibrated,
@@ -129,6 +155,12 @@ pub enum CascadeError {
         /// The setting's name.
         setting: &'static str,
         /// What is wrong with it.
+        problem: String,
+    },
+    /// Rows on which classifier and reasoner cannot be compared.
+    #[error("{problem}")]
+    Contest {
+        /// What is wrong with them.
         problem: String,
     },
     /// Rows from which no routes can be learned.

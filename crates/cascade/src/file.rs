@@ -1,17 +1,20 @@
 //! A filter's file: a line that says what it is, a header in JSON, the weights, and a digest of it all.
 //!
 //! Layout, numbers little-endian: 8 bytes `sgfilter`; `u32` version; `u32` bytes of header; the header;
-//! `u32` count and as many `u32` prints of the rows that training saw; for each label `f32` bias, `f32`
-//! scales, `i8` weights; 32 bytes SHA-256 of all before. Nothing is allocated by a number from the file
+//! `u32` count and as many `u32` prints of the rows that training saw; for each label `f32` bias, then for n-grams, if
+//! it reads them, `f32` scales and `i8` weights, then for vectors `f32` bias and `f32` weights; 32 bytes SHA-256 of
+//! all before. Nothing is allocated by a number from the file
 //! before the file is known to be that long.
 
 use sha2::{Digest, Sha256};
 
 use crate::error::CascadeError;
-use crate::filter::{About, Filter, Head, SCALE_SLOTS};
+use crate::filter::{About, Filter};
+use crate::head::{DenseWeights, Head, SCALE_SLOTS, SlotWeights};
+use crate::reads::Reads;
 
 const MAGIC: &[u8; 8] = b"sgfilter";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const DIGEST: usize = 32;
 
 impl Filter {
@@ -31,8 +34,12 @@ impl Filter {
         bytes.extend(self.seen.iter().flat_map(|print| print.to_le_bytes()));
         for head in &self.heads {
             bytes.extend(head.bias.to_le_bytes());
-            bytes.extend(head.scales.iter().flat_map(|scale| scale.to_le_bytes()));
-            bytes.extend(head.weights.iter().map(|&weight| weight as u8));
+            bytes.extend(head.slots.scales.iter().flat_map(|scale| scale.to_le_bytes()));
+            bytes.extend(head.slots.weights.iter().map(|&weight| weight as u8));
+            if let Some(dense) = &head.dense {
+                bytes.extend(dense.bias.to_le_bytes());
+                bytes.extend(dense.weights.iter().flat_map(|weight| weight.to_le_bytes()));
+            }
         }
         let digest = Sha256::digest(&bytes);
         bytes.extend(digest);
@@ -58,7 +65,7 @@ impl Filter {
         let n_header = rest.u32("header")? as usize;
         let about: About = serde_json::from_slice(rest.take(n_header, "header")?)
             .map_err(|_| damaged("header"))?;
-        if !about.shape.is_sound() || about.labels.is_empty() {
+        if !about.reads.is_sound() || about.labels.is_empty() {
             return Err(damaged("header"));
         }
         let n_seen = rest.u32("rows seen")? as usize;
@@ -66,7 +73,7 @@ impl Filter {
         let seen =
             seen.chunks_exact(4).map(|four| u32::from_le_bytes(four.try_into().expect("four")));
         let seen = seen.collect();
-        let heads = about.labels.iter().map(|_| rest.head(about.shape.n_slots()));
+        let heads = about.labels.iter().map(|_| rest.head(&about.reads));
         let heads = heads.collect::<Result<Vec<_>, _>>()?;
         if rest.0.len() != DIGEST {
             return Err(damaged("length"));
@@ -99,13 +106,23 @@ impl<'a> Reader<'a> {
         if number.is_finite() { Ok(number) } else { Err(damaged("weights")) }
     }
 
-    fn head(&mut self, n_slots: usize) -> Result<Head, CascadeError> {
+    fn f32s(&mut self, n: usize) -> Result<Vec<f32>, CascadeError> {
+        let mut numbers = Reader(self.take(n.saturating_mul(4), "weights")?);
+        (0..n).map(|_| numbers.f32()).collect()
+    }
+
+    fn head(&mut self, reads: &Reads) -> Result<Head, CascadeError> {
         let bias = self.f32()?;
-        let n_scales = n_slots.div_ceil(SCALE_SLOTS);
-        let mut scales = Reader(self.take(4 * n_scales, "weights")?);
-        let scales = (0..n_scales).map(|_| scales.f32()).collect::<Result<Vec<_>, _>>()?;
+        let n_slots = reads.n_slots();
+        let scales = self.f32s(n_slots.div_ceil(SCALE_SLOTS))?;
         let weights = self.take(n_slots, "weights")?.iter().map(|&byte| byte as i8).collect();
-        Ok(Head { bias, scales, weights })
+        let dense = match &reads.dense {
+            Some(dense) => {
+                Some(DenseWeights { bias: self.f32()?, weights: self.f32s(dense.n_dims)? })
+            }
+            None => None,
+        };
+        Ok(Head { bias, slots: SlotWeights { scales, weights }, dense })
     }
 }
 
@@ -116,7 +133,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::train::{Row, TrainSettings, train};
+    use crate::features::FeatureShape;
+    use crate::train::{Reading, Row, TrainSettings, train};
 
     static FILTER: LazyLock<Filter> = LazyLock::new(|| {
         let row = |at: usize| Row {
@@ -128,7 +146,9 @@ mod tests {
             weight: 1.0,
         };
         let rows: Vec<Row> = (0..40).map(row).collect();
-        train(&rows, &["cheese".to_owned()], None, &TrainSettings::default(), |_, _| ()).unwrap()
+        let labels = ["cheese".to_owned()];
+        let settings = TrainSettings::default();
+        train(&rows, &labels, None, &Reading::default(), &settings, |_, _, _| ()).unwrap()
     });
 
     #[test]
@@ -138,7 +158,7 @@ mod tests {
         assert!(bytes.len() <= 8 << 20);
         let again = Filter::from_bytes(&bytes).unwrap();
         assert_eq!(again, *filter);
-        let score = |text: &str| again.score(&mut again.featuriser(), text).score;
+        let score = |text: &str| again.scorer(None).unwrap().score(text).unwrap().score;
         assert!(score("good cheese") > 0.5 && score("plain bread") < 0.5);
     }
 
@@ -179,7 +199,7 @@ mod tests {
         #[test]
         fn no_header_is_a_panic(bits in 0_u8..255, n_seen: u32, n_labels in 0_usize..4) {
             let mut about = FILTER.about.clone();
-            about.shape.word_bits = bits;
+            about.reads.ngrams = Some(FeatureShape { word_bits: bits, char_bits: 19 });
             about.labels = vec!["x".to_owned(); n_labels];
             let header = serde_json::to_vec(&about).unwrap();
             let mut bytes = MAGIC.to_vec();

@@ -1,7 +1,7 @@
 //! A filter: a small classifier for one policy version, with its threshold and what proves its recall.
 //!
-//! `score` is all that runs on traffic. The file is one header of JSON and one byte a weight; it is read
-//! back only if every part of it is as it was written.
+//! What runs on traffic is in `scorer.rs`. The file is one header of JSON and the weights, one byte for a slot of
+//! n-grams; it is read back only if every part of it is as it was written.
 
 use policy::{Content, PolicyRef, hex};
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,12 @@ use sha2::{Digest, Sha256};
 
 use crate::error::CascadeError;
 use crate::evidence::Evidence;
-use crate::features::{Feature, FeatureShape, Featuriser, Named, marks, named, windows};
-use crate::linear::Linear;
+use crate::head::Head;
+use crate::prints::Prints;
+use crate::promote::Promotion;
+use crate::reads::Reads;
 use crate::text::normalise;
 use crate::train::TrainingReport;
-
-/// Slots that share one scale.
-pub(crate) const SCALE_SLOTS: usize = 256;
 
 /// A trained filter.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,22 +34,18 @@ pub struct About {
     pub policy: Option<PolicyRef>,
     /// What its heads were trained to find.
     pub labels: Vec<String>,
-    /// The features that it reads.
-    pub shape: FeatureShape,
+    /// What it reads of a text.
+    pub reads: Reads,
     /// How it was trained, and how it did on rows that the training did not see.
     pub training: TrainingReport,
     /// The threshold with what proves it; `None` until the filter is calibrated.
     pub calibration: Option<Evidence>,
-}
-
-/// Weights rounded to a byte.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Head {
-    pub(crate) bias: f32,
-    /// One for each [`SCALE_SLOTS`].
-    pub(crate) scales: Vec<f32>,
-    /// One a slot.
-    pub(crate) weights: Vec<i8>,
+    /// The texts that the calibration used.
+    #[serde(default, skip_serializing_if = "Prints::is_empty")]
+    pub proven_on: Prints,
+    /// What it may decide by itself; `None` until it is promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decides: Option<Promotion>,
 }
 
 /// What a filter says about a text.
@@ -74,16 +69,16 @@ pub struct Contribution {
 }
 
 impl Filter {
-    /// Rounds trained heads to bytes; `texts` are those that they were trained on.
+    /// Of trained heads; `texts` are those that they were trained on.
     pub(crate) fn new<'a>(
         about: About,
-        heads: &[Linear],
+        heads: Vec<Head>,
         texts: impl Iterator<Item = &'a str>,
     ) -> Filter {
         let mut seen: Vec<u32> = texts.map(print).collect();
         seen.sort_unstable();
         seen.dedup();
-        Filter { about, seen, heads: heads.iter().map(Head::rounded).collect() }
+        Filter { about, seen, heads }
     }
 
     /// Whether training saw this text, or one with the same normal form; wrong for one text in some
@@ -92,53 +87,9 @@ impl Filter {
         self.seen.binary_search(&print(raw)).is_ok()
     }
 
-    /// The score of a raw text; 1 where nothing is left to read after normalising.
-    pub fn score(&self, featuriser: &mut Featuriser, raw: &str) -> FilterScore {
-        let (normalised, windows) = windows(raw);
-        // What the filter cannot read, a model may.
-        if normalised.text.is_empty() {
-            return FilterScore { score: 1.0, label: 0, window: 0 };
-        }
-        let marks = marks(&normalised);
-        let mut best = FilterScore { score: f64::NEG_INFINITY, label: 0, window: 0 };
-        for (window, range) in windows.into_iter().enumerate() {
-            let features = featuriser.window(&normalised.text[range], &marks);
-            for (label, head) in self.heads.iter().enumerate() {
-                let margin = head.margin(features);
-                if margin > best.score {
-                    best = FilterScore { score: margin, label, window };
-                }
-            }
-        }
-        FilterScore { score: logistic(best.score), ..best }
-    }
-
     /// Whether an item with this score goes on to the reasoner. Without a calibration every item does.
     pub fn passes(&self, score: f64) -> bool {
         self.about.calibration.as_ref().is_none_or(|it| score >= it.chosen.threshold)
-    }
-
-    /// A featuriser for this filter; one a thread.
-    pub fn featuriser(&self) -> Featuriser {
-        Featuriser::new(self.about.shape)
-    }
-
-    /// Why `raw` has its score: what its window's features add, the strongest first, the bias last.
-    pub fn explain(&self, raw: &str) -> Vec<Contribution> {
-        let found = self.score(&mut self.featuriser(), raw);
-        let (normalised, windows) = windows(raw);
-        let window = &normalised.text[windows[found.window].clone()];
-        let head = &self.heads[found.label];
-        let mut all: Vec<Contribution> = named(self.about.shape, window, &marks(&normalised))
-            .into_iter()
-            .map(|Named { name, feature }| Contribution {
-                feature: name,
-                log_odds: head.weight(feature.slot) * f64::from(feature.value),
-            })
-            .collect();
-        all.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
-        all.push(Contribution { feature: "(always)".to_owned(), log_odds: head.bias.into() });
-        all
     }
 
     /// Twelve hexadecimal digits that tell it from other filters: the start of its file's digest.
@@ -159,31 +110,6 @@ impl Filter {
             }),
             Some(_) => Ok(()),
         }
-    }
-}
-
-impl Head {
-    /// Rounded to 127 steps either side of 0, each stretch of slots by its own largest weight.
-    fn rounded(linear: &Linear) -> Head {
-        let mut head = Head { bias: linear.bias as f32, scales: Vec::new(), weights: Vec::new() };
-        for stretch in linear.weights.chunks(SCALE_SLOTS) {
-            let largest = stretch.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
-            let scale = (largest / 127.0) as f32;
-            head.scales.push(scale);
-            let step = if scale > 0.0 { 1.0 / f64::from(scale) } else { 0.0 };
-            head.weights.extend(stretch.iter().map(|weight| (weight * step).round() as i8));
-        }
-        head
-    }
-
-    fn weight(&self, slot: u32) -> f64 {
-        let slot = slot as usize;
-        f64::from(self.scales[slot / SCALE_SLOTS]) * f64::from(self.weights[slot])
-    }
-
-    fn margin(&self, features: &[Feature]) -> f64 {
-        let sum: f64 = features.iter().map(|f| self.weight(f.slot) * f64::from(f.value)).sum();
-        sum + f64::from(self.bias)
     }
 }
 

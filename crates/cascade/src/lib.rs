@@ -1,21 +1,34 @@
 //! What stands before the reasoner: small trained filters that have proven their recall, the audit that
 //! keeps proving it, and the budget for safety compute.
 //!
-//! Plain arithmetic and threads: no model, no network, no files but the bytes that the caller brings.
+//! Plain arithmetic and threads: no network, and no files but the bytes that the caller brings and the directory that
+//! [`embed`] is pointed at.
 
 pub mod audit;
 mod budget;
+mod budgeted;
 mod cache;
 mod calibrate;
+mod dense;
+pub mod embed;
+mod encoder;
 mod error;
 mod evidence;
 pub mod features;
 mod file;
 mod filter;
+mod head;
 mod judge;
 pub mod linear;
+mod prints;
 mod promise;
+mod promote;
+mod reads;
 mod route;
+mod routed;
+mod scorer;
+mod stage;
+mod table;
 pub mod text;
 mod train;
 
@@ -23,14 +36,23 @@ pub use budget::{
     Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
     Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
 };
+pub use budgeted::{BudgetedJudge, GivenUp, HostMeter, Listener, Spending};
 pub use cache::{CacheCounts, Hit, Question, VerdictCache};
 pub use calibrate::{calibrate, scored};
+pub use encoder::{Encoder, MAX_WINDOWS, Windows};
 pub use error::CascadeError;
 pub use evidence::{Evidence, PromiseRow, WeightedShare};
 pub use filter::{About, Contribution, Filter, FilterScore, readable};
-pub use judge::{CascadeJudge, FilterStage};
+pub use judge::CascadeJudge;
+pub use prints::Prints;
 pub use promise::{MAX_RECALL, Promise};
+pub use promote::{Comparison, Contest, Edge, Promotion, Ruling, compare};
+pub use reads::{DenseSource, Reads};
 pub use route::{Answer, Doubt, Learned, Next, RouteRow, Routes, learn as learn_routes};
+pub use routed::{EFFORTS, RouteCounts, RoutedJudge};
+pub use scorer::Scorer;
+pub use stage::{Agreement, FilterStage};
 pub use train::{
-    LabelReport, MIN_SIDE, Row, TrainSettings, TrainingReport, passing_for, recall_passing, train,
+    LabelReport, MIN_SIDE, Reading, Row, Stretch, TrainSettings, TrainingReport, passing_for,
+    recall_passing, train,
 };

@@ -23,6 +23,12 @@ impl Rows {
         self.ends.push(self.features.len());
     }
 
+    /// Multiplies what stands in the slots from `first` on.
+    pub fn scale_from(&mut self, first: u32, factor: f32) {
+        let scaled = self.features.iter_mut().filter(|feature| feature.slot >= first);
+        scaled.for_each(|feature| feature.value *= factor);
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -82,8 +88,12 @@ pub struct Linear {
 impl Linear {
     /// Log-odds of the positive side.
     pub fn margin(&self, row: &[Feature]) -> f64 {
-        row.iter().map(|f| self.weights[f.slot as usize] * f64::from(f.value)).sum::<f64>()
-            + self.bias
+        self.product(row) + self.bias
+    }
+
+    /// The same without the bias.
+    pub fn product(&self, row: &[Feature]) -> f64 {
+        row.iter().map(|f| self.weights[f.slot as usize] * f64::from(f.value)).sum()
     }
 
     fn add(&mut self, row: &[Feature], amount: f64) {

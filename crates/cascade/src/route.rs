@@ -5,6 +5,8 @@
 //! within its interval, at the fewest tokens. Half of the rows choose, the other half confirms: what the report
 //! says comes from rows that chose nothing.
 
+use std::fmt;
+
 use policy::eval::{Bootstrap, Confusion, Interval, SplitMix};
 use policy::{Cause, Confidence, Outcome, Verdict};
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,18 @@ pub enum Doubt {
     LowConfidence,
     /// There is no decision.
     Undetermined,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Doubt::Margin => "the score is near one half",
+            Doubt::Votes => "votes disagree",
+            Doubt::UnknownRule => "it cites a rule that is not there",
+            Doubt::LowConfidence => "the model is not sure",
+            Doubt::Undetermined => "there is no decision",
+        })
+    }
 }
 
 /// Where an item goes after an answer.

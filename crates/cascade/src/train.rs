@@ -6,10 +6,15 @@ use policy::PolicyRef;
 use policy::eval::{Curve, Scored, SplitMix};
 use serde::{Deserialize, Serialize};
 
+use crate::encoder::Encoder;
 use crate::error::CascadeError;
-use crate::features::{FeatureShape, Featuriser, marks, windows};
+use crate::features::FeatureShape;
 use crate::filter::{About, Filter, logistic, print};
-use crate::linear::{FitSettings, Linear, Rows, Target, fit};
+use crate::head::Head;
+use crate::linear::{FitSettings, Linear, Target, fit};
+use crate::prints::Prints;
+use crate::reads::{DenseSource, Reads};
+use crate::table::Table;
 
 /// Most bytes of weights, so that the file stays below 8 MiB with a quarter of a million rows.
 const MAX_WEIGHTS: usize = 7 << 20;
@@ -36,8 +41,46 @@ pub struct TrainSettings {
     pub n_folds: usize,
     /// Costs to choose from by average precision on rows not seen; see [`FitSettings::cost`].
     pub costs: Vec<f64>,
+    /// Lengths of the vectors beside the n-grams to choose from likewise, if there are vectors; powers of 2.
+    pub dense_scales: Vec<f64>,
     /// How much a positive counts beside a negative; `None` lets both sides weigh the same.
     pub positive_weight: Option<f64>,
+}
+
+/// What a filter is to read; n-grams alone by default.
+#[derive(Clone)]
+pub struct Reading<'a> {
+    /// Whether it reads n-grams.
+    pub ngrams: bool,
+    /// What makes its vectors, if it reads any.
+    pub encoder: Option<&'a dyn Encoder>,
+    /// Where the encoder can be found again; a hint for people and programs.
+    pub place: Option<String>,
+}
+
+impl Default for Reading<'_> {
+    fn default() -> Self {
+        Reading { ngrams: true, encoder: None, place: None }
+    }
+}
+
+impl Reading<'_> {
+    fn reads(&self, n_labels: usize) -> Result<Reads, CascadeError> {
+        let dense = self.encoder.map(|encoder| DenseSource {
+            identity: encoder.identity().to_owned(),
+            n_dims: encoder.n_dims(),
+            place: self.place.clone(),
+        });
+        let too_many = CascadeError::TooManyLabels { n_labels };
+        let n_dense = dense.as_ref().map_or(0, |dense| dense.n_dims.saturating_mul(4 * n_labels));
+        let Some(room) = MAX_WEIGHTS.checked_sub(n_dense) else { return Err(too_many) };
+        let ngrams = match FeatureShape::fitting(n_labels, room) {
+            None if self.ngrams => return Err(too_many),
+            shape => shape.filter(|_| self.ngrams),
+        };
+        let reads = Reads { ngrams, dense };
+        if reads.is_sound() { Ok(reads) } else { Err(CascadeError::ReadsNothing) }
+    }
 }
 
 impl Default for TrainSettings {
@@ -46,6 +89,7 @@ impl Default for TrainSettings {
             seed: 0,
             n_folds: 5,
             costs: vec![1.0, 4.0, 16.0],
+            dense_scales: vec![1.0, 2.0, 4.0],
             positive_weight: Some(1.0),
         }
     }
@@ -75,6 +119,9 @@ pub struct LabelReport {
     pub n_negatives: usize,
     /// The chosen cost.
     pub cost: f64,
+    /// The chosen length of vectors, if the filter reads any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dense_scale: Option<f64>,
     /// Area under precision over recall.
     pub average_precision: Option<f64>,
     /// Area under the ROC curve.
@@ -85,35 +132,48 @@ pub struct LabelReport {
     pub passing_for_95: Option<f64>,
 }
 
-/// Trains one head a label. `progress` is told how many fits are done, of how many.
+/// What a training is at, and how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stretch {
+    /// Texts are turned into vectors.
+    Encoding,
+    /// Lines are fitted.
+    Fitting,
+}
+
+/// Trains one head a label. `progress` is told what is being done, how much of it is done, and of how much.
 ///
 /// # Errors
-/// [`CascadeError::NoLabels`], [`CascadeError::TooFewRows`], [`CascadeError::TooManyLabels`].
+/// [`CascadeError::NoLabels`], [`CascadeError::TooFewRows`], [`CascadeError::TooManyLabels`],
+/// [`CascadeError::ReadsNothing`]; with an encoder, [`CascadeError::Encode`] and [`CascadeError::Vectors`].
 pub fn train(
     rows: &[Row],
     labels: &[String],
     policy: Option<PolicyRef>,
+    reading: &Reading<'_>,
     settings: &TrainSettings,
-    mut progress: impl FnMut(usize, usize),
+    mut progress: impl FnMut(Stretch, usize, usize),
 ) -> Result<Filter, CascadeError> {
     if labels.is_empty() {
         return Err(CascadeError::NoLabels);
     }
-    let shape = FeatureShape::fitting(labels.len(), MAX_WEIGHTS)
-        .ok_or(CascadeError::TooManyLabels { n_labels: labels.len() })?;
+    let reads = reading.reads(labels.len())?;
     check_sides(rows, labels)?;
-    let table = Table::new(rows, shape);
-    let n_fits = labels.len() * (settings.costs.len() * settings.n_folds + 1);
+    let encoding = |n_done, n_all| progress(Stretch::Encoding, n_done, n_all);
+    let mut table = Table::new(rows, &reads, reading.encoder, encoding)?;
+    let scales = if table.standard.is_some() { settings.dense_scales.as_slice() } else { &[1.0] };
+    let n_fits = labels.len() * (scales.len() * settings.costs.len() * settings.n_folds + 1);
     let mut n_done = 0;
     let mut one_more = || {
         n_done += 1;
-        progress(n_done, n_fits);
+        progress(Stretch::Fitting, n_done, n_fits);
     };
+    let n_slots = reads.n_slots() + reads.n_dims();
     let (mut heads, mut reports) = (Vec::new(), Vec::new());
     for (at, label) in labels.iter().enumerate() {
-        let (head, report) =
-            Training { table: &table, rows, at, shape, settings }.run(label, &mut one_more);
-        heads.push(head);
+        let mut training = Training { table: &mut table, rows, at, n_slots, scales, settings };
+        let (head, report) = training.run(label, &mut one_more);
+        heads.push(Head::new(&head, reads.n_slots(), table.standard.as_ref()));
         reports.push(report);
     }
     let training = TrainingReport {
@@ -122,8 +182,16 @@ pub fn train(
         n_folds: settings.n_folds,
         labels: reports,
     };
-    let about = About { policy, labels: labels.to_vec(), shape, training, calibration: None };
-    Ok(Filter::new(about, &heads, rows.iter().map(|row| row.text.as_str())))
+    let about = About {
+        policy,
+        labels: labels.to_vec(),
+        reads,
+        training,
+        calibration: None,
+        proven_on: Prints::default(),
+        decides: None,
+    };
+    Ok(Filter::new(about, heads, rows.iter().map(|row| row.text.as_str())))
 }
 
 fn check_sides(rows: &[Row], labels: &[String]) -> Result<(), CascadeError> {
@@ -141,46 +209,23 @@ fn check_sides(rows: &[Row], labels: &[String]) -> Result<(), CascadeError> {
     Ok(())
 }
 
-/// The windows of all rows as vectors.
-struct Table {
-    vectors: Rows,
-    /// The first window of each row, and one past the last of all.
-    starts: Vec<usize>,
-}
-
-impl Table {
-    fn new(rows: &[Row], shape: FeatureShape) -> Table {
-        let mut featuriser = Featuriser::new(shape);
-        let mut table = Table { vectors: Rows::default(), starts: vec![0] };
-        for row in rows {
-            let (normalised, windows) = windows(&row.text);
-            let marks = marks(&normalised);
-            for window in windows {
-                table.vectors.push(featuriser.window(&normalised.text[window], &marks));
-            }
-            table.starts.push(table.vectors.len());
-        }
-        table
-    }
-
-    fn windows(&self, row: usize) -> std::ops::Range<usize> {
-        self.starts[row]..self.starts[row + 1]
-    }
-
-    /// The highest margin of the row's windows.
-    fn margin(&self, head: &Linear, row: usize) -> f64 {
-        let margins = self.windows(row).map(|window| head.margin(self.vectors.row(window)));
-        margins.fold(f64::NEG_INFINITY, f64::max)
-    }
-}
-
 /// One label's training.
 struct Training<'a> {
-    table: &'a Table,
+    table: &'a mut Table,
     rows: &'a [Row],
     at: usize,
-    shape: FeatureShape,
+    n_slots: usize,
+    scales: &'a [f64],
     settings: &'a TrainSettings,
+}
+
+/// Settings of a fit and how they did on rows not seen.
+#[derive(Default)]
+struct Choice {
+    scale: f64,
+    cost: f64,
+    precision: Option<f64>,
+    scored: Vec<Scored>,
 }
 
 /// A row that the label is known of.
@@ -192,22 +237,26 @@ struct Known {
 }
 
 impl Training<'_> {
-    fn run(&self, label: &str, one_more: &mut impl FnMut()) -> (Linear, LabelReport) {
+    fn run(&mut self, label: &str, one_more: &mut impl FnMut()) -> (Linear, LabelReport) {
         let known = self.known();
-        let mut best: Option<(f64, Vec<Scored>)> = None;
-        for &cost in &self.settings.costs {
-            let scored = self.out_of_fold(&known, cost, one_more);
-            let is_better = best.as_ref().is_none_or(|(_, before)| {
-                Curve::new(&scored).average_precision() > Curve::new(before).average_precision()
-            });
-            if is_better {
-                best = Some((cost, scored));
+        let mut best: Option<Choice> = None;
+        for &scale in self.scales {
+            self.table.set_scale(scale);
+            for &cost in &self.settings.costs {
+                let scored = self.out_of_fold(&known, cost, one_more);
+                let precision = Curve::new(&scored).average_precision();
+                if best.as_ref().is_none_or(|before| precision > before.precision) {
+                    best = Some(Choice { scale, cost, precision, scored });
+                }
             }
         }
-        let (cost, scored) = best.unwrap_or_default();
-        let head = self.fit(&known, cost, None);
+        let best = best.unwrap_or_default();
+        self.table.set_scale(best.scale);
+        let head = self.fit(&known, best.cost, None);
         one_more();
-        (head, report(label, cost, &scored))
+        let dense_scale = self.table.standard.as_ref().map(|_| best.scale);
+        let report = LabelReport { dense_scale, ..report(label, best.cost, &best.scored) };
+        (self.table.unscaled(head), report)
     }
 
     /// Rows of either side spread evenly over the folds; texts with one normal form share a fold.
@@ -249,11 +298,11 @@ impl Training<'_> {
         for one in known.iter().filter(|one| Some(one.fold) != without) {
             let windows = self.table.windows(one.row);
             let side = if one.truth { positive } else { 1.0 };
-            let weight = side * self.rows[one.row].weight / windows.len() as f64;
+            let weight = side * self.rows[one.row].weight / windows.len().max(1) as f64;
             targets.extend(windows.map(|row| Target { row, is_positive: one.truth, weight }));
         }
         let settings = FitSettings { cost, seed: self.settings.seed, ..FitSettings::default() };
-        fit(&self.table.vectors, &targets, self.shape.n_slots(), &settings)
+        fit(&self.table.joined, &targets, self.n_slots, &settings)
     }
 }
 
@@ -265,6 +314,7 @@ fn report(label: &str, cost: f64, scored: &[Scored]) -> LabelReport {
         n_positives,
         n_negatives: scored.len() - n_positives,
         cost,
+        dense_scale: None,
         average_precision: curve.average_precision(),
         auroc: curve.auroc(),
         recall_passing: [0.1, 0.2, 0.3].map(|share| recall_passing(scored, share)),

@@ -293,6 +293,92 @@ fn what_was_judged_before_is_not_judged_again() {
     assert_eq!(verdicts[2]["usage"]["generated_tokens"], 0);
 }
 
+/// `safeguard ARGS` in a folder.
+fn run(dir: &Path, args: &str) -> Output {
+    let args: Vec<&str> = args.split(' ').collect();
+    command(dir, &args).output().expect("the program starts")
+}
+
+const PROMOTE: &str = "filter promote sale.filter --data fresh.jsonl --policy sales.md --seed 1 --max-analysis-tokens 1 --format json";
+
+#[test]
+fn a_filter_that_beats_the_model_decides_by_itself() {
+    let dir = proven();
+    fs::write(dir.path().join("fresh.jsonl"), rows(660..860)).expect("written");
+    let output = run(dir.path(), PROMOTE);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    let compared: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(compared["promoted"], true, "{compared}");
+    assert!(compared["f1_difference"]["low"].as_f64().expect("a number") > 0.0, "{compared}");
+    let about = stdout(&run(dir.path(), "filter show sale.filter"));
+    assert!(about.contains("decides      ") && about.contains("violation from"), "{about}");
+
+    batch(dir.path(), "sale.filter", "out.jsonl");
+    let verdicts = verdicts(dir.path(), "out.jsonl");
+    let decided: Vec<&Value> =
+        verdicts.iter().filter(|verdict| verdict["stage"] == "classifier").collect();
+    let violations: Vec<&&Value> =
+        decided.iter().filter(|verdict| verdict["outcome"] == "violation").collect();
+    assert!(violations.len() >= 15, "{} of 20 sales", violations.len());
+    for verdict in violations {
+        assert_eq!(verdict["label"], "SA1", "{verdict}");
+        assert!(verdict["model"].as_str().is_some_and(|it| it.starts_with("classifier ")));
+        assert!(verdict["rationale"].as_str().is_some_and(|it| it.contains("decides by itself")));
+    }
+
+    let said = stderr(&run(
+        dir.path(),
+        "filter calibrate sale.filter --data more.jsonl --recall 0.9 --policy sales.md",
+    ));
+    assert!(said.contains("promote it anew"), "{said}");
+    let about = stdout(&run(dir.path(), "filter show sale.filter"));
+    assert!(!about.contains("decides"), "{about}");
+}
+
+#[test]
+fn a_filter_that_is_no_better_changes_nothing() {
+    let dir = proven();
+    fs::write(dir.path().join("fresh.jsonl"), rows(660..860)).expect("written");
+    let before = fs::read(dir.path().join("sale.filter")).expect("a filter");
+    // A model that is always right: nobody is better.
+    let right = |line: &str| {
+        let row: Value = serde_json::from_str(line).expect("JSON");
+        let outcome = if row["labels"]["sale"] == 1 { "violation" } else { "clear" };
+        let id = policy_id(dir.path());
+        let verdict = json!({"id": row["id"], "policy_id": id, "outcome": outcome, "stage": "reasoner", "model": "oracle"});
+        format!("{verdict}\n")
+    };
+    let verdicts: String = rows(660..860).lines().map(right).collect();
+    fs::write(dir.path().join("oracle.jsonl"), verdicts).expect("written");
+    let output = run(
+        dir.path(),
+        "filter promote sale.filter --data fresh.jsonl --policy sales.md --verdicts oracle.jsonl",
+    );
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("oracle") && stdout(&output).contains("difference"));
+    assert!(stderr(&output).contains("nothing is changed"), "{}", stderr(&output));
+    let refused = |args: &str, parts: &[&str]| {
+        let output = run(dir.path(), args);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args}: {said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{args}: {said}");
+    };
+    let seen = "filter promote sale.filter --data more.jsonl --policy sales.md";
+    refused(seen, &["training or calibration has seen every item", "hint:"]);
+    fs::write(dir.path().join("fresh.jsonl"), rows(660..700)).expect("written");
+    let few =
+        "filter promote sale.filter --data fresh.jsonl --policy sales.md --verdicts oracle.jsonl";
+    refused(few, &["14 violations and 26 clear", "hint:"]);
+    assert_eq!(fs::read(dir.path().join("sale.filter")).expect("a filter"), before);
+}
+
+/// The identity of the policy that the filter is bound to.
+fn policy_id(dir: &Path) -> Value {
+    let about = stdout(&run(dir, "filter show sale.filter --format json"));
+    let about: Value = serde_json::from_str(&about).expect("JSON");
+    about["policy"]["id"].clone()
+}
+
 #[test]
 fn verdicts_stand_in_for_labels_that_nobody_gave() {
     let dir = tempfile::tempdir().expect("a folder");

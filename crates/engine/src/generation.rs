@@ -13,6 +13,9 @@ use crate::error::EngineError;
 /// One thing that happened to a request.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// What the model made of all before the first choice, `[hidden]`: its last layer behind the final norm.
+    /// Reported once, before the token chosen there, and only if the request asks for it.
+    State(Vec<f32>),
     /// One more token of the reply.
     Token(TokenEvent),
     /// The end, always the last event, and always there.
@@ -81,6 +84,8 @@ pub struct Usage {
 pub struct Reply {
     /// The tokens, as reported.
     pub tokens: Vec<TokenEvent>,
+    /// The state behind the prompt, if it was asked for and there was a choice.
+    pub state: Option<Vec<f32>>,
     /// Why there are no more.
     pub finish: Finish,
     /// What it took.
@@ -138,16 +143,17 @@ impl Generation {
 
     /// Reads to the end.
     pub fn wait(mut self) -> Reply {
-        let mut tokens = Vec::new();
+        let (mut tokens, mut state) = (Vec::new(), None);
         let mut done =
             Done { finish: Finish::Failed(EngineError::Stopped), usage: Usage::default() };
         for event in self.events() {
             match event {
+                Event::State(values) => state = Some(values),
                 Event::Token(token) => tokens.push(token),
                 Event::Done(end) => done = end,
             }
         }
-        Reply { tokens, finish: done.finish, usage: done.usage }
+        Reply { tokens, state, finish: done.finish, usage: done.usage }
     }
 
     /// Ends the request before its next step; it still reports [`Event::Done`]. Has no effect after

@@ -17,12 +17,21 @@ pub struct Request {
     pub stop: Vec<u32>,
     /// Who steers the reply; `None` lets it run free.
     pub guide: Option<Box<dyn Guide>>,
+    /// Whether the model's state where the first choice is made is reported before it, as [`crate::Event::State`].
+    pub report_state: bool,
 }
 
 impl Request {
     /// Greedy, unguided, ended by `max_tokens` alone.
     pub fn new(prompt: Vec<u32>, max_tokens: usize) -> Request {
-        Request { prompt, max_tokens, sampling: Sampling::default(), stop: Vec::new(), guide: None }
+        Request {
+            prompt,
+            max_tokens,
+            sampling: Sampling::default(),
+            stop: Vec::new(),
+            guide: None,
+            report_state: false,
+        }
     }
 }
 

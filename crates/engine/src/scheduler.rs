@@ -130,11 +130,11 @@ impl<N: Network> Scheduler<N> {
             planned.iter_mut().map(|sequence| sequence.segment()).collect();
         let outcome = step::run(&mut self.network, &mut segments);
         for (segment_idx, sequence) in planned.into_iter().enumerate() {
-            match outcome.logits(segment_idx) {
-                Ok(logits) => {
+            match outcome.row(segment_idx) {
+                Ok(row) => {
                     sequence.view.publish(&mut self.cache, &sequence.tokens);
-                    if let Some(logits) = logits {
-                        sequence.continue_by(logits, &mut self.sampler, &self.limits);
+                    if let Some(row) = row {
+                        sequence.continue_by(row, &mut self.sampler, &self.limits);
                     }
                 }
                 Err(error) => sequence.fail(error),

@@ -15,6 +15,7 @@ use crate::kv::View;
 use crate::request::{Request, Sampling};
 use crate::sampler::Sampler;
 use crate::settings::Limits;
+use crate::step::Row;
 
 pub(crate) struct Sequence {
     /// Order of submission: who came first goes first.
@@ -37,6 +38,8 @@ pub(crate) struct Sequence {
     sampling: Sampling,
     stop: Vec<u32>,
     guide: Option<Box<dyn Guide>>,
+    /// Whether the state behind the prompt is still to be reported.
+    owes_state: bool,
     /// What may follow `tokens`, asked before the step that leads there.
     next: Next,
     canceller: Canceller,
@@ -65,6 +68,7 @@ impl Sequence {
             sampling: request.sampling,
             stop: request.stop,
             guide: request.guide,
+            owes_state: request.report_state,
             next: Next::Free,
             canceller,
             events,
@@ -92,9 +96,13 @@ impl Sequence {
         }
     }
 
-    /// Continues the reply by the logits `[vocab]` that follow its last token.
-    pub(crate) fn continue_by(&mut self, logits: &[f32], sampler: &mut Sampler, limits: &Limits) {
-        match sampler.choose(logits, &self.next, &self.sampling, self.tokens.len()) {
+    /// Continues the reply by what follows its last token.
+    pub(crate) fn continue_by(&mut self, row: Row<'_>, sampler: &mut Sampler, limits: &Limits) {
+        if std::mem::take(&mut self.owes_state) {
+            // As for any other event, a caller that has gone does not want to know.
+            let _ = self.events.send(Event::State(row.state.to_vec()));
+        }
+        match sampler.choose(row.logits, &self.next, &self.sampling, self.tokens.len()) {
             Ok(choice) => {
                 self.clock.chose();
                 self.append(TokenEvent {

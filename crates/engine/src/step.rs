@@ -29,13 +29,30 @@ pub(crate) enum Outcome {
     Apart(Vec<Result<Option<Logits>, EngineError>>),
 }
 
+/// What a step says of a segment's last token.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    /// `[vocab]`
+    pub(crate) logits: &'a [f32],
+    /// `[hidden]`
+    pub(crate) state: &'a [f32],
+}
+
+impl<'a> Row<'a> {
+    fn of(logits: &'a Logits, row: usize) -> Row<'a> {
+        Row { logits: logits.row(row), state: logits.state(row) }
+    }
+}
+
 impl Outcome {
-    /// The logits `[vocab]` of a segment, or `None` if it wanted none.
-    pub(crate) fn logits(&self, segment_idx: usize) -> Result<Option<&[f32]>, EngineError> {
+    /// The row of a segment, or `None` if it wanted none.
+    pub(crate) fn row(&self, segment_idx: usize) -> Result<Option<Row<'_>>, EngineError> {
         match self {
-            Outcome::Together { logits, rows } => Ok(rows[segment_idx].map(|row| logits.row(row))),
+            Outcome::Together { logits, rows } => {
+                Ok(rows[segment_idx].map(|row| Row::of(logits, row)))
+            }
             Outcome::Apart(parts) => match &parts[segment_idx] {
-                Ok(logits) => Ok(logits.as_ref().map(|logits| logits.row(0))),
+                Ok(logits) => Ok(logits.as_ref().map(|logits| Row::of(logits, 0))),
                 Err(error) => Err(error.clone()),
             },
         }

@@ -35,17 +35,24 @@ pub enum LogitRows {
     All,
 }
 
-/// Rows of logits, in the order of the segments that wanted them.
+/// Rows of logits, in the order of the segments that wanted them, with the states that they are made from.
 #[derive(Clone, Debug)]
 pub struct Logits {
     values: Vec<f32>,
     vocab_size: usize,
+    states: Vec<f32>,
+    hidden_size: usize,
 }
 
 impl Logits {
     /// One row, `[vocab]`.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.vocab_size..][..self.vocab_size]
+    }
+
+    /// What the row is made from: the last layer's output behind the final norm, `[hidden]`.
+    pub fn state(&self, row: usize) -> &[f32] {
+        &self.states[row * self.hidden_size..][..self.hidden_size]
     }
 
     /// Rows there are.
@@ -316,6 +323,8 @@ impl Forward {
         Logits {
             values: self.product(&h, &weights.head),
             vocab_size: self.model.config().vocab_size,
+            states: h,
+            hidden_size: hidden,
         }
     }
 

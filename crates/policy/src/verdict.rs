@@ -126,6 +126,8 @@ impl fmt::Display for Confidence {
 pub enum Stage {
     /// A small trained classifier that stopped the item at a proven recall.
     Filter,
+    /// A small trained classifier that was shown to judge better than the reasoner here.
+    Classifier,
     /// A reasoning model that read the policy.
     Reasoner,
 }
@@ -188,6 +190,12 @@ pub struct Verdict {
     pub marker: Option<String>,
     /// What it took.
     pub usage: Usage,
+    /// What the budget took from it, in words: less effort, fewer votes, a wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<String>,
+    /// Why a person should look at it, in words, where the dearest judge asked is in doubt too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 impl Verdict {
@@ -215,6 +223,8 @@ impl Verdict {
             model: model.to_owned(),
             marker: None,
             usage: Usage::default(),
+            given_up: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 }

@@ -36,6 +36,9 @@ pub enum ReasonerError {
     /// No random numbers for the marker.
     #[error("the system has no random numbers: {0}")]
     Random(getrandom::Error),
+    /// The tokenizer writes a digit as something else than one token.
+    #[error("this model's tokenizer has no token for each of the digits 0 and 1")]
+    NoDigit,
 }
 
 impl ReasonerError {
@@ -43,7 +46,7 @@ impl ReasonerError {
         match self {
             ReasonerError::Content(_) => Cause::UnsupportedInput,
             ReasonerError::Engine(error) => engine_cause(error),
-            ReasonerError::Random(_) => Cause::BackendError,
+            ReasonerError::Random(_) | ReasonerError::NoDigit => Cause::BackendError,
         }
     }
 }
@@ -65,7 +68,7 @@ impl LocalJudge {
         &self.engine
     }
 
-    fn tokenizer(&self) -> &Tokenizer {
+    pub(crate) fn tokenizer(&self) -> &Tokenizer {
         self.engine.model().tokenizer()
     }
 
@@ -200,6 +203,8 @@ fn listen(
                 }
                 Some(left) => *left -= 1,
             },
+            // Asked for by no reply.
+            Ok(Event::State(_)) => {}
             Ok(Event::Done(done)) => {
                 heard.answer += &stream.finish();
                 heard.usage.prompt_tokens = done.usage.prompt_tokens;

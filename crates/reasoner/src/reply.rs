@@ -157,6 +157,8 @@ impl Reply {
             model: model.to_owned(),
             marker: None,
             usage: Usage::default(),
+            given_up: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 }

@@ -195,6 +195,7 @@ impl Metrics {
 fn stage_word(stage: Stage) -> &'static str {
     match stage {
         Stage::Filter => "filter",
+        Stage::Classifier => "classifier",
         Stage::Reasoner => "reasoner",
     }
 }

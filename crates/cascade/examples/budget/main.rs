@@ -1,7 +1,8 @@
 //! The budget under load, simulated: `cargo run --release -p cascade --example budget [FOLDER]`.
 //!
 //! Plays the scenarios of `simulation.rs` in a few seconds, prints a line for each, and writes `budget.csv` (a row
-//! for every second) and `budget.svg` into the folder, or the current one.
+//! for every second) and `budget.svg` into the folder, or the current one. `--seeds N` plays each with N seeds and
+//! prints what is worst and what is usual, without files.
 
 mod plot;
 mod simulation;
@@ -12,6 +13,13 @@ use std::path::PathBuf;
 use simulation::{Run, SHARE, Scenario, play};
 
 fn main() -> std::io::Result<()> {
+    let mut args = std::env::args().skip(1);
+    if let (Some("--seeds"), Some(Ok(n_seeds))) =
+        (args.next().as_deref(), args.next().map(|n| n.parse()))
+    {
+        over_seeds(n_seeds);
+        return Ok(());
+    }
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".to_owned()));
     let runs: Vec<(Scenario, Run)> =
         Scenario::all().into_iter().map(|scenario| (scenario.clone(), play(&scenario))).collect();
@@ -24,6 +32,41 @@ fn main() -> std::io::Result<()> {
     }
     std::fs::write(folder.join("budget.csv"), csv(&runs))?;
     std::fs::write(folder.join("budget.svg"), plot::draw(&runs))
+}
+
+/// Windows above the upper side, and below the lower side where enough was wanted, of all seeds together.
+fn over_seeds(n_seeds: u64) {
+    println!(
+        "{:8} {:>9}  {:>10} {:>13} {:>13} {:>13} {:>8}",
+        "", "windows", "most spent", "above a point", "below a point", "worst seed", "least"
+    );
+    for scenario in Scenario::all() {
+        let window_s = scenario.settings.window_ms / 1000;
+        let (mut most, mut n_above, mut n_full) = (0.0_f64, 0, 0);
+        let (mut n_low, mut n_wanted, mut worst, mut least) = (0, 0, 0.0_f64, f64::INFINITY);
+        for seed in 1..=n_seeds {
+            let run = play(&Scenario { seed, ..scenario.clone() });
+            most = most.max(run.most_spent(window_s));
+            let full = || run.seconds.iter().filter(|second| second.at_s >= window_s);
+            n_full += full().count();
+            n_above += full().filter(|second| second.spent > SHARE + 0.01).count();
+            let wanted = run.spent_when_wanted(window_s);
+            let low = wanted.iter().filter(|spent| **spent < SHARE - 0.01).count();
+            least = wanted.iter().copied().fold(least, f64::min);
+            worst = worst.max(low as f64 / wanted.len().max(1) as f64);
+            (n_low, n_wanted) = (n_low + low, n_wanted + wanted.len());
+        }
+        let percent = |n: usize, of: usize| 100.0 * n as f64 / of.max(1) as f64;
+        println!(
+            "{:8} {n_full:9}  {:9.2}% {:12.2}% {:12.2}% {:12.2}% {:7.2}%",
+            scenario.name,
+            100.0 * most,
+            percent(n_above, n_full),
+            percent(n_low, n_wanted),
+            100.0 * worst,
+            100.0 * least
+        );
+    }
 }
 
 fn line(scenario: &Scenario, run: &Run) -> String {

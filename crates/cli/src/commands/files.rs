@@ -70,8 +70,7 @@ pub(crate) fn name_of(file: &Path) -> String {
 pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
     let what = || format!("{}: cannot be written", file.display());
     let file = fs::canonicalize(file).with_context(what)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let beside = file.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let beside = beside(&file);
     let written = write_new(&beside, bytes, &file).and_then(|()| fs::rename(&beside, &file));
     if written.is_err() {
         // What is left of it is of no use; the first error is the one to report.
@@ -82,10 +81,21 @@ pub(crate) fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Writes a file, new or in another's place, whole or not at all; a device or pipe is written to as it is.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    let what = || format!("{}: cannot be written", file.display());
     if file.is_file() {
         return replace(file, bytes);
     }
-    fs::write(file, bytes).with_context(|| format!("{}: cannot be written", file.display()))
+    if fs::symlink_metadata(file).is_ok() {
+        return fs::write(file, bytes).with_context(what);
+    }
+    let beside = beside(file);
+    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, file)).with_context(what)
+}
+
+/// Where new bytes are put before they take the file's place.
+fn beside(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!(".{name}.{}.new", std::process::id()))
 }
 
 fn write_new(path: &Path, bytes: &[u8], model: &Path) -> io::Result<()> {

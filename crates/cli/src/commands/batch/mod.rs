@@ -18,7 +18,9 @@ use policy::{Judge, JudgeSettings, Policy, Verdict};
 use reasoner::{Job, judge_many};
 
 use super::files::read_policy;
-use super::judging::{Calibrations, CascadeArgs, JudgeArgs, Progress, Traffic};
+use super::judging::{
+    Calibrations, CascadeArgs, Cascaded, JudgeArgs, Metrics, MetricsArgs, Progress, Traffic,
+};
 use crate::exit::Exit;
 use crate::output::{hinted, report_note};
 pub(crate) use input::next_line;
@@ -66,6 +68,8 @@ pub(crate) struct Args {
     #[arg(long)]
     retry_undetermined: bool,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     cascade: CascadeArgs,
     #[command(flatten)]
     judge: JudgeArgs,
@@ -81,8 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let errors = args.errors.clone().unwrap_or_else(|| args.out.with_extension("errors.jsonl"));
     check_paths(args, &errors)?;
     let input = Input::open(&args.input, Errors::new(errors)?)?;
-    let judge = calibrations.over(args.judge.open()?);
-    let (judge, cascaded) = args.cascade.over(judge, policies.iter(), Traffic::Live)?;
+    let open = calibrations.over(args.judge.open()?);
+    let (open, cascaded) = args.cascade.over(open, policies.iter(), Traffic::Queue)?;
     let (output, earlier) = Output::open(&args.out, args.reasoning, args.retry_undetermined)?;
     let n_verdicts = n_lines * policies.len();
     if !earlier.done.is_empty() {
@@ -93,19 +97,24 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let earlier_exit = earlier.exit;
     let run = Run {
-        judge: judge.as_ref(),
+        judge: open.judge.as_ref(),
         policies: &policies,
         settings: args.judge.settings(),
         n_in_flight: args.max_inflight.into(),
         progress: Progress::new(n_verdicts, earlier.done.len()),
         judges: Mutex::new(earlier.judges),
         done: earlier.done,
+        cascaded: cascaded.as_ref(),
     };
+    let mut metrics = args.metrics.begin();
     let order = if args.any_order { Order::AsTheyCome } else { Order::AsRead };
-    let ended = run.to_end(input, output, order);
+    let ended = run.to_end(input, output, order, &mut metrics);
     // What the audit saw is kept even if the output could not be.
-    if let Some(cascaded) = cascaded {
+    if let Some(cascaded) = &cascaded {
         cascaded.finish()?;
+    }
+    if let Some(metrics) = &mut metrics {
+        metrics.write(cascaded.as_ref())?;
     }
     let (summary, errors) = ended?;
     summary.show(&errors);
@@ -124,8 +133,10 @@ fn check_names(policies: &[Policy]) -> Result<()> {
 }
 
 fn check_paths(args: &Args, errors: &Path) -> Result<()> {
-    if args.out == args.input || errors == args.input || errors == args.out {
-        bail!("input, verdicts and errors must be three different files");
+    let files = [args.input.as_path(), &args.out, errors];
+    let is_twice = |file: &&Path| files.iter().filter(|other| *other == file).count() > 1;
+    if files.iter().any(|file| is_twice(file) || args.metrics.is(file)) {
+        bail!("input, verdicts, errors and metrics must be different files");
     }
     Ok(())
 }
@@ -154,6 +165,7 @@ struct Run<'a> {
     progress: Progress,
     judges: Mutex<Judges>,
     done: Done,
+    cascaded: Option<&'a Cascaded>,
 }
 
 /// What is known of a job that is under way: the item's id and the policy's place.
@@ -165,6 +177,7 @@ impl Run<'_> {
         mut input: Input,
         mut output: Output,
         order: Order,
+        metrics: &mut Option<Metrics>,
     ) -> Result<(Summary, Errors)> {
         let mut summary = Summary::new(self.policies);
         let under_way = UnderWay::default();
@@ -181,9 +194,11 @@ impl Run<'_> {
                     .remove(&number)
                     .expect("it was begun");
                 let policy = &self.policies[policy_idx];
-                if let Err(error) =
-                    self.check_judge(&verdict).and_then(|()| output.write(&id, policy, &verdict))
-                {
+                let written = self
+                    .check_judge(&verdict)
+                    .and_then(|()| output.write(&id, policy, &verdict))
+                    .and_then(|()| self.keep(&verdict, metrics));
+                if let Err(error) = written {
                     failure = Some(error);
                     window.close();
                     return false;
@@ -240,6 +255,14 @@ impl Run<'_> {
                 return window.wait_for(job.number).then_some(job);
             }
         })
+    }
+
+    /// What a run that is killed leaves beside its verdicts.
+    fn keep(&self, verdict: &Verdict, metrics: &mut Option<Metrics>) -> Result<()> {
+        if let Some(metrics) = metrics {
+            metrics.add(verdict, self.cascaded)?;
+        }
+        self.cascaded.map_or(Ok(()), Cascaded::save_if_due)
     }
 
     /// Verdicts of two models, or of two filters of one policy, do not go into one file.

@@ -34,6 +34,10 @@ struct Line<'a> {
     stage: Stage,
     model: &'a str,
     usage: Usage,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    given_up: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    doubts: &'a [String],
 }
 
 /// What a line that was written before says about itself.
@@ -43,7 +47,7 @@ pub(crate) struct Written {
     pub(crate) policy_id: String,
     pub(crate) outcome: String,
     pub(crate) stage: Stage,
-    model: String,
+    pub(crate) model: String,
 }
 
 /// Ids with policies' identities.
@@ -54,15 +58,23 @@ pub(super) type Done = HashSet<(String, String)>;
 pub(super) struct Judges {
     model: Option<String>,
     filters: HashMap<String, String>,
+    classifiers: HashMap<String, String>,
 }
 
 impl Judges {
     /// The one that has decided in this place before, if it is another; else `name` has the place.
+    /// Who never came to decide has no name.
     pub(super) fn other(&mut self, stage: Stage, policy_id: &str, name: &str) -> Option<&str> {
+        if name.is_empty() {
+            return None;
+        }
         let holder = match stage {
             Stage::Reasoner => self.model.get_or_insert_with(|| name.to_owned()),
             Stage::Filter => {
                 self.filters.entry(policy_id.to_owned()).or_insert_with(|| name.to_owned())
+            }
+            Stage::Classifier => {
+                self.classifiers.entry(policy_id.to_owned()).or_insert_with(|| name.to_owned())
             }
         };
         (holder != name).then_some(holder)
@@ -136,6 +148,8 @@ impl Output {
             stage: verdict.stage,
             model: &verdict.model,
             usage: verdict.usage,
+            given_up: &verdict.given_up,
+            doubts: &verdict.doubts,
         }
     }
 

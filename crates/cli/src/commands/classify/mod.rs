@@ -59,13 +59,19 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let settings = args.judge.settings();
     let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
     let calibrations = Calibrations::beside(beside)?;
-    let judge = calibrations.over(args.judge.open()?);
-    let (judge, cascaded) =
-        args.cascade.over(judge, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
+    let open = calibrations.over(args.judge.open()?);
+    let (open, cascaded) =
+        args.cascade.over(open, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
     let mut worst = Exit::Clear;
     for (path, policy) in &policies {
-        let verdict =
-            report::judge_and_show(judge.as_ref(), policy, path, &content, &settings, args.format)?;
+        let verdict = report::judge_and_show(
+            open.judge.as_ref(),
+            policy,
+            path,
+            &content,
+            &settings,
+            args.format,
+        )?;
         worst = worst.max(exit_of(&verdict));
     }
     if let Some(cascaded) = cascaded {

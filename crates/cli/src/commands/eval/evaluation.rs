@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
+use cascade::Learned;
 use policy::eval::{
     Bin, Bootstrap, CalibrationMethod, Confusion, Curve, Estimate, GroupMetrics, PrPoint, RocPoint,
     Scored, exact_match, most_unstable, reliability,
@@ -42,6 +43,9 @@ pub(super) struct Evaluation {
     pub(super) runs: Vec<Run>,
     /// With an earlier run, where one was given.
     pub(super) comparison: Option<Comparison>,
+    /// What routes between efforts would save, where they were learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) routes: Option<Learned>,
 }
 
 /// All policies under one effort.
@@ -125,6 +129,7 @@ impl Evaluation {
             resamples: bootstrap.n_resamples,
             runs,
             comparison: None,
+            routes: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod item;
 mod matrix;
 mod measures;
 mod page;
+mod routes;
 mod summary;
 mod want;
 
@@ -19,12 +20,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use cascade::{EFFORTS, Learned};
 use clap::ValueEnum;
 use policy::eval::{Bootstrap, CalibrationMethod, Level};
 use policy::{Effort, Stage, Verdict};
 use serde::Serialize;
 
-use super::judging::{Calibrations, CascadeArgs, CaseJudge, CasesArgs, EffortName, Progress};
+use super::judging::{
+    Calibrations, CascadeArgs, CaseJudge, CasesArgs, EffortName, MetricsArgs, Progress,
+};
 use crate::exit::Exit;
 use crate::output::{Format, report_note};
 use compare::Earlier;
@@ -60,6 +64,12 @@ pub(crate) struct Args {
         conflicts_with = "effort"
     )]
     efforts: Vec<EffortName>,
+    /// Run at every effort, learn which answers of low effort may stand, and write it for --cascade
+    ///
+    /// F1 stays what high effort alone reaches, within its interval, at the fewest tokens. Half of the cases choose, the
+    /// other half confirms; at least 100 are needed. An answer that is in doubt goes on to the next effort.
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["effort", "efforts", "votes", "cascade"])]
+    routes_out: Option<PathBuf>,
     /// Measure groups apart, and the gap between them
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
     by: Vec<By>,
@@ -90,6 +100,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     cascade: CascadeArgs,
     #[command(flatten)]
     cases: CasesArgs,
@@ -110,6 +122,9 @@ enum Calibrate {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     // All that can be wrong with the files is said before anything is judged.
     let sources = args.input.read()?;
+    if args.routes_out.is_some() {
+        routes::check(&sources)?;
+    }
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     let calibrations = Calibrations::of(sources.iter().map(|source| &source.suite))?;
     let policies = sources.iter().map(|source| &source.suite.policy);
@@ -133,13 +148,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         judged.push((effort, judge_all(args, &judge, &sources, &progress)));
     }
     progress.finish();
+    judge.report();
     let runs: Vec<Run> =
         judged.iter().map(|(effort, judged)| Run::new(*effort, judged, &method)).collect();
     let settings = judge.settings();
     let comparison = earlier.map(|earlier| earlier.compare(&runs));
     let evaluation = Evaluation::new(runs, model(&judged), args.votes, settings, &method.bootstrap);
-    let evaluation = Evaluation { comparison, ..evaluation };
+    let evaluation = Evaluation { comparison, routes: learned(args, &judged)?, ..evaluation };
     write_files(args, &evaluation, &judged)?;
+    if let (Some(path), Some(learned)) = (&args.routes_out, &evaluation.routes) {
+        routes::save(path, learned, &sources, &evaluation.model, &evaluation.made)?;
+    }
+    write_metrics(args, &judge, &judged)?;
     if args.save_calibration {
         save_calibrations(&evaluation, &judge)?;
     }
@@ -157,6 +177,22 @@ impl From<Calibrate> for CalibrationMethod {
             Calibrate::Isotonic => CalibrationMethod::Isotonic,
         }
     }
+}
+
+/// The routes, where they are wanted.
+fn learned(args: &Args, judged: &[EffortJudged<'_>]) -> Result<Option<Learned>> {
+    let seed = args.routes_out.as_ref().map(|_| 0);
+    seed.map(|seed| routes::learn(judged, seed)).transpose()
+}
+
+/// Every vote is a verdict here.
+fn write_metrics(args: &Args, judge: &CaseJudge, judged: &[EffortJudged<'_>]) -> Result<()> {
+    let Some(mut metrics) = args.metrics.begin() else { return Ok(()) };
+    let items = judged.iter().flat_map(|(_, judged)| judged).flat_map(|one| &one.items);
+    for verdict in items.flat_map(|item| &item.verdicts) {
+        metrics.add(verdict, judge.cascaded())?;
+    }
+    metrics.write(judge.cascaded())
 }
 
 /// Everything but the summary.
@@ -181,6 +217,9 @@ fn save_calibrations(evaluation: &Evaluation, judge: &CaseJudge) -> Result<()> {
 
 /// What each run asks for: the efforts to compare, or the one that holds anyway.
 fn efforts(args: &Args, judge: &CaseJudge) -> Vec<Option<Effort>> {
+    if args.routes_out.is_some() {
+        return EFFORTS.map(Some).to_vec();
+    }
     if args.efforts.is_empty() {
         return vec![judge.settings().effort];
     }
@@ -189,7 +228,9 @@ fn efforts(args: &Args, judge: &CaseJudge) -> Vec<Option<Effort>> {
 
 fn n_verdicts(args: &Args, sources: &[Source]) -> usize {
     let n_cases: usize = sources.iter().map(|source| source.suite.cases.len()).sum();
-    n_cases * usize::from(args.votes) * args.efforts.len().max(1)
+    let n_efforts =
+        if args.routes_out.is_some() { EFFORTS.len() } else { args.efforts.len().max(1) };
+    n_cases * usize::from(args.votes) * n_efforts
 }
 
 /// Every case of every source, with all its votes.

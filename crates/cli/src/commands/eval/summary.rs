@@ -28,6 +28,9 @@ pub(super) fn show(evaluation: &Evaluation) {
     if let Some(comparison) = &evaluation.comparison {
         compared(comparison);
     }
+    if let Some(routes) = &evaluation.routes {
+        anstream::print!("\n{}", super::routes::report(routes));
+    }
 }
 
 fn compared(comparison: &Comparison) {

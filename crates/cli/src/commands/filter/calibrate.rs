@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use cascade::{Evidence, Filter, Promise, PromiseRow, Row};
+use cascade::{Encoder, Evidence, Filter, Prints, Promise, PromiseRow, Row};
 use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
 
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let asked = if args.label.is_empty() { &filter.about.labels } else { &args.label };
     let labels = args.source.labels(asked);
     let rows = args.source.read(&labels, policy.as_ref())?;
-    let held_out = score(&filter, &rows)?;
+    let held_out = score(&filter, None, &rows)?;
     if held_out.scored.is_empty() {
         let why =
             if held_out.n_seen > 0 { "training has seen every row" } else { "no row has a truth" };
@@ -80,6 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Format::Text => report(&evidence, level),
     };
     filter.about.calibration = Some(evidence);
+    filter.about.proven_on = held_out.texts;
+    if filter.about.decides.take().is_some() {
+        report_note("what it decided by itself is over with the new threshold; promote it anew");
+    }
     write(&args.filter, &filter.to_bytes())?;
     print_result(&text)?;
     Ok(Exit::Clear)
@@ -87,23 +91,24 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 struct HeldOut {
     scored: Vec<Scored>,
+    texts: Prints,
     n_seen: usize,
 }
 
 /// Scores of the rows that training did not see and whose truths say whether they must be passed on.
-fn score(filter: &Filter, rows: &[Row]) -> Result<HeldOut> {
-    let mut featuriser = filter.featuriser();
-    let mut held_out = HeldOut { scored: Vec::new(), n_seen: 0 };
-    for row in rows {
-        let Some(truth) = truth(&row.truths) else { continue };
-        if filter.has_seen(&row.text) {
-            held_out.n_seen += 1;
-            continue;
-        }
-        let score = filter.score(&mut featuriser, &row.text).score;
-        held_out.scored.extend(cascade::scored([(truth, score)])?);
-    }
-    Ok(held_out)
+fn score(filter: &Filter, encoder: Option<&dyn Encoder>, rows: &[Row]) -> Result<HeldOut> {
+    let known: Vec<(&Row, bool)> =
+        rows.iter().filter_map(|row| Some((row, truth(&row.truths)?))).collect();
+    let (seen, unseen): (Vec<_>, Vec<_>) =
+        known.into_iter().partition(|(row, _)| filter.has_seen(&row.text));
+    let texts: Vec<&str> = unseen.iter().map(|(row, _)| row.text.as_str()).collect();
+    let scores = filter.scorer(encoder)?.score_all(&texts)?;
+    let pairs = unseen.iter().zip(scores).map(|((_, truth), found)| (*truth, found.score));
+    Ok(HeldOut {
+        scored: cascade::scored(pairs)?,
+        texts: Prints::of(texts.iter().copied()),
+        n_seen: seen.len(),
+    })
 }
 
 /// One label is enough to violate; all must be known to be absent for a clear item.

@@ -1,6 +1,7 @@
 //! `safeguard filter`: the small classifiers that stand before the reasoner.
 
 mod calibrate;
+mod promote;
 mod run;
 mod show;
 mod source;
@@ -20,6 +21,7 @@ use crate::output::hinted;
 pub(crate) enum Command {
     Train(train::Args),
     Calibrate(calibrate::Args),
+    Promote(promote::Args),
     Run(run::Args),
     Show(show::Args),
 }
@@ -30,6 +32,7 @@ impl Command {
         match self {
             Command::Train(args) => train::run(args),
             Command::Calibrate(args) => calibrate::run(args),
+            Command::Promote(args) => promote::run(args),
             Command::Run(args) => run::run(args),
             Command::Show(args) => show::run(args),
         }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use cascade::{Filter, readable};
+use cascade::{Encoder, Filter, FilterScore, Ruling, readable};
 use serde::Serialize;
 
 use super::read_filter;
@@ -20,8 +20,8 @@ const CHUNK_BYTES: usize = 32 << 20;
 /// Score a file of items, one JSON object a line
 ///
 /// Takes what `safeguard batch` takes. One line comes out for each item, in order: {"id","score","pass"}, where
-/// "pass" says that the item goes on to the reasoner. A filter that is not calibrated passes everything on. Lines
-/// that cannot be read are named on stderr.
+/// "pass" says that the item goes on to the reasoner; what a promoted filter decides by itself has an "outcome" too.
+/// A filter that is not calibrated passes everything on. Lines that cannot be read are named on stderr.
 ///
 /// Exit status: 0 done, 2 a line could not be read.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,9 @@ struct Scored<'a> {
     id: &'a str,
     score: f64,
     pass: bool,
+    /// What a promoted filter decides by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -74,7 +77,7 @@ fn score_all(args: &Args) -> Result<Exit> {
     };
     let mut exit = Exit::Clear;
     while let Some(chunk) = lines.next_chunk()? {
-        let (texts, problems) = score_chunk(&filter, &chunk, n_threads);
+        let (texts, problems) = score_chunk(&filter, None, &chunk, n_threads)?;
         for text in texts {
             out.write_all(text.as_bytes())?;
         }
@@ -130,26 +133,34 @@ impl Lines {
 type Problems = Vec<(usize, String)>;
 
 /// Every thread a stretch of the lines; what they wrote, in order.
-fn score_chunk(filter: &Filter, chunk: &[Numbered], n_threads: usize) -> (Vec<String>, Problems) {
+fn score_chunk(
+    filter: &Filter,
+    encoder: Option<&dyn Encoder>,
+    chunk: &[Numbered],
+    n_threads: usize,
+) -> Result<(Vec<String>, Problems)> {
     let stretch = chunk.len().div_ceil(n_threads);
     let (mut texts, mut problems) = (Vec::new(), Problems::new());
     std::thread::scope(|scope| {
         let threads: Vec<_> = chunk
             .chunks(stretch)
-            .map(|lines| scope.spawn(move || score_lines(filter, lines)))
+            .map(|lines| scope.spawn(move || score_lines(filter, encoder, lines)))
             .collect();
         for thread in threads {
-            let (text, bad) = thread.join().expect("scoring does not panic");
+            let (text, bad) = thread.join().expect("scoring does not panic")?;
             texts.push(text);
             problems.extend(bad);
         }
-    });
-    (texts, problems)
+        Ok((texts, problems))
+    })
 }
 
-fn score_lines(filter: &Filter, lines: &[Numbered]) -> (String, Problems) {
-    let mut featuriser = filter.featuriser();
-    let (mut text, mut problems) = (String::new(), Vec::new());
+fn score_lines(
+    filter: &Filter,
+    encoder: Option<&dyn Encoder>,
+    lines: &[Numbered],
+) -> Result<(String, Problems)> {
+    let (mut read, mut problems) = (Vec::new(), Vec::new());
     for (number, line) in lines {
         let found = line.as_ref().map_err(ToString::to_string);
         let found = found.and_then(|line| items(line).map_err(|error| error.to_string()));
@@ -160,12 +171,21 @@ fn score_lines(filter: &Filter, lines: &[Numbered]) -> (String, Problems) {
                 continue;
             }
         };
-        for Item { id, content } in &found {
-            let score = filter.score(&mut featuriser, &readable(content)).score;
-            let scored = Scored { id, score, pass: filter.passes(score) };
-            text.push_str(&serde_json::to_string(&scored).expect("a line is plain JSON"));
-            text.push('\n');
-        }
+        read.extend(found.into_iter().map(|Item { id, content }| (id, readable(&content))));
     }
-    (text, problems)
+    let texts: Vec<&str> = read.iter().map(|(_, text)| text.as_str()).collect();
+    let scores = filter.scorer(encoder)?.score_all(&texts)?;
+    let mut out = String::new();
+    for ((id, _), FilterScore { score, .. }) in read.iter().zip(scores) {
+        let ruling = filter.ruling(score);
+        let outcome = match ruling {
+            Ruling::Clear => Some("clear"),
+            Ruling::Violation => Some("violation"),
+            Ruling::Stopped | Ruling::PassedOn => None,
+        };
+        let scored = Scored { id, score, pass: ruling == Ruling::PassedOn, outcome };
+        out.push_str(&serde_json::to_string(&scored)?);
+        out.push('\n');
+    }
+    Ok((out, problems))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use cascade::{Contribution, Filter, FilterScore, readable};
+use cascade::{Contribution, Filter, FilterScore, Promotion, Ruling, readable};
 use comfy_table::{CellAlignment, Table, presets};
 use policy::Content;
 use serde::Serialize;
@@ -77,7 +77,24 @@ fn described(filter: &Filter, format: Format) -> Result<String> {
         },
     );
     let _ = writeln!(out, "calibrated   {calibrated}");
+    if let Some(decides) = &about.decides {
+        let _ = writeln!(out, "decides      {}", band(decides));
+    }
     Ok(out)
+}
+
+/// What a promoted filter decides by itself.
+pub(super) fn band(decides: &Promotion) -> String {
+    let low = decides.low.map(|low| format!("clear below {low:.4}"));
+    let high = decides.high.map(|high| format!("violation from {high:.4}"));
+    let sides: Vec<String> = low.into_iter().chain(high).collect();
+    format!(
+        "{}; at confidence {} as often right as {} on {} rows",
+        sides.join(", "),
+        decides.confidence,
+        decides.reasoner,
+        decides.n_rows
+    )
 }
 
 /// A score with its reasons.
@@ -90,11 +107,12 @@ struct Explained<'a> {
 }
 
 fn explained(filter: &Filter, text: &str, args: &Args) -> Result<String> {
-    let FilterScore { score, label, .. } = filter.score(&mut filter.featuriser(), text);
-    let features = filter.explain(text);
+    let mut scorer = filter.scorer(None)?;
+    let FilterScore { score, label, .. } = scorer.score(text)?;
+    let features = scorer.explain(text)?;
     let n_shown = args.top.min(features.len());
     let label = filter.about.labels[label].as_str();
-    let pass = filter.passes(score);
+    let pass = filter.ruling(score) == Ruling::PassedOn;
     if let Format::Json = args.format {
         let explained = Explained { score, pass, label, features: &features[..n_shown] };
         return Ok(format!("{}\n", serde_json::to_string(&explained)?));
@@ -109,6 +127,11 @@ fn explained(filter: &Filter, text: &str, args: &Args) -> Result<String> {
     }
     let rest: f64 = features[n_shown..].iter().map(|it| it.log_odds).sum();
     table.add_row([format!("{} more", features.len() - n_shown), format!("{rest:+.3}")]);
-    let what = if pass { "passed on" } else { "stopped" };
+    let what = match filter.ruling(score) {
+        Ruling::Stopped => "stopped",
+        Ruling::Clear => "clear",
+        Ruling::Violation => "violation",
+        Ruling::PassedOn => "passed on",
+    };
     Ok(format!("{label} {score:.4}, {what}\n\n{}\n", table.trim_fmt()))
 }

@@ -52,7 +52,7 @@ impl SourceArgs {
     pub(super) fn read(&self, labels: &[String], policy: Option<&PolicyRef>) -> Result<Vec<Row>> {
         let rows = labelled::read(&self.data, labelled::parse)?;
         let verdicts = match (&self.distill, policy) {
-            (Some(_), Some(policy)) => Some(self.verdicts(policy)?),
+            (Some(path), Some(policy)) => Some(read_verdicts(path, policy)?.said),
             _ => None,
         };
         if verdicts.is_none() {
@@ -62,46 +62,55 @@ impl SourceArgs {
         }
         Ok(rows.into_iter().map(|row| truths(row, labels, verdicts.as_ref())).collect())
     }
+}
 
-    /// What the reasoner said of each item; undetermined is nothing said.
-    fn verdicts(&self, policy: &PolicyRef) -> Result<HashMap<String, bool>> {
-        let path = self.distill.as_deref().context("only with --distill")?;
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot be read", path.display()))?;
-        let (mut verdicts, mut problems, mut n_undetermined) = (HashMap::new(), Vec::new(), 0);
-        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            match serde_json::from_str::<Written>(line) {
-                Ok(it) if it.policy_id != policy.id.0 => {}
-                Ok(it) if it.stage == Stage::Filter => {
-                    let error = anyhow!("{}:{number}: a verdict of a filter", path.display());
-                    let why =
-                        "what a filter stopped teaches and proves nothing: judge without --cascade";
-                    return Err(hinted(error, why));
-                }
-                Ok(it) => match it.outcome.as_str() {
-                    "violation" => drop(verdicts.insert(it.id, true)),
-                    "clear" => drop(verdicts.insert(it.id, false)),
-                    _ => n_undetermined += 1,
-                },
-                Err(_) => problems.push(format!("line {number}: not a verdict that batch wrote")),
+/// What a model said of items.
+pub(super) struct Verdicts {
+    /// Its name.
+    pub(super) model: String,
+    /// By the items' ids; what is undetermined is not here.
+    pub(super) said: HashMap<String, bool>,
+}
+
+/// Verdicts that batch wrote, of a model under this version of the policy.
+pub(super) fn read_verdicts(path: &Path, policy: &PolicyRef) -> Result<Verdicts> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let mut verdicts = Verdicts { model: String::new(), said: HashMap::new() };
+    let (mut problems, mut n_undetermined) = (Vec::new(), 0);
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        match serde_json::from_str::<Written>(line) {
+            Ok(it) if it.policy_id != policy.id.0 => {}
+            Ok(it) if it.stage != Stage::Reasoner => {
+                let error = anyhow!("{}:{number}: a verdict of a filter", path.display());
+                let why =
+                    "what a filter decided teaches and proves nothing: judge without --cascade";
+                return Err(hinted(error, why));
             }
+            Ok(it) => match it.outcome.as_str() {
+                "violation" | "clear" => {
+                    verdicts.model = it.model;
+                    verdicts.said.insert(it.id, it.outcome == "violation");
+                }
+                _ => n_undetermined += 1,
+            },
+            Err(_) => problems.push(format!("line {number}: not a verdict that batch wrote")),
         }
-        if !problems.is_empty() {
-            bail!(BadLines::new(path, problems));
-        }
-        if n_undetermined > 0 {
-            report_note(&format!("{} left out", counted(n_undetermined, "undetermined verdict")));
-        }
-        if verdicts.is_empty() {
-            let error =
-                anyhow!("{}: no verdict is of {} as it is now", path.display(), policy.name);
-            return Err(hinted(
-                error,
-                "judge the items with `safeguard batch` under this version of the policy",
-            ));
-        }
-        Ok(verdicts)
     }
+    if !problems.is_empty() {
+        bail!(BadLines::new(path, problems));
+    }
+    if n_undetermined > 0 {
+        report_note(&format!("{} left out", counted(n_undetermined, "undetermined verdict")));
+    }
+    if verdicts.said.is_empty() {
+        let error = anyhow!("{}: no verdict is of {} as it is now", path.display(), policy.name);
+        return Err(hinted(
+            error,
+            "judge the items with `safeguard batch` under this version of the policy",
+        ));
+    }
+    Ok(verdicts)
 }
 
 fn truths(row: labelled::Row, labels: &[String], verdicts: Option<&HashMap<String, bool>>) -> Row {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cascade::{CascadeError, Filter, TrainSettings};
+use cascade::{CascadeError, Filter, Reading, Stretch, TrainSettings};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -85,12 +85,19 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         n_folds: args.folds.into(),
         costs: args.cost.clone(),
         positive_weight: args.positive_weight.0,
+        ..TrainSettings::default()
     };
     let bar = progress();
-    let filter = cascade::train(&rows, &labels, policy, &settings, |n_done, n_fits| {
-        bar.set_length(n_fits as u64);
-        bar.set_position(n_done as u64);
-    });
+    let reading = Reading::default();
+    let filter =
+        cascade::train(&rows, &labels, policy, &reading, &settings, |stretch, n_done, n_all| {
+            bar.set_message(match stretch {
+                Stretch::Encoding => "texts encoded",
+                _ => "fits",
+            });
+            bar.set_length(n_all as u64);
+            bar.set_position(n_done as u64);
+        });
     bar.finish_and_clear();
     let filter = filter.map_err(advised).with_context(|| args.source.place())?;
     let bytes = filter.to_bytes();
@@ -123,7 +130,7 @@ fn advised(error: CascadeError) -> anyhow::Error {
 fn progress() -> ProgressBar {
     let bar = ProgressBar::new(0);
     bar.set_style(
-        ProgressStyle::with_template("{bar:32} {pos}/{len} fits  {eta} left").expect("a constant"),
+        ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}  {eta} left").expect("a constant"),
     );
     bar
 }

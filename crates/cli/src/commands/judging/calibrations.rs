@@ -8,6 +8,7 @@ use policy::eval::Calibration;
 use policy::{Content, Judge, JudgeSettings, Observer, Policy, PolicyId, Verdict};
 use serde::{Deserialize, Serialize};
 
+use super::OpenJudge;
 use crate::commands::files::{CALIBRATION, read_beside};
 use crate::output::{hinted, report_hint, report_note};
 
@@ -60,10 +61,11 @@ impl Calibrations {
 
     /// A judge whose verdicts have a probability wherever a calibration is for this very judge; a note names those
     /// that are for another.
-    pub(crate) fn over(self, judge: Box<dyn Judge>) -> Box<dyn Judge> {
+    pub(crate) fn over(self, open: OpenJudge) -> OpenJudge {
         if self.found.is_empty() {
-            return judge;
+            return open;
         }
+        let judge = open.judge;
         let identity = judge.identity();
         let mut calibrations = HashMap::new();
         for (path, saved) in self.found {
@@ -73,7 +75,7 @@ impl Calibrations {
                 report_stale(&path, "another model, or other weights of it");
             }
         }
-        Box::new(CalibratedJudge { judge, calibrations })
+        OpenJudge { judge: Box::new(CalibratedJudge { judge, calibrations }), ..open }
     }
 }
 

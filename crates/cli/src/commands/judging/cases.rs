@@ -12,7 +12,8 @@ use policy::{
 };
 use reasoner::{CachedJudge, Job, judge_many};
 
-use super::{Calibrations, CascadeArgs, JudgeArgs, Progress, Traffic};
+use super::OpenJudge;
+use super::{Calibrations, CascadeArgs, Cascaded, JudgeArgs, Progress, Traffic};
 use crate::commands::files::{GOLDEN, read_policy};
 use crate::output::{hinted, report_note};
 
@@ -109,7 +110,8 @@ impl BadLines {
 
 /// A judge that remembers, with the settings of its user.
 pub(crate) struct CaseJudge {
-    judge: Box<dyn Judge>,
+    open: OpenJudge,
+    cascaded: Option<Cascaded>,
     settings: JudgeSettings,
     n_in_flight: usize,
 }
@@ -118,7 +120,7 @@ impl CaseJudge {
     /// Opens the model, and the folder of remembered verdicts if there is to be one. Remembered are scores alone:
     /// calibrations come and go.
     pub(crate) fn open(args: &CasesArgs, calibrations: Calibrations) -> Result<CaseJudge> {
-        let judge = args.judge.open()?;
+        let OpenJudge { judge, local } = args.judge.open()?;
         let judge: Box<dyn Judge> = match cache_dir(args) {
             Some(dir) => match CachedJudge::new(judge, &dir) {
                 Ok(cached) => Box::new(cached),
@@ -133,7 +135,8 @@ impl CaseJudge {
             None => judge,
         };
         Ok(CaseJudge {
-            judge: calibrations.over(judge),
+            open: calibrations.over(OpenJudge { judge, local }),
+            cascaded: None,
             settings: args.judge.settings(),
             n_in_flight: args.max_inflight.into(),
         })
@@ -145,13 +148,23 @@ impl CaseJudge {
         cascade: &CascadeArgs,
         policies: impl Iterator<Item = &'a Policy>,
     ) -> Result<CaseJudge> {
-        let (judge, _) = cascade.over(self.judge, policies, Traffic::Trial)?;
-        Ok(CaseJudge { judge, ..self })
+        let (open, cascaded) = cascade.over(self.open, policies, Traffic::Trial)?;
+        Ok(CaseJudge { open, cascaded, ..self })
+    }
+
+    /// What stands before the model.
+    pub(crate) fn cascaded(&self) -> Option<&Cascaded> {
+        self.cascaded.as_ref()
+    }
+
+    /// Says what stood before the model did.
+    pub(crate) fn report(&self) {
+        self.cascaded.iter().for_each(Cascaded::report);
     }
 
     /// Who judges, exactly.
     pub(crate) fn identity(&self) -> String {
-        self.judge.identity()
+        self.open.judge.identity()
     }
 
     /// The user's settings.
@@ -196,7 +209,7 @@ impl CaseJudge {
             settings,
         });
         let mut verdicts = vec![None; cases.len()];
-        judge_many(self.judge.as_ref(), jobs, self.n_in_flight, |number, verdict| {
+        judge_many(self.open.judge.as_ref(), jobs, self.n_in_flight, |number, verdict| {
             progress.one();
             verdicts[number] = Some(verdict);
             true

@@ -28,6 +28,14 @@ pub(super) enum ChosenModel {
     Hub(String),
 }
 
+/// A judge that is ready.
+pub(crate) struct OpenJudge {
+    /// Judges.
+    pub(crate) judge: Box<dyn Judge>,
+    /// The same one, where the model runs in this process.
+    pub(crate) local: Option<Arc<LocalJudge>>,
+}
+
 impl FromStr for ChosenModel {
     type Err = Infallible;
 
@@ -58,11 +66,7 @@ impl ChosenModel {
     }
 
     /// Opens the model and starts its judge.
-    pub(super) fn open(
-        &self,
-        n_threads: Option<usize>,
-        served: &ServerArgs,
-    ) -> Result<Box<dyn Judge>> {
+    pub(super) fn open(&self, n_threads: Option<usize>, served: &ServerArgs) -> Result<OpenJudge> {
         if !matches!(self, ChosenModel::Url(_)) && served.is_given() {
             return Err(hinted(
                 anyhow!("--served-model and --server are for a chat server"),
@@ -79,11 +83,14 @@ impl ChosenModel {
             }
             ChosenModel::Folder(dir) => open_folder(dir)?,
             ChosenModel::Hub(name) => open_folder(&hub::resolve(name)?)?,
-            ChosenModel::Url(url) => return Ok(Box::new(served.connect(url)?)),
+            ChosenModel::Url(url) => {
+                return Ok(OpenJudge { judge: Box::new(served.connect(url)?), local: None });
+            }
         };
         let mut settings = EngineSettings::default();
         settings.n_threads = n_threads.unwrap_or(settings.n_threads);
-        Ok(Box::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?)))
+        let local = Arc::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?));
+        Ok(OpenJudge { judge: Box::new(Arc::clone(&local)), local: Some(local) })
     }
 }
 

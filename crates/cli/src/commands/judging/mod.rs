@@ -4,6 +4,7 @@ mod calibrations;
 mod cascade;
 mod cases;
 mod chosen;
+mod metrics;
 mod progress;
 mod served;
 
@@ -11,12 +12,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use policy::{Effort, Judge, JudgeSettings};
+use policy::{Effort, JudgeSettings};
 
 pub(crate) use calibrations::{Calibrations, SavedCalibration, probability_words};
-pub(crate) use cascade::{CascadeArgs, Cascaded, Traffic};
+pub(crate) use cascade::{CascadeArgs, Cascaded, RoutesFile, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
+pub(crate) use chosen::OpenJudge;
+pub(crate) use metrics::{Metrics, MetricsArgs, cascade_page};
 pub(crate) use progress::Progress;
 use served::ServerArgs;
 
@@ -73,7 +76,7 @@ impl From<EffortName> for Effort {
 
 impl JudgeArgs {
     /// Opens the model and starts its judge.
-    pub(crate) fn open(&self) -> Result<Box<dyn Judge>> {
+    pub(crate) fn open(&self) -> Result<OpenJudge> {
         self.model.open(self.threads.map(usize::from), &self.served)
     }
 

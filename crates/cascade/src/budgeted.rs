@@ -1,0 +1,243 @@
+//! The judge that asks a budget before every item, and reports what each one took.
+//!
+//! An item gets the effort that the budget grants. Told to come back, it waits on its own thread. What
+//! finds no room is `undetermined: over budget`. Whatever was given up stands in the verdict.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use policy::{Cause, Content, Judge, JudgeSettings, Observer, Policy, Verdict};
+
+use crate::budget::{
+    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Standing, Step, Unit, Wait,
+};
+use crate::error::CascadeError;
+use crate::judge::locked;
+
+/// What the host spent since it was asked last, in the limit's unit; `None` where it cannot be told now.
+pub type HostMeter = Box<dyn FnMut() -> Option<f64> + Send>;
+
+/// Hears of rungs and of a silent host: what is given up item by item is counted instead.
+pub type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// How often each thing was given up, one item at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Judged with less effort.
+    pub effort: u64,
+    /// Put off, as nobody waits.
+    pub deferred: u64,
+    /// Judged with fewer votes.
+    pub votes: u64,
+    /// Made to wait, as nothing was left.
+    pub queued: u64,
+    /// Not judged, as nothing was left.
+    pub over_budget: u64,
+}
+
+impl GivenUp {
+    fn add(&mut self, step: &Step) {
+        match step {
+            Step::Effort { .. } => self.effort += 1,
+            Step::Deferred { .. } => self.deferred += 1,
+            Step::Votes { .. } => self.votes += 1,
+            Step::Queued => self.queued += 1,
+            Step::OverBudget => self.over_budget += 1,
+            // Items come without a filter's score here, so no threshold is raised for them.
+            Step::Threshold { .. } => {}
+        }
+    }
+
+    /// Each with its name.
+    pub fn all(&self) -> [(&'static str, u64); 5] {
+        [
+            ("effort", self.effort),
+            ("deferred", self.deferred),
+            ("votes", self.votes),
+            ("queued", self.queued),
+            ("over_budget", self.over_budget),
+        ]
+    }
+}
+
+/// What a run spent by now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spending {
+    /// In all, in the limit's unit.
+    pub total: f64,
+    /// What is counted.
+    pub unit: Unit,
+    /// The window that ends now.
+    pub standing: Standing,
+    /// What was given up.
+    pub given_up: GivenUp,
+}
+
+/// A judge within a budget.
+pub struct BudgetedJudge<J> {
+    next: J,
+    unit: Unit,
+    /// How long an item may be put off where nobody waits for it.
+    may_wait: Option<Duration>,
+    started: Instant,
+    state: Mutex<State>,
+    listener: Listener,
+}
+
+struct State {
+    budget: Budget,
+    host: Option<HostMeter>,
+    asked_ms: u64,
+    total: f64,
+    given_up: GivenUp,
+}
+
+/// How often the host is asked, at most.
+const ASK_HOST_MS: u64 = 250;
+
+impl<J: Judge> BudgetedJudge<J> {
+    /// `host` is asked a few times a second where the limit is a share.
+    ///
+    /// # Errors
+    /// As [`BudgetSettings::check`].
+    pub fn new(
+        next: J,
+        settings: BudgetSettings,
+        may_wait: Option<Duration>,
+        host: Option<HostMeter>,
+        listener: Listener,
+    ) -> Result<BudgetedJudge<J>, CascadeError> {
+        let state = State {
+            budget: Budget::new(settings, 0)?,
+            host,
+            asked_ms: 0,
+            total: 0.0,
+            given_up: GivenUp::default(),
+        };
+        let unit = settings.limit.unit();
+        let (started, state) = (Instant::now(), Mutex::new(state));
+        Ok(BudgetedJudge { next, unit, may_wait, started, state, listener })
+    }
+
+    /// Where the budget stands.
+    pub fn spending(&self) -> Spending {
+        let now_ms = self.now_ms();
+        let mut events = Vec::new();
+        let mut state = locked(&self.state);
+        state.hear_host(now_ms);
+        let standing = state.budget.standing(now_ms, &mut |event| events.push(event));
+        let spending =
+            Spending { total: state.total, unit: self.unit, standing, given_up: state.given_up };
+        drop(state);
+        self.tell(&events);
+        spending
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn tell(&self, events: &[Event]) {
+        let is_told = |event: &&Event| !matches!(event.what, Happening::GivenUp(_));
+        events.iter().filter(is_told).for_each(|event| (self.listener)(event));
+    }
+
+    /// Waits until the item is granted; `None` where nothing is left. With it, what was given up, in words.
+    fn ask(&self, mut item: Item) -> (Option<Grant>, Vec<String>) {
+        let asked = Instant::now();
+        let mut words = Vec::new();
+        loop {
+            let now_ms = self.now_ms();
+            let mut events = Vec::new();
+            let mut state = locked(&self.state);
+            state.hear_host(now_ms);
+            let decision = state.budget.decide(&item, now_ms, &mut |event| events.push(event));
+            let is_later = matches!(decision, Decision::Later { .. });
+            // Told to come back again and again, an item was put off once.
+            if !(item.again && is_later) {
+                decision.given_up().iter().for_each(|step| state.given_up.add(step));
+            }
+            drop(state);
+            self.tell(&events);
+            if item.again && !is_later {
+                words.insert(0, format!("put off by {:.1} s", asked.elapsed().as_secs_f64()));
+            }
+            match decision {
+                Decision::Judge(grant) => {
+                    words.extend(grant.given_up.iter().map(Step::to_string));
+                    return (Some(grant), words);
+                }
+                Decision::Later { at_ms, .. } => {
+                    item.again = true;
+                    std::thread::sleep(Duration::from_millis(at_ms.saturating_sub(now_ms).max(1)));
+                }
+                Decision::LeaveToFilter { .. } | Decision::OverBudget { .. } => {
+                    words.push(Step::OverBudget.to_string());
+                    return (None, words);
+                }
+            }
+        }
+    }
+
+    fn report_back(&self, grant: &Grant, verdict: &Verdict) {
+        let now_ms = self.now_ms();
+        let cost = self.unit.cost(&verdict.usage);
+        let mut state = locked(&self.state);
+        state.total += cost;
+        // What broke off says nothing about what a verdict costs.
+        if verdict.outcome.is_violation().is_some() {
+            state.budget.returned(grant.ticket, cost, now_ms);
+        } else {
+            state.budget.abandoned(grant.ticket, cost, now_ms);
+        }
+    }
+}
+
+impl State {
+    fn hear_host(&mut self, now_ms: u64) {
+        let Some(host) = &mut self.host else { return };
+        if now_ms < self.asked_ms + ASK_HOST_MS {
+            return;
+        }
+        self.asked_ms = now_ms;
+        if let Some(amount) = host() {
+            self.budget.host_spent(amount, now_ms);
+        }
+    }
+}
+
+impl<J: Judge> Judge for BudgetedJudge<J> {
+    fn identity(&self) -> String {
+        format!("{} within a budget", self.next.identity())
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        settings: &JudgeSettings,
+        observer: &mut dyn Observer,
+    ) -> Verdict {
+        let until = |wait: Duration| self.now_ms().saturating_add(wait.as_millis() as u64);
+        let wait = self.may_wait.map_or(Wait::No, |wait| Wait::Until(until(wait)));
+        let item = Item { wait, ..Item::new(settings.effort_for(policy)) };
+        let (grant, given_up) = self.ask(item);
+        let Some(grant) = grant else {
+            let why = "no compute was left for it in the budget";
+            let verdict = Verdict::undetermined(Cause::OverBudget, why, policy.reference(), "");
+            return Verdict { given_up, ..verdict };
+        };
+        let settings = JudgeSettings { effort: Some(grant.effort), ..settings.clone() };
+        let mut verdict = self.next.judge(policy, content, &settings, observer);
+        self.report_back(&grant, &verdict);
+        verdict.given_up.splice(0..0, given_up);
+        verdict
+    }
+}
+
+impl<J: fmt::Debug> fmt::Debug for BudgetedJudge<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BudgetedJudge").field("next", &self.next).field("unit", &self.unit).finish()
+    }
+}

@@ -1,0 +1,152 @@
+//! Judges around judges: what a budget and routes do to what is asked, and what they say of it.
+
+use std::sync::{Arc, Mutex};
+
+use cascade::{
+    BudgetSettings, BudgetedJudge, Limit, PerEffort, RoutedJudge, Routes, Unit, WhenSpent,
+};
+use policy::{
+    Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, Policy, Silent, Usage, Verdict,
+};
+
+/// A judge whose score at each effort is the text, `low,medium,high`, and whose tokens are 100, 200, 400.
+#[derive(Default)]
+struct Scripted {
+    asked: Mutex<Vec<Effort>>,
+}
+
+const TOKENS: PerEffort = PerEffort { low: 100.0, medium: 200.0, high: 400.0 };
+
+impl Judge for Scripted {
+    fn identity(&self) -> String {
+        "scripted".to_owned()
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        settings: &JudgeSettings,
+        _: &mut dyn Observer,
+    ) -> Verdict {
+        let effort = settings.effort_for(policy);
+        self.asked.lock().expect("no holder panics").push(effort);
+        let scores: Vec<f64> =
+            content.texts()[0].split(',').map(|score| score.parse().expect("a number")).collect();
+        let score = scores[effort as usize];
+        let outcome = if score >= 0.5 { Outcome::Violation } else { Outcome::Clear };
+        let generated_tokens = TOKENS.of(effort) as usize;
+        let verdict = Verdict::undetermined(Cause::Refused, "", policy.reference(), "scripted");
+        let usage = Usage { generated_tokens, ..Usage::default() };
+        Verdict { outcome, score: Some(score), usage, detail: None, ..verdict }
+    }
+}
+
+fn policy() -> Policy {
+    Policy::parse("prose", b"Nothing bad.").expect("prose is a policy")
+}
+
+fn ask(judge: &impl Judge, text: &str) -> Verdict {
+    let settings = JudgeSettings { effort: Some(Effort::High), ..JudgeSettings::default() };
+    judge.judge(&policy(), &Content::text(text), &settings, &mut Silent)
+}
+
+fn settings(tokens_per_second: f64, when_spent: WhenSpent) -> BudgetSettings {
+    BudgetSettings {
+        limit: Limit::TokensPerSecond(tokens_per_second),
+        window_ms: 6_000,
+        first_guess: TOKENS,
+        when_spent,
+        may_raise_threshold: false,
+    }
+}
+
+fn budgeted(settings: BudgetSettings) -> (Arc<Scripted>, BudgetedJudge<Arc<Scripted>>) {
+    let judge = Arc::new(Scripted::default());
+    let within = BudgetedJudge::new(Arc::clone(&judge), settings, None, None, Box::new(|_| {}));
+    (judge, within.expect("the settings make sense"))
+}
+
+#[test]
+fn effort_is_lowered_first_and_what_finds_no_room_is_over_budget() {
+    // Room for some 3,000 tokens.
+    let (judge, within) = budgeted(settings(500.0, WhenSpent::Undetermined));
+    let verdicts: Vec<Verdict> = (0..60).map(|_| ask(&within, "0.1,0.1,0.1")).collect();
+    let asked = judge.asked.lock().unwrap().clone();
+    assert_eq!(asked[0], Effort::High);
+    assert!(asked.contains(&Effort::Low), "{asked:?}");
+    assert!(asked.is_sorted_by(|a, b| *a as usize >= *b as usize), "{asked:?}");
+    assert!(verdicts[0].given_up.is_empty());
+    let lowered = verdicts.iter().filter(|it| it.given_up == ["effort low instead of high"]);
+    assert!(lowered.count() > 0);
+    let last = verdicts.last().unwrap();
+    assert_eq!(last.outcome, Outcome::Undetermined(Cause::OverBudget));
+    assert_eq!(last.given_up, ["over budget"]);
+    let spending = within.spending();
+    assert_eq!(spending.unit, Unit::Tokens);
+    assert_eq!(spending.total, asked.iter().map(|effort| TOKENS.of(*effort)).sum::<f64>());
+    assert!(spending.total <= 3_100.0, "{}", spending.total);
+    assert_eq!(spending.given_up.over_budget as usize, 60 - asked.len());
+    assert!(verdicts.iter().filter(|it| it.outcome == Outcome::Clear).count() == asked.len());
+}
+
+#[test]
+fn a_share_goes_by_what_the_host_says() {
+    let limit = Limit::Share { share: 0.5, unit: Unit::Tokens, host_at_start: 500.0 };
+    let judge = Arc::new(Scripted::default());
+    let spent = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&spent);
+    let host = Box::new(move || {
+        *counted.lock().unwrap() += 1;
+        Some(0.0)
+    });
+    let settings = BudgetSettings { limit, ..settings(1.0, WhenSpent::Undetermined) };
+    let within = BudgetedJudge::new(judge, settings, None, Some(host), Box::new(|_| {})).unwrap();
+    assert_eq!(ask(&within, "0.1,0.1,0.1").outcome, Outcome::Clear);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    within.spending();
+    assert_eq!(*spent.lock().unwrap(), 1, "asked once a quarter of a second at most");
+}
+
+#[test]
+fn routes_go_on_only_while_there_is_doubt() {
+    let judge = Arc::new(Scripted::default());
+    let routes = Routes { start: 0, margins: vec![0.3, 0.2, 0.1] };
+    let routed = RoutedJudge::new(Arc::clone(&judge), routes).unwrap();
+    for (text, n_asked, score, n_doubts) in [
+        ("0.1,0.9,0.9", 1, 0.1, 0),
+        ("0.4,0.9,0.1", 2, 0.9, 0),
+        ("0.4,0.6,0.1", 3, 0.1, 0),
+        ("0.4,0.6,0.55", 3, 0.55, 1),
+    ] {
+        judge.asked.lock().unwrap().clear();
+        let verdict = ask(&routed, text);
+        assert_eq!(judge.asked.lock().unwrap().len(), n_asked, "{text}");
+        assert_eq!((verdict.score, verdict.doubts.len()), (Some(score), n_doubts), "{text}");
+        let tokens = [100, 300, 700][n_asked - 1];
+        assert_eq!(verdict.usage.generated_tokens, tokens, "what all tiers took");
+    }
+    let counts = routed.counts();
+    assert_eq!((counts.ended, counts.person), ([1, 1, 2], 1));
+}
+
+#[test]
+fn where_nothing_is_left_for_a_dearer_answer_the_doubtful_one_stands() {
+    // Room for one answer at low effort.
+    let (_, within) = budgeted(settings(20.0, WhenSpent::Undetermined));
+    let routed = RoutedJudge::new(within, Routes { start: 0, margins: vec![0.6; 3] }).unwrap();
+    let verdict = ask(&routed, "0.4,0.4,0.4");
+    assert_eq!(verdict.outcome, Outcome::Clear, "{verdict:?}");
+    assert_eq!((verdict.doubts.len(), verdict.given_up.len()), (1, 1), "{verdict:?}");
+}
+
+#[test]
+fn routes_for_other_tiers_are_refused() {
+    for routes in [
+        Routes { start: 3, margins: vec![0.0; 3] },
+        Routes { start: 0, margins: vec![0.0; 2] },
+        Routes { start: 0, margins: vec![0.0, f64::NAN, 0.0] },
+    ] {
+        assert!(RoutedJudge::new(Scripted::default(), routes).is_err());
+    }
+}

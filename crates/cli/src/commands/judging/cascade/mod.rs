@@ -1,0 +1,245 @@
+//! What stands before the model: filters and their audits, a memory, routes, a budget.
+
+mod audits;
+mod budget;
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use cascade::{
+    BudgetedJudge, CacheCounts, CascadeJudge, FilterStage, RouteCounts, RoutedJudge, Spending,
+};
+use policy::{Judge, Policy, PolicyId};
+
+use super::OpenJudge;
+use crate::commands::filter::read_filter;
+use crate::output::{hinted, report_note};
+use audits::Held;
+use budget::Hurry;
+pub(crate) use settings::RoutesFile;
+use settings::{FilterSettings, OnAlarm, read_settings};
+
+/// Flag of commands that may ask filters first.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct CascadeArgs {
+    /// Ask a filter first: its file, or a TOML file that names several and how they are audited, a budget, and routes
+    #[arg(long, value_name = "FILE")]
+    cascade: Option<PathBuf>,
+}
+
+/// Whether what a filter does now counts for its audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    /// Real items that somebody waits for: a share of the stopped ones is audited, and the audit goes on from run to
+    /// run.
+    Live,
+    /// The same of items that may be put off.
+    Queue,
+    /// Chosen items: nothing is audited or counted.
+    Trial,
+}
+
+/// A judge with what stands before it.
+pub(crate) struct Cascaded {
+    judge: Arc<CascadeJudge<Box<dyn Judge>>>,
+    budget: Option<Arc<BudgetedJudge<Box<dyn Judge>>>>,
+    routes: Option<Arc<RoutedJudge<Box<dyn Judge>>>>,
+    /// Filters' files with their policies.
+    filters: Vec<(PathBuf, PolicyId)>,
+    /// While a run counts for audits.
+    _held: Vec<Held>,
+    saved: Mutex<Instant>,
+}
+
+/// How long a run that is killed may lose of its audits.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+
+impl CascadeArgs {
+    /// The same, or a file of the settings where the flag is not given.
+    pub(crate) fn or(self, file: Option<PathBuf>) -> CascadeArgs {
+        CascadeArgs { cascade: self.cascade.or(file) }
+    }
+
+    /// Puts filters, routes and a budget before a judge; `None` where there are to be none.
+    pub(crate) fn over<'a>(
+        &self,
+        open: OpenJudge,
+        policies: impl Iterator<Item = &'a Policy>,
+        traffic: Traffic,
+    ) -> Result<(OpenJudge, Option<Cascaded>)> {
+        let Some(path) = &self.cascade else { return Ok((open, None)) };
+        let policies: Vec<&Policy> = policies.collect();
+        let settings = read_settings(path)?;
+        let place = || path.display().to_string();
+        let hurry =
+            if traffic == Traffic::Queue { Hurry::NobodyWaits } else { Hurry::SomebodyWaits };
+        let OpenJudge { mut judge, local } = open;
+        let mut budget = None;
+        if let Some(table) = &settings.budget {
+            let budgeted = Arc::new(table.over(judge, hurry).with_context(place)?);
+            judge = Box::new(Arc::clone(&budgeted));
+            budget = Some(budgeted);
+        }
+        let mut routes = None;
+        if let Some(learned) = settings.learned {
+            tell_routes(&learned, &policies);
+            let routed = Arc::new(RoutedJudge::new(judge, learned.routes).with_context(place)?);
+            judge = Box::new(Arc::clone(&routed));
+            routes = Some(routed);
+        }
+        let Stages { stages, filters, held } = stages(&settings.filter, &policies, traffic)?;
+        let judge = CascadeJudge::new(stages, judge);
+        let judge =
+            if settings.cache_mb > 0 { judge.remembering(settings.cache_mb << 20) } else { judge };
+        let judge = Arc::new(judge);
+        for policy in policies.iter().filter(|policy| judge.stage(&policy.id).is_none()) {
+            if !filters.is_empty() {
+                report_note(&format!("{} has no filter: all of it goes to the model", policy.name));
+            }
+        }
+        let before = OpenJudge { judge: Box::new(Arc::clone(&judge)), local };
+        let saved = Mutex::new(Instant::now());
+        Ok((before, Some(Cascaded { judge, budget, routes, filters, _held: held, saved })))
+    }
+}
+
+/// Filters that are put in service together.
+struct Stages {
+    stages: Vec<FilterStage>,
+    filters: Vec<(PathBuf, PolicyId)>,
+    held: Vec<Held>,
+}
+
+fn stages(settings: &[FilterSettings], policies: &[&Policy], traffic: Traffic) -> Result<Stages> {
+    let mut all = Stages { stages: Vec::new(), filters: Vec::new(), held: Vec::new() };
+    for one in settings {
+        if traffic != Traffic::Trial {
+            all.held.push(Held::of(&one.file)?);
+        }
+        let stage = stage(one, policies, traffic)?;
+        let bound = bound(&stage).map(|policy| (one.file.clone(), policy.id.clone()));
+        let is_same = |(_, id): &&(PathBuf, PolicyId)| bound.as_ref().is_some_and(|it| it.1 == *id);
+        if let Some((other, _)) = all.filters.iter().find(is_same) {
+            bail!("{} and {} are for the same policy", other.display(), one.file.display());
+        }
+        all.filters.extend(bound);
+        all.stages.push(stage);
+    }
+    Ok(all)
+}
+
+/// Routes learned under other policies are of use, but promise nothing.
+fn tell_routes(learned: &RoutesFile, policies: &[&Policy]) {
+    for policy in policies.iter().filter(|policy| !learned.policies.contains(&policy.id.0)) {
+        report_note(&format!(
+            "the routes were not learned on {}, so what they save and lose there is not known",
+            policy.name
+        ));
+    }
+}
+
+fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> Result<FilterStage> {
+    let filter = read_filter(&settings.file)?;
+    let place = || settings.file.display().to_string();
+    if let Some(bound) = &filter.about.policy
+        && let Some(policy) = policies.iter().find(|policy| policy.name == bound.name)
+    {
+        filter.check_policy(&policy.reference()).map_err(|error| {
+            let how = format!(
+                "prove it for this version: `safeguard filter calibrate {} --policy …`",
+                place()
+            );
+            hinted(anyhow!(error).context(place()), how)
+        })?;
+    }
+    let evidence = filter.about.calibration.clone();
+    let stage = FilterStage::unwatched(filter, None).map_err(|error| {
+        let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
+        hinted(anyhow!(error).context(place()), how)
+    })?;
+    let (false, Some(evidence)) = (traffic == Traffic::Trial, evidence) else { return Ok(stage) };
+    let policy = bound(&stage).context("a filter in service is bound to a policy")?.id.clone();
+    let audit = audits::open(settings, &stage, &policy, evidence.chosen.recall)?;
+    Ok(stage.watched(audit, settings.on_alarm == OnAlarm::Keep)?)
+}
+
+fn bound(stage: &FilterStage) -> Option<&policy::PolicyRef> {
+    stage.filter().about.policy.as_ref()
+}
+
+impl Cascaded {
+    /// The filters in service, by their files.
+    pub(crate) fn stages(&self) -> impl Iterator<Item = (&Path, &FilterStage)> {
+        self.filters
+            .iter()
+            .filter_map(|(file, policy)| Some((file.as_path(), self.judge.stage(policy)?)))
+    }
+
+    /// What the budget spent.
+    pub(crate) fn spending(&self) -> Option<Spending> {
+        self.budget.as_ref().map(|budget| budget.spending())
+    }
+
+    /// Where items ended.
+    pub(crate) fn route_counts(&self) -> Option<RouteCounts> {
+        self.routes.as_ref().map(|routes| routes.counts())
+    }
+
+    /// What the memory did.
+    pub(crate) fn cache_counts(&self) -> Option<CacheCounts> {
+        self.judge.cache_counts()
+    }
+
+    /// Saves the audits, if it is some seconds ago that they were.
+    pub(crate) fn save_if_due(&self) -> Result<()> {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if saved.elapsed() < SAVE_EVERY {
+            return Ok(());
+        }
+        self.save()?;
+        *saved = Instant::now();
+        Ok(())
+    }
+
+    fn save(&self) -> Result<()> {
+        for (file, stage) in self.stages() {
+            if let Some(audit) = stage.audit() {
+                audits::save(file, stage, audit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the audits.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.save()?;
+        self.report();
+        Ok(())
+    }
+
+    /// Says what the filters, the memory, the routes and the budget did.
+    pub(crate) fn report(&self) {
+        for (file, stage) in self.stages() {
+            if let Some(audit) = stage.audit() {
+                audits::report(file, stage, &audit);
+            }
+        }
+        if let Some(counts) = self.cache_counts() {
+            report_note(&format!(
+                "verdicts known letter for letter: {}, but for case and spaces: {}, not known: {}",
+                counts.exact, counts.normalised, counts.missed
+            ));
+        }
+        if let Some(RouteCounts { ended: [low, medium, high], person }) = self.route_counts() {
+            report_note(&format!(
+                "routes: decided at low effort {low}, medium {medium}, high {high}; for a person to look at: {person}"
+            ));
+        }
+        if let Some(spending) = self.spending() {
+            budget::report(&spending);
+        }
+    }
+}

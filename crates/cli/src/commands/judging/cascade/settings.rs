@@ -1,0 +1,108 @@
+//! The file that names filters, a budget and routes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use cascade::{Filter, Routes};
+use serde::Deserialize;
+
+use super::budget::BudgetTable;
+use crate::output::hinted;
+
+/// What stands before the model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Megabytes of verdicts to remember within a run.
+    #[serde(default)]
+    pub(super) cache_mb: usize,
+    #[serde(default)]
+    pub(super) filter: Vec<FilterSettings>,
+    pub(super) budget: Option<BudgetTable>,
+    /// A file that `safeguard eval --routes-out` wrote, relative to the file that names it.
+    routes: Option<PathBuf>,
+    /// What that file holds.
+    #[serde(skip)]
+    pub(super) learned: Option<RoutesFile>,
+}
+
+/// One filter in service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilterSettings {
+    /// Relative to the file that names it.
+    pub(super) file: PathBuf,
+    /// The share of stopped items that the model judges all the same.
+    #[serde(default = "usual_rate")]
+    pub(super) audit_rate: f64,
+    /// Draws them; by default a random number that is kept with the audit.
+    pub(super) audit_seed: Option<u64>,
+    /// What happens once the promise is found broken.
+    #[serde(default)]
+    pub(super) on_alarm: OnAlarm,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnAlarm {
+    /// Everything goes to the model.
+    #[default]
+    Bypass,
+    /// The filter stays in service.
+    Keep,
+}
+
+fn usual_rate() -> f64 {
+    0.01
+}
+
+/// Routes as they are kept, with what they hold for.
+#[derive(Debug, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoutesFile {
+    /// The model's name.
+    pub(crate) model: String,
+    /// The policies whose cases they were learned on, by hash.
+    pub(crate) policies: Vec<String>,
+    /// When, in UTC.
+    pub(crate) made: String,
+    /// Cases that they were learned and confirmed on.
+    pub(crate) cases: usize,
+    pub(crate) routes: Routes,
+}
+
+/// Reads the file; a filter's own file names itself.
+pub(super) fn read_settings(path: &Path) -> Result<Settings> {
+    let bytes = fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let Some(text) = String::from_utf8(bytes).ok().filter(|text| !Filter::is_file(text.as_bytes()))
+    else {
+        let filter = FilterSettings {
+            file: path.to_owned(),
+            audit_rate: usual_rate(),
+            audit_seed: None,
+            on_alarm: OnAlarm::Bypass,
+        };
+        return Ok(Settings { filter: vec![filter], ..Settings::default() });
+    };
+    let settings: Settings = toml::from_str(&text).map_err(|error| {
+        let error = anyhow!(error).context(path.display().to_string());
+        hinted(error, "cache_mb and routes stand first; a filter is named by [[filter]] and file = \"…\", with audit_rate, audit_seed and on_alarm if wanted; a budget is [budget] with tokens_per_second = …")
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let beside = |one: FilterSettings| FilterSettings { file: folder.join(&one.file), ..one };
+    let filter = settings.filter.into_iter().map(beside).collect();
+    let learned =
+        settings.routes.as_ref().map(|file| read_routes(&folder.join(file))).transpose()?;
+    let budget = settings.budget.map(|budget| budget.beside(folder));
+    Ok(Settings { filter, learned, budget, ..settings })
+}
+
+fn read_routes(path: &Path) -> Result<RoutesFile> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot be read as text", path.display()))?;
+    toml::from_str(&text).map_err(|error| {
+        let error = anyhow!(error).context(path.display().to_string());
+        hinted(error, "`safeguard eval --policy … --golden … --routes-out FILE` makes one")
+    })
+}

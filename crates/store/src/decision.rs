@@ -1,0 +1,239 @@
+//! A decision: a verdict with everything needed to find it, to trust it and to repeat it.
+
+use std::fmt;
+
+use policy::{
+    Confidence, Content, Effort, JudgeSettings, Outcome, Policy, PolicyRef, ScoreMethod, Stage,
+    Usage, Verdict,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::id::{DecisionId, ItemId, JobId, KeyId};
+use crate::seal::{Salt, Words};
+use crate::time::Millis;
+
+/// What the chain keeps of a decision: no content and nothing that quotes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Its id.
+    pub id: DecisionId,
+    /// When it was made.
+    pub at: Millis,
+    /// Where it comes from and whom it is for.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The job's item that it settles.
+    pub job: Option<JobId>,
+    /// As `job`.
+    pub item: Option<ItemId>,
+    /// The policy applied.
+    pub policy: PolicyRef,
+    /// The model that answered, as the verdict names it.
+    pub model: String,
+    /// How it was asked.
+    pub sampling: Sampling,
+    /// The random mark around the content in the prompt.
+    pub marker: Option<String>,
+    /// `text`, `exchange` or `conversation`.
+    pub content_kind: String,
+    /// Salted SHA-256 of the content's JSON; see [`Salt`].
+    pub content_digest: String,
+    /// Salted SHA-256 of rationale, reasoning and detail.
+    pub words_digest: String,
+    /// The outcome; in JSON the fields `outcome` and, where undetermined, `cause`.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The base code decided on.
+    pub label: Option<String>,
+    /// The rules it rests on.
+    pub rule_ids: Vec<String>,
+    /// Probability of a violation, 0 to 1.
+    pub score: Option<f64>,
+    /// Where the score comes from.
+    pub score_method: ScoreMethod,
+    /// The score calibrated, 0 to 1.
+    pub probability: Option<f64>,
+    /// The model's own word.
+    pub confidence: Option<Confidence>,
+    /// Whether the analysis was cut off at its limit.
+    pub capped: bool,
+    /// Who decided.
+    pub stage: Stage,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// Where a decision comes from and whom it is for: what the verdict does not say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Whose it is.
+    pub tenant: String,
+    /// The API key that asked.
+    pub key: Option<KeyId>,
+    /// The route or command that asked, such as `/v1/classify`.
+    pub source: String,
+    /// The judge's identity ([`policy::Judge::identity`]).
+    pub judge: String,
+    /// SHA-256 of the prompt without the content, where the judge has one.
+    pub prompt_hash: Option<String>,
+    /// Promises given up for it under a budget.
+    pub given_up: Vec<String>,
+    /// A candidate version judged what this decision had decided; it acted on nothing.
+    pub shadow_of: Option<DecisionId>,
+}
+
+/// How the judge was asked: [`JudgeSettings`] as they came out for the policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// The effort that held.
+    pub effort: Effort,
+    /// The seed, where one was fixed.
+    pub seed: Option<u64>,
+    /// 0 takes the most probable token.
+    pub temperature: f32,
+    /// Keeps the most probable tokens up to this sum.
+    pub top_p: f32,
+    /// Most tokens of analysis; unset: by effort.
+    pub max_analysis_tokens: Option<usize>,
+}
+
+impl Sampling {
+    /// What holds for this policy.
+    pub fn of(settings: &JudgeSettings, policy: &Policy) -> Sampling {
+        Sampling {
+            effort: settings.effort_for(policy),
+            seed: settings.seed,
+            temperature: settings.temperature,
+            top_p: settings.top_p,
+            max_analysis_tokens: settings.max_analysis_tokens,
+        }
+    }
+
+    /// Settings that ask again in the same way, without a time limit.
+    pub fn settings(&self) -> JudgeSettings {
+        JudgeSettings {
+            effort: Some(self.effort),
+            seed: self.seed,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_analysis_tokens: self.max_analysis_tokens,
+            timeout: None,
+        }
+    }
+}
+
+/// A decision to be stored.
+#[derive(Clone)]
+pub struct NewDecision {
+    /// Chosen by the caller, so that a second try after a lost answer stores nothing twice.
+    pub id: DecisionId,
+    /// When it was made.
+    pub at: Millis,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// How it was asked.
+    pub sampling: Sampling,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was judged; stored only if `keep_content`.
+    pub content: Content,
+    /// Whether content, rationale and reasoning are stored. What a decision found can be looked up without.
+    pub keep_content: bool,
+}
+
+/// Names the decision and leaves out what it quotes.
+impl fmt::Debug for NewDecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewDecision").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A decision ready for the chain, and what is kept apart from it.
+pub(crate) struct SealedDecision {
+    pub(crate) decision: Decision,
+    pub(crate) salt: Salt,
+    pub(crate) content: Option<String>,
+    pub(crate) words: Option<String>,
+}
+
+impl NewDecision {
+    pub(crate) fn seal(&self, item: Option<(&JobId, &ItemId)>) -> Result<SealedDecision> {
+        let NewDecision { verdict, .. } = self;
+        let salt = Salt::random()?;
+        let content = serde_json::to_string(&self.content)?;
+        let words = serde_json::to_string(&Words::of(verdict))?;
+        let decision = Decision {
+            id: self.id.clone(),
+            at: self.at,
+            origin: self.origin.clone(),
+            job: item.map(|(job, _)| job.clone()),
+            item: item.map(|(_, item)| item.clone()),
+            policy: verdict.policy.clone(),
+            model: verdict.model.clone(),
+            sampling: self.sampling,
+            marker: verdict.marker.clone(),
+            content_kind: self.content.kind().to_owned(),
+            content_digest: salt.digest("content", &content),
+            words_digest: salt.digest("words", &words),
+            outcome: verdict.outcome,
+            label: verdict.label.clone(),
+            rule_ids: verdict.rule_ids.clone(),
+            score: verdict.score,
+            score_method: verdict.score_method,
+            probability: verdict.probability,
+            confidence: verdict.confidence,
+            capped: verdict.capped,
+            stage: verdict.stage,
+            usage: verdict.usage,
+        };
+        let kept = |text: String| self.keep_content.then_some(text);
+        Ok(SealedDecision { decision, salt, content: kept(content), words: kept(words) })
+    }
+}
+
+/// `violation`, `clear` or `undetermined`, and the cause as JSON writes it.
+pub(crate) fn outcome_words(outcome: Outcome) -> (&'static str, Option<String>) {
+    match outcome {
+        Outcome::Violation => ("violation", None),
+        Outcome::Clear => ("clear", None),
+        Outcome::Undetermined(cause) => ("undetermined", Some(cause.to_string().replace(' ', "_"))),
+    }
+}
+
+/// `filter`, `classifier` or `reasoner`.
+pub(crate) fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Filter => "filter",
+        Stage::Classifier => "classifier",
+        Stage::Reasoner => "reasoner",
+    }
+}
+
+/// Which decisions; unset fields ask for all.
+#[derive(Clone, Debug, Default)]
+pub struct DecisionFilter {
+    /// Of this tenant.
+    pub tenant: Option<String>,
+    /// Under the policy of this name.
+    pub policy: Option<String>,
+    /// Under this very text.
+    pub policy_id: Option<String>,
+    /// `violation`, `clear` or `undetermined`.
+    pub outcome: Option<String>,
+    /// Of this job.
+    pub job: Option<JobId>,
+    /// Made at this time or later.
+    pub since: Option<Millis>,
+    /// Made before.
+    pub until: Option<Millis>,
+}
+
+/// A decision with its place in the chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredDecision {
+    /// Its place, from 1.
+    pub seq: i64,
+    /// What the chain says.
+    pub decision: Decision,
+}

@@ -1,0 +1,55 @@
+//! What is appended to the chain, in one form for all kinds, so that many callers share one commit.
+
+use crate::decision::{Decision, NewDecision};
+use crate::id::{DecisionId, ItemId};
+use crate::job::Completion;
+use crate::policies::{Change, InUse};
+use crate::review::{NewReview, Review};
+use crate::time::Millis;
+
+/// One thing to append.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    Decision(Box<NewDecision>),
+    Completion(ItemId, Box<NewDecision>),
+    Review(Box<NewReview>),
+    Erasure(Erasure),
+    Policy(ChangeOf),
+}
+
+/// What came of it, kind by kind.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    Decision(Box<Decision>),
+    Completion(Completion),
+    Review(Box<Review>),
+    Erasure(u64),
+    Policy(InUse),
+}
+
+/// Whose content is erased.
+#[derive(Clone, Debug)]
+pub(crate) struct Erasure {
+    pub(crate) tenant: Option<String>,
+    pub(crate) what: Erased,
+    pub(crate) actor: String,
+    pub(crate) at: Millis,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Erased {
+    /// Of one decision and its reviews.
+    Decision(DecisionId),
+    /// Of all that was stored before.
+    Before(Millis),
+}
+
+/// A change of one policy of one tenant.
+#[derive(Clone, Debug)]
+pub(crate) struct ChangeOf {
+    pub(crate) tenant: String,
+    pub(crate) name: String,
+    pub(crate) change: Change,
+    pub(crate) actor: String,
+    pub(crate) at: Millis,
+}

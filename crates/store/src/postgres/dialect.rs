@@ -1,0 +1,44 @@
+//! Where PostgreSQL speaks otherwise than SQLite.
+//!
+//! Locks are taken in one order, so that no two transactions wait for each other: head, job, items.
+
+/// The kind of database, for sqlx.
+pub(crate) type Driver = sqlx::Postgres;
+
+/// The head, kept from others until the end of the transaction: all appends of all servers stand in line here.
+pub(crate) const LOCK_HEAD: &str = "SELECT seq, hash FROM chain_head WHERE one = 1 FOR UPDATE";
+
+/// A job, kept from others likewise.
+pub(crate) const LOCK_JOB: &str =
+    "SELECT tenant, keep_content, cancelled_at, finished_at FROM jobs WHERE id = $1 FOR UPDATE";
+
+/// Hands out items: $1 now, $2 how many, $3 worker, $4 until when. Materialised, for the planner may run a
+/// subquery of `IN` more than once, and hand out more than asked.
+pub(crate) const LEASE_ITEMS: &str = "WITH picked AS MATERIALIZED ( \
+        SELECT id FROM items \
+        WHERE state IN ('waiting', 'leased') AND (state = 'waiting' OR lease_until <= $1) \
+        ORDER BY priority DESC, job_id, position LIMIT $2 FOR UPDATE SKIP LOCKED) \
+    UPDATE items \
+    SET state = 'leased', worker = $3, lease_until = $4, attempts = attempts + 1 \
+    FROM picked WHERE items.id = picked.id \
+    RETURNING items.id, job_id, custom_id, policy_name, policy_id, content, details, attempts, \
+        priority, position, lease_until, \
+        (SELECT tenant FROM jobs WHERE jobs.id = items.job_id) AS tenant, \
+        (SELECT details FROM jobs WHERE jobs.id = items.job_id) AS job_details, \
+        (SELECT deadline_at FROM jobs WHERE jobs.id = items.job_id) AS deadline_at";
+
+/// Hands out deliveries: $1 now, $2 how many, $3 when they are due again if nothing is heard.
+pub(crate) const LEASE_DELIVERIES: &str = "WITH picked AS MATERIALIZED ( \
+        SELECT id FROM deliveries WHERE next_at IS NOT NULL AND next_at <= $1 \
+        ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+    UPDATE deliveries SET next_at = $3 FROM picked WHERE deliveries.id = picked.id \
+    RETURNING deliveries.id, job_id, tenant, event, item_id, decision_id, url, created_at, \
+        attempts, next_at, last_error, dead_at";
+
+/// Jobs whose deadline passed: $1 now, $2 how many. Noted, so that each is seen once.
+pub(crate) const NOTE_DEADLINES: &str = "WITH picked AS MATERIALIZED ( \
+        SELECT id FROM jobs \
+        WHERE finished_at IS NULL AND deadline_noted_at IS NULL AND deadline_at <= $1 \
+        ORDER BY deadline_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+    UPDATE jobs SET deadline_noted_at = $1 FROM picked WHERE jobs.id = picked.id \
+    RETURNING jobs.id, tenant, webhook";

@@ -1,0 +1,173 @@
+//! Rows as both databases give them, and the way from them to types that cannot be wrong.
+
+use policy::{Content, PolicyId, PolicyRef};
+
+use crate::error::{Result, StoreError};
+use crate::job::{Delivery, Event, Item, ItemState, Job, LeasedItem};
+use crate::time::Millis;
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct JobRow {
+    id: String,
+    tenant: String,
+    key_id: Option<String>,
+    kind: String,
+    priority: i64,
+    accepted_at: i64,
+    deadline_at: Option<i64>,
+    webhook: Option<String>,
+    details: String,
+    n_items: i64,
+    n_done: i64,
+    n_cancelled: i64,
+    cancelled_at: Option<i64>,
+    finished_at: Option<i64>,
+}
+
+impl JobRow {
+    pub(crate) fn parsed(self) -> Result<Job> {
+        Ok(Job {
+            id: self.id.parse()?,
+            tenant: self.tenant,
+            key: self.key_id.map(|id| id.parse()).transpose()?,
+            kind: self.kind,
+            priority: self.priority,
+            accepted_at: Millis(self.accepted_at),
+            deadline_at: self.deadline_at.map(Millis),
+            webhook: self.webhook,
+            details: self.details,
+            n_items: self.n_items,
+            n_done: self.n_done,
+            n_cancelled: self.n_cancelled,
+            cancelled_at: self.cancelled_at.map(Millis),
+            finished_at: self.finished_at.map(Millis),
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct ItemRow {
+    id: String,
+    position: i64,
+    custom_id: Option<String>,
+    policy_name: String,
+    policy_id: String,
+    state: String,
+    attempts: i64,
+    decision_id: Option<String>,
+    done_at: Option<i64>,
+}
+
+impl ItemRow {
+    pub(crate) fn parsed(self) -> Result<Item> {
+        let state = match self.state.as_str() {
+            "waiting" => ItemState::Waiting,
+            "leased" => ItemState::Leased,
+            "done" => ItemState::Done,
+            "cancelled" => ItemState::Cancelled,
+            _ => return Err(StoreError::Row { table: "items", id: self.id, column: "state" }),
+        };
+        Ok(Item {
+            id: self.id.parse()?,
+            position: self.position,
+            custom_id: self.custom_id,
+            policy: PolicyRef { name: self.policy_name, id: PolicyId(self.policy_id) },
+            state,
+            attempts: self.attempts,
+            decision: self.decision_id.map(|id| id.parse()).transpose()?,
+            done_at: self.done_at.map(Millis),
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct LeaseRow {
+    id: String,
+    priority: i64,
+    position: i64,
+    job_id: String,
+    tenant: String,
+    custom_id: Option<String>,
+    policy_name: String,
+    policy_id: String,
+    content: Option<String>,
+    details: String,
+    job_details: String,
+    attempts: i64,
+    deadline_at: Option<i64>,
+    lease_until: i64,
+}
+
+impl LeaseRow {
+    /// Sorts as the database picked them: `RETURNING` promises no order.
+    pub(crate) fn place(&self) -> (std::cmp::Reverse<i64>, String, i64) {
+        (std::cmp::Reverse(self.priority), self.job_id.clone(), self.position)
+    }
+
+    pub(crate) fn parsed(self) -> Result<LeasedItem> {
+        let text = self.content.unwrap_or_default();
+        Ok(LeasedItem {
+            content: content(&text, &self.id)?,
+            id: self.id.parse()?,
+            job: self.job_id.parse()?,
+            tenant: self.tenant,
+            custom_id: self.custom_id,
+            policy: PolicyRef { name: self.policy_name, id: PolicyId(self.policy_id) },
+            details: self.details,
+            job_details: self.job_details,
+            attempt: self.attempts,
+            deadline_at: self.deadline_at.map(Millis),
+            until: Millis(self.lease_until),
+        })
+    }
+}
+
+/// An item's content from its JSON.
+pub(crate) fn content(text: &str, id: &str) -> Result<Content> {
+    serde_json::from_str(text).map_err(|_| StoreError::Row {
+        table: "items",
+        id: id.to_owned(),
+        column: "content",
+    })
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct DeliveryRow {
+    id: String,
+    job_id: String,
+    tenant: String,
+    event: String,
+    item_id: Option<String>,
+    decision_id: Option<String>,
+    url: String,
+    created_at: i64,
+    attempts: i64,
+    next_at: Option<i64>,
+    last_error: Option<String>,
+    dead_at: Option<i64>,
+}
+
+impl DeliveryRow {
+    pub(crate) fn parsed(self) -> Result<Delivery> {
+        let event = match self.event.as_str() {
+            "item_done" => Event::ItemDone,
+            "job_finished" => Event::JobFinished,
+            "deadline_passed" => Event::DeadlinePassed,
+            _ => return Err(StoreError::Row { table: "deliveries", id: self.id, column: "event" }),
+        };
+        Ok(Delivery {
+            id: self.id.parse()?,
+            job: self.job_id.parse()?,
+            tenant: self.tenant,
+            event,
+            item: self.item_id.map(|id| id.parse()).transpose()?,
+            decision: self.decision_id.map(|id| id.parse()).transpose()?,
+            url: self.url,
+            created_at: Millis(self.created_at),
+            attempts: self.attempts,
+            next_at: self.next_at.map(Millis),
+            last_error: self.last_error,
+            dead_at: self.dead_at.map(Millis),
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! Files in chunks, so that none is ever whole in memory.
+
+use super::Db;
+use crate::error::{Result, StoreError};
+use crate::file::File;
+use crate::id::FileId;
+use crate::time::Millis;
+
+type Row = (String, String, String, String, i64, i64, Option<i64>);
+
+pub(crate) async fn begin(
+    db: &Db,
+    tenant: &str,
+    name: &str,
+    purpose: &str,
+    now: Millis,
+) -> Result<FileId> {
+    let id = FileId::new(now)?;
+    let mut tx = db.begin().await?;
+    sqlx::query(
+        "INSERT INTO files (id, tenant, name, purpose, n_bytes, created_at) \
+         VALUES ($1, $2, $3, $4, 0, $5)",
+    )
+    .bind(id.as_str())
+    .bind(tenant)
+    .bind(name)
+    .bind(purpose)
+    .bind(now.0)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+pub(crate) async fn add(db: &Db, id: &FileId, bytes: &[u8]) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let done = sqlx::query(
+        "UPDATE files SET n_bytes = n_bytes + $2 WHERE id = $1 AND complete_at IS NULL",
+    )
+    .bind(id.as_str())
+    .bind(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::unknown("unfinished file", id));
+    }
+    sqlx::query(
+        "INSERT INTO file_chunks (file_id, chunk_idx, bytes) \
+         SELECT $1, COUNT(*), $2 FROM file_chunks WHERE file_id = $1",
+    )
+    .bind(id.as_str())
+    .bind(bytes)
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+pub(crate) async fn finish(db: &Db, id: &FileId, now: Millis) -> Result<()> {
+    let mut tx = db.begin().await?;
+    sqlx::query("UPDATE files SET complete_at = COALESCE(complete_at, $2) WHERE id = $1")
+        .bind(id.as_str())
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx.commit().await?)
+}
+
+pub(crate) async fn one(db: &Db, tenant: &str, id: &FileId) -> Result<File> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, tenant, name, purpose, n_bytes, created_at, complete_at FROM files \
+         WHERE id = $1 AND tenant = $2",
+    )
+    .bind(id.as_str())
+    .bind(tenant)
+    .fetch_optional(db.reader())
+    .await?;
+    parsed(row.ok_or_else(|| StoreError::unknown("file", id))?)
+}
+
+/// Complete files, newest first, from before the one given.
+pub(crate) async fn page(
+    db: &Db,
+    tenant: &str,
+    purpose: Option<&str>,
+    before: Option<&FileId>,
+    limit: i64,
+) -> Result<Vec<File>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, tenant, name, purpose, n_bytes, created_at, complete_at FROM files \
+         WHERE tenant = $1 AND complete_at IS NOT NULL \
+           AND (CAST($2 AS TEXT) IS NULL OR purpose = $2) \
+           AND (CAST($3 AS TEXT) IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+    )
+    .bind(tenant)
+    .bind(purpose)
+    .bind(before.map(|id| id.as_str()))
+    .bind(limit)
+    .fetch_all(db.reader())
+    .await?;
+    rows.into_iter().map(parsed).collect()
+}
+
+/// The chunk of this number, from 0; `None` behind the last.
+pub(crate) async fn chunk(db: &Db, id: &FileId, chunk_idx: i64) -> Result<Option<Vec<u8>>> {
+    let row: Option<(Vec<u8>,)> =
+        sqlx::query_as("SELECT bytes FROM file_chunks WHERE file_id = $1 AND chunk_idx = $2")
+            .bind(id.as_str())
+            .bind(chunk_idx)
+            .fetch_optional(db.reader())
+            .await?;
+    Ok(row.map(|(bytes,)| bytes))
+}
+
+pub(crate) async fn delete(db: &Db, tenant: &str, id: &FileId) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let done = sqlx::query("DELETE FROM files WHERE id = $1 AND tenant = $2")
+        .bind(id.as_str())
+        .bind(tenant)
+        .execute(&mut *tx)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::unknown("file", id));
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Removes files that were begun before and never finished, as by a client that hung up.
+pub(crate) async fn sweep(db: &Db, before: Millis) -> Result<u64> {
+    let mut tx = db.begin().await?;
+    let done = sqlx::query("DELETE FROM files WHERE complete_at IS NULL AND created_at < $1")
+        .bind(before.0)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
+}
+
+fn parsed((id, tenant, name, purpose, n_bytes, created_at, complete_at): Row) -> Result<File> {
+    Ok(File {
+        id: id.parse()?,
+        tenant,
+        name,
+        purpose,
+        n_bytes,
+        created_at: Millis(created_at),
+        complete_at: complete_at.map(Millis),
+    })
+}

@@ -1,0 +1,106 @@
+//! API keys.
+
+use super::Db;
+use crate::error::{Result, StoreError};
+use crate::id::KeyId;
+use crate::key::{self, ApiKey, Grants, NewKey, Secret};
+use crate::time::Millis;
+
+type Row = (String, String, String, String, i64, Option<i64>, Option<i64>);
+
+pub(crate) async fn create(db: &Db, new: &NewKey, now: Millis) -> Result<(ApiKey, Secret)> {
+    let id = KeyId::new(now)?;
+    let secret = Secret::random(&id)?;
+    let mut tx = db.begin().await?;
+    sqlx::query(
+        "INSERT INTO api_keys (id, tenant, name, hash, grants, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(id.as_str())
+    .bind(&new.tenant)
+    .bind(&new.name)
+    .bind(&key::hash(secret.reveal())[..])
+    .bind(serde_json::to_string(&new.grants)?)
+    .bind(now.0)
+    .bind(new.expires_at.map(|at| at.0))
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let key = ApiKey {
+        id,
+        tenant: new.tenant.clone(),
+        name: new.name.clone(),
+        grants: new.grants.clone(),
+        created_at: now,
+        expires_at: new.expires_at,
+        revoked_at: None,
+    };
+    Ok((key, secret))
+}
+
+/// The key of a presented secret, whether it is still valid or not; `None` for any that is not ours.
+pub(crate) async fn of_secret(db: &Db, presented: &str) -> Result<Option<ApiKey>> {
+    let Some(id) = key::claimed_id(presented) else { return Ok(None) };
+    let row: Option<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM api_keys WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(db.reader())
+        .await?;
+    if !row.is_some_and(|(hash,)| key::is_same(presented, &hash)) {
+        return Ok(None);
+    }
+    let row: Row = sqlx::query_as(
+        "SELECT id, tenant, name, grants, created_at, expires_at, revoked_at FROM api_keys \
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .fetch_one(db.reader())
+    .await?;
+    parsed(row).map(Some)
+}
+
+/// Keys of a tenant, or of all, oldest first.
+pub(crate) async fn list(db: &Db, tenant: Option<&str>) -> Result<Vec<ApiKey>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, tenant, name, grants, created_at, expires_at, revoked_at FROM api_keys \
+         WHERE CAST($1 AS TEXT) IS NULL OR tenant = $1 ORDER BY id",
+    )
+    .bind(tenant)
+    .fetch_all(db.reader())
+    .await?;
+    rows.into_iter().map(parsed).collect()
+}
+
+/// Ends a key; one that has ended already stays as it is.
+pub(crate) async fn revoke(db: &Db, tenant: Option<&str>, id: &KeyId, now: Millis) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let done = sqlx::query(
+        "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) \
+         WHERE id = $1 AND (CAST($3 AS TEXT) IS NULL OR tenant = $3)",
+    )
+    .bind(id.as_str())
+    .bind(now.0)
+    .bind(tenant)
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::unknown("key", id));
+    }
+    Ok(tx.commit().await?)
+}
+
+fn parsed((id, tenant, name, grants, created_at, expires_at, revoked_at): Row) -> Result<ApiKey> {
+    let grants: Grants = serde_json::from_str(&grants).map_err(|_| StoreError::Row {
+        table: "api_keys",
+        id: id.clone(),
+        column: "grants",
+    })?;
+    Ok(ApiKey {
+        id: id.parse()?,
+        tenant,
+        name,
+        grants,
+        created_at: Millis(created_at),
+        expires_at: expires_at.map(Millis),
+        revoked_at: revoked_at.map(Millis),
+    })
+}

@@ -1,0 +1,62 @@
+//! Reads the chain for a walk over it, page by page, in one state of the database.
+
+use super::Db;
+use crate::error::Result;
+use crate::verify::{Broken, ChainHead, ChainRow, SEPARATOR, Verification, Walk};
+
+/// Records brought into memory at once.
+const PAGE: i64 = 500;
+
+/// $1 after which record, $2 how many, $3 what stands between columns. NULL columns count as empty, which
+/// no id or code is.
+const ROWS: &str = "SELECT r.seq, r.id, r.kind, r.at, r.body, r.previous, r.hash, \
+        COALESCE( \
+            d.id || $3 || d.tenant || $3 || CAST(d.at AS TEXT) || $3 || d.policy_name || $3 || \
+            d.policy_id || $3 || d.outcome || $3 || COALESCE(d.cause, '') || $3 || \
+            COALESCE(d.label, '') || $3 || d.stage || $3 || COALESCE(d.job_id, '') || $3 || \
+            COALESCE(d.item_id, '') || $3 || COALESCE(d.shadow_of, ''), \
+            v.id || $3 || v.tenant || $3 || v.decision_id || $3 || v.finding || $3 || \
+            CAST(v.at AS TEXT), \
+            c.tenant || $3 || c.name || $3 || c.change || $3 || COALESCE(c.policy_id, '') || $3 || \
+            CAST(c.at AS TEXT)) AS found_by, \
+        s.salt, s.content, s.words \
+    FROM records r \
+    LEFT JOIN decisions d ON d.seq = r.seq \
+    LEFT JOIN reviews v ON v.seq = r.seq \
+    LEFT JOIN policy_changes c ON c.seq = r.seq \
+    LEFT JOIN sealed s ON s.record_id = r.id \
+    WHERE r.seq > $1 ORDER BY r.seq LIMIT $2";
+
+pub(crate) async fn walk(db: &Db, noted: Option<ChainHead>) -> Result<Verification> {
+    let mut tx = db.snapshot().await?;
+    let head: Option<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT seq, hash FROM chain_head WHERE one = 1")
+            .fetch_optional(&mut *tx)
+            .await?;
+    let mut walk = Walk::new(noted);
+    let mut last = i64::MIN;
+    loop {
+        let rows: Vec<ChainRow> =
+            sqlx::query_as(ROWS).bind(last).bind(PAGE).bind(SEPARATOR).fetch_all(&mut *tx).await?;
+        for row in &rows {
+            if let Err(broken) = walk.step(row) {
+                return Ok(Verification::Broken(broken));
+            }
+            last = row.seq;
+        }
+        if rows.is_empty() {
+            return Ok(match head {
+                Some((seq, hash)) => walk.end(seq, &hash),
+                None => Verification::Broken(Broken::no_head()),
+            });
+        }
+    }
+}
+
+pub(crate) async fn head(db: &Db) -> Result<ChainHead> {
+    let (n_records, hash): (i64, Vec<u8>) =
+        sqlx::query_as("SELECT seq, hash FROM chain_head WHERE one = 1")
+            .fetch_one(db.reader())
+            .await?;
+    Ok(ChainHead { n_records, hash: policy::hex(&hash) })
+}

@@ -1,0 +1,78 @@
+//! Opens the file, one writer and a few readers.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Pool, Transaction};
+
+use super::dialect::Driver;
+use crate::error::{Result, StoreError};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a writer waits for another process.
+const BUSY: Duration = Duration::from_secs(30);
+/// Readers see the last commit and never wait for the writer.
+const N_READERS: u32 = 4;
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct Db {
+    /// One connection: SQLite has one writer, and those of this process stand in line here, not in its
+    /// busy loop.
+    writer: Pool<Driver>,
+    readers: Pool<Driver>,
+}
+
+impl Db {
+    pub(crate) async fn open(url: &str, file: &Path) -> Result<Db> {
+        let failed = |source| StoreError::Open { url: url.to_owned(), source: Arc::new(source) };
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An accepted job is on the disk: in WAL mode FULL syncs the log at each commit, where NORMAL
+            // could lose the last commits with the power.
+            .synchronous(SqliteSynchronous::Full)
+            // What is erased is overwritten, not only unlinked.
+            .pragma("secure_delete", "ON")
+            .busy_timeout(BUSY);
+        let pool = |n| SqlitePoolOptions::new().max_connections(n);
+        let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        crate::migrate::run(&MIGRATIONS, &writer, url).await?;
+        let options = options.create_if_missing(false).read_only(true);
+        let readers = pool(N_READERS).connect_with(options).await.map_err(failed)?;
+        Ok(Db { writer, readers })
+    }
+
+    /// For reads outside transactions.
+    pub(crate) fn reader(&self) -> &Pool<Driver> {
+        &self.readers
+    }
+
+    /// A transaction that will write. `IMMEDIATE` takes the lock at once: one that reads first and wants to
+    /// write later can be refused for good.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Driver>> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A transaction that sees one state of everything.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Driver>> {
+        Ok(self.readers.begin().await?)
+    }
+
+    /// After an erasure: the old pages leave the log too, as far as no reader holds them.
+    pub(crate) async fn forget(&self) -> Result<()> {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,256 @@
+//! Walks the chain and says where it breaks. Knows no database: rows come in, in order.
+
+use std::fmt;
+
+use policy::hex;
+
+use crate::decision::{Decision, outcome_words, stage_word};
+use crate::id::{DecisionId, ItemId, JobId};
+use crate::policies::PolicyChange;
+use crate::record::{DECISION, Hash, POLICY, REVIEW, Record, START};
+use crate::review::Review;
+use crate::seal::Salt;
+
+/// How the chain ends: note it elsewhere, and nobody can cut the chain or write it anew unseen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainHead {
+    /// How many records.
+    pub n_records: i64,
+    /// The hash of the last, in hexadecimal.
+    pub hash: String,
+}
+
+impl fmt::Display for ChainHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.n_records, self.hash)
+    }
+}
+
+/// What a walk over the chain found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// All records are as they were written.
+    Whole(ChainHead),
+    /// The first that is not.
+    Broken(Broken),
+}
+
+/// The first broken place of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The record's place, from 1.
+    pub seq: i64,
+    /// Its id, where there is a record.
+    pub id: Option<String>,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl Broken {
+    /// The row that says how long the chain is has gone.
+    pub(crate) fn no_head() -> Broken {
+        Broken { seq: 0, id: None, fault: Fault::Head }
+    }
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Not the hash of what the record holds and of the record before.
+    Altered,
+    /// It does not follow the record before: one was exchanged, moved, put in or taken out.
+    Unlinked,
+    /// No record stands here, but later ones do.
+    Missing,
+    /// The chain ends before its head says.
+    Truncated,
+    /// There are records past the head, or the head's hash is not the last record's.
+    Head,
+    /// The head noted earlier is not in this chain.
+    Forked,
+    /// The columns that the decision is found by do not say what its record says.
+    Index,
+    /// The content or the words kept are not those of the record.
+    Sealed,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Altered => "the record was altered",
+            Fault::Unlinked => "the record does not follow the one before it",
+            Fault::Missing => "the record is missing",
+            Fault::Truncated => "the chain was cut off here",
+            Fault::Head => "the head of the chain does not fit its last record",
+            Fault::Forked => "the head noted earlier is not in this chain",
+            Fault::Index => "the columns by which the decision is found were altered",
+            Fault::Sealed => "the content or the reasoning kept is not what was recorded",
+        })
+    }
+}
+
+/// Stands between columns where they are compared with what a record says.
+pub(crate) const SEPARATOR: &str = "\u{1f}";
+
+/// A row of the chain with what hangs on it.
+#[derive(Clone, sqlx::FromRow)]
+pub(crate) struct ChainRow {
+    pub(crate) seq: i64,
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) at: i64,
+    pub(crate) body: String,
+    pub(crate) previous: Vec<u8>,
+    pub(crate) hash: Vec<u8>,
+    /// The columns of the row that the record is found by, joined; `None` where there is none.
+    pub(crate) found_by: Option<String>,
+    pub(crate) salt: Option<Vec<u8>>,
+    pub(crate) content: Option<String>,
+    pub(crate) words: Option<String>,
+}
+
+/// The walk: feed it rows in order, then the head.
+pub(crate) struct Walk {
+    seq: i64,
+    hash: Hash,
+    noted: Option<ChainHead>,
+}
+
+impl Walk {
+    /// A walk that also looks for a head noted earlier.
+    pub(crate) fn new(noted: Option<ChainHead>) -> Walk {
+        Walk { seq: 0, hash: START, noted }
+    }
+
+    pub(crate) fn step(&mut self, row: &ChainRow) -> Result<(), Broken> {
+        let seq = self.seq + 1;
+        if row.seq != seq {
+            return Err(Broken { seq, id: None, fault: Fault::Missing });
+        }
+        let broken = |fault| Err(Broken { seq, id: Some(row.id.clone()), fault });
+        if row.previous != self.hash {
+            return broken(Fault::Unlinked);
+        }
+        let hash = record(row).hash(&self.hash);
+        if row.hash != hash {
+            return broken(Fault::Altered);
+        }
+        let noted = self.noted.take_if(|noted| noted.n_records == seq);
+        if noted.is_some_and(|noted| !noted.hash.eq_ignore_ascii_case(&hex(&hash))) {
+            return broken(Fault::Forked);
+        }
+        if let Some(fault) = hanging_fault(row) {
+            return broken(fault);
+        }
+        (self.seq, self.hash) = (seq, hash);
+        Ok(())
+    }
+
+    pub(crate) fn end(self, head_seq: i64, head_hash: &[u8]) -> Verification {
+        let broken = |seq, fault| Verification::Broken(Broken { seq, id: None, fault });
+        if self.seq < head_seq {
+            return broken(self.seq + 1, Fault::Truncated);
+        }
+        if self.seq > head_seq || head_hash != self.hash {
+            return broken(self.seq, Fault::Head);
+        }
+        match self.noted {
+            Some(noted) if noted.n_records > 0 => broken(self.seq + 1, Fault::Truncated),
+            _ => Verification::Whole(ChainHead { n_records: self.seq, hash: hex(&self.hash) }),
+        }
+    }
+}
+
+fn record(row: &ChainRow) -> Record {
+    Record {
+        seq: row.seq,
+        id: row.id.clone(),
+        kind: row.kind.clone(),
+        at: row.at,
+        body: row.body.clone(),
+    }
+}
+
+/// What is wrong with the rows beside a record that is itself whole.
+fn hanging_fault(row: &ChainRow) -> Option<Fault> {
+    let Ok(told) = Told::by(row) else { return Some(Fault::Altered) };
+    if row.found_by != told.found_by {
+        return Some(Fault::Index);
+    }
+    let salt = row.salt.as_deref().and_then(|salt| salt.try_into().ok()).map(Salt);
+    let fits = |field, text: &Option<String>, digest: Option<String>| match (text, &salt) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(text), Some(salt)) => digest == Some(salt.digest(field, text)),
+    };
+    let whole = fits("content", &row.content, told.content_digest)
+        && fits("words", &row.words, told.words_digest);
+    (!whole).then_some(Fault::Sealed)
+}
+
+/// What a record says about the rows beside it.
+#[derive(Default)]
+struct Told {
+    found_by: Option<String>,
+    content_digest: Option<String>,
+    words_digest: Option<String>,
+}
+
+impl Told {
+    fn by(row: &ChainRow) -> serde_json::Result<Told> {
+        Ok(match row.kind.as_str() {
+            DECISION => {
+                let decision: Decision = serde_json::from_str(&row.body)?;
+                Told {
+                    found_by: Some(decision_columns(&decision)),
+                    content_digest: Some(decision.content_digest),
+                    words_digest: Some(decision.words_digest),
+                }
+            }
+            REVIEW => {
+                let review: Review = serde_json::from_str(&row.body)?;
+                let columns = [
+                    review.id.as_str(),
+                    &review.tenant,
+                    review.decision.as_str(),
+                    review.finding.word(),
+                    &review.at.0.to_string(),
+                ];
+                let found_by = Some(columns.join(SEPARATOR));
+                Told { found_by, words_digest: Some(review.reason_digest), ..Told::default() }
+            }
+            POLICY => {
+                let change: PolicyChange = serde_json::from_str(&row.body)?;
+                let policy_id = change.policy_id.map(|id| id.0).unwrap_or_default();
+                let at = row.at.to_string();
+                let columns = [&change.tenant, &change.name, change.change.word(), &policy_id, &at];
+                Told { found_by: Some(columns.join(SEPARATOR)), ..Told::default() }
+            }
+            _ => Told::default(),
+        })
+    }
+}
+
+/// The columns of `decisions`, as the query of the walk joins them.
+fn decision_columns(decision: &Decision) -> String {
+    let (outcome, cause) = outcome_words(decision.outcome);
+    [
+        decision.id.as_str(),
+        &decision.origin.tenant,
+        &decision.at.0.to_string(),
+        &decision.policy.name,
+        &decision.policy.id.0,
+        outcome,
+        cause.as_deref().unwrap_or_default(),
+        decision.label.as_deref().unwrap_or_default(),
+        stage_word(decision.stage),
+        decision.job.as_ref().map(JobId::as_str).unwrap_or_default(),
+        decision.item.as_ref().map(ItemId::as_str).unwrap_or_default(),
+        decision.origin.shadow_of.as_ref().map(DecisionId::as_str).unwrap_or_default(),
+    ]
+    .join(SEPARATOR)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! One suite for both databases: every case runs on SQLite, and on PostgreSQL where there is one.
+
+mod audit;
+mod chain;
+mod fixture;
+mod jobs;
+mod kill;
+mod opening;
+mod place;
+mod resources;
+mod server;
