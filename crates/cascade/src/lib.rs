@@ -53,6 +53,6 @@ pub use routed::{EFFORTS, RouteCounts, RoutedJudge};
 pub use scorer::Scorer;
 pub use stage::{Agreement, FilterStage};
 pub use train::{
-    LabelReport, MIN_SIDE, Reading, Row, Stretch, TrainSettings, TrainingReport, passing_for,
-    recall_passing, train,
+    HeldOutScore, LabelReport, MIN_SIDE, Reading, Row, Stretch, TrainSettings, TrainingReport,
+    passing_for, recall_passing, train, train_and_score,
 };

@@ -141,19 +141,44 @@ pub enum Stretch {
     Fitting,
 }
 
-/// Trains one head a label. `progress` is told what is being done, how much of it is done, and of how much.
+/// A row's score by a fit that did not see it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOutScore {
+    /// Its place among the rows.
+    pub row: usize,
+    /// From 0 to 1.
+    pub score: f64,
+}
+
+/// As [`train_and_score`], the filter alone.
 ///
 /// # Errors
-/// [`CascadeError::NoLabels`], [`CascadeError::TooFewRows`], [`CascadeError::TooManyLabels`],
-/// [`CascadeError::ReadsNothing`]; with an encoder, [`CascadeError::Encode`] and [`CascadeError::Vectors`].
+/// As there.
 pub fn train(
     rows: &[Row],
     labels: &[String],
     policy: Option<PolicyRef>,
     reading: &Reading<'_>,
     settings: &TrainSettings,
-    mut progress: impl FnMut(Stretch, usize, usize),
+    progress: impl FnMut(Stretch, usize, usize),
 ) -> Result<Filter, CascadeError> {
+    Ok(train_and_score(rows, labels, policy, reading, settings, progress)?.0)
+}
+
+/// Trains one head a label; for each label come the scores of the rows that the scoring fit did not see, at
+/// the chosen cost. `progress` is told what is being done, how much of it is done, and of how much.
+///
+/// # Errors
+/// [`CascadeError::NoLabels`], [`CascadeError::TooFewRows`], [`CascadeError::TooManyLabels`],
+/// [`CascadeError::ReadsNothing`]; with an encoder, [`CascadeError::Encode`] and [`CascadeError::Vectors`].
+pub fn train_and_score(
+    rows: &[Row],
+    labels: &[String],
+    policy: Option<PolicyRef>,
+    reading: &Reading<'_>,
+    settings: &TrainSettings,
+    mut progress: impl FnMut(Stretch, usize, usize),
+) -> Result<(Filter, Vec<Vec<HeldOutScore>>), CascadeError> {
     if labels.is_empty() {
         return Err(CascadeError::NoLabels);
     }
@@ -169,12 +194,13 @@ pub fn train(
         progress(Stretch::Fitting, n_done, n_fits);
     };
     let n_slots = reads.n_slots() + reads.n_dims();
-    let (mut heads, mut reports) = (Vec::new(), Vec::new());
+    let (mut heads, mut reports, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     for (at, label) in labels.iter().enumerate() {
         let mut training = Training { table: &mut table, rows, at, n_slots, scales, settings };
-        let (head, report) = training.run(label, &mut one_more);
+        let (head, report, held_out) = training.run(label, &mut one_more);
         heads.push(Head::new(&head, reads.n_slots(), table.standard.as_ref()));
         reports.push(report);
+        scores.push(held_out);
     }
     let training = TrainingReport {
         n_rows: rows.len(),
@@ -191,7 +217,7 @@ pub fn train(
         proven_on: Prints::default(),
         decides: None,
     };
-    Ok(Filter::new(about, heads, rows.iter().map(|row| row.text.as_str())))
+    Ok((Filter::new(about, heads, rows.iter().map(|row| row.text.as_str())), scores))
 }
 
 fn check_sides(rows: &[Row], labels: &[String]) -> Result<(), CascadeError> {
@@ -225,7 +251,7 @@ struct Choice {
     scale: f64,
     cost: f64,
     precision: Option<f64>,
-    scored: Vec<Scored>,
+    held_out: Vec<(usize, Scored)>,
 }
 
 /// A row that the label is known of.
@@ -237,16 +263,21 @@ struct Known {
 }
 
 impl Training<'_> {
-    fn run(&mut self, label: &str, one_more: &mut impl FnMut()) -> (Linear, LabelReport) {
+    fn run(
+        &mut self,
+        label: &str,
+        one_more: &mut impl FnMut(),
+    ) -> (Linear, LabelReport, Vec<HeldOutScore>) {
         let known = self.known();
         let mut best: Option<Choice> = None;
         for &scale in self.scales {
             self.table.set_scale(scale);
             for &cost in &self.settings.costs {
-                let scored = self.out_of_fold(&known, cost, one_more);
+                let held_out = self.out_of_fold(&known, cost, one_more);
+                let scored: Vec<Scored> = held_out.iter().map(|one| one.1).collect();
                 let precision = Curve::new(&scored).average_precision();
                 if best.as_ref().is_none_or(|before| precision > before.precision) {
-                    best = Some(Choice { scale, cost, precision, scored });
+                    best = Some(Choice { scale, cost, precision, held_out });
                 }
             }
         }
@@ -255,8 +286,11 @@ impl Training<'_> {
         let head = self.fit(&known, best.cost, None);
         one_more();
         let dense_scale = self.table.standard.as_ref().map(|_| best.scale);
-        let report = LabelReport { dense_scale, ..report(label, best.cost, &best.scored) };
-        (self.table.unscaled(head), report)
+        let scored: Vec<Scored> = best.held_out.iter().map(|one| one.1).collect();
+        let report = LabelReport { dense_scale, ..report(label, best.cost, &scored) };
+        let held_out = best.held_out.iter();
+        let held_out = held_out.map(|(row, one)| HeldOutScore { row: *row, score: one.score() });
+        (self.table.unscaled(head), report, held_out.collect())
     }
 
     /// Rows of either side spread evenly over the folds; texts with one normal form share a fold.
@@ -276,13 +310,19 @@ impl Training<'_> {
         known
     }
 
-    fn out_of_fold(&self, known: &[Known], cost: f64, one_more: &mut impl FnMut()) -> Vec<Scored> {
+    fn out_of_fold(
+        &self,
+        known: &[Known],
+        cost: f64,
+        one_more: &mut impl FnMut(),
+    ) -> Vec<(usize, Scored)> {
         let mut scored = Vec::new();
         for fold in 0..self.settings.n_folds {
             let head = self.fit(known, cost, Some(fold));
             let held_out = known.iter().filter(|one| one.fold == fold);
             scored.extend(held_out.filter_map(|one| {
-                Scored::new(one.truth, logistic(self.table.margin(&head, one.row)))
+                let score = logistic(self.table.margin(&head, one.row));
+                Some((one.row, Scored::new(one.truth, score)?))
             }));
             one_more();
         }

@@ -20,7 +20,7 @@ fn scenario(name: &str) -> Scenario {
 }
 
 /// Plays it; whatever happens, no window is more than a point above the share, nothing is cleared for lack of
-/// budget, and where there is enough to spend on, 19 windows of 20 are not a point below it, and none two.
+/// budget, and where there is enough to spend on, 49 windows of 50 are not a point below it, and none two.
 fn check(scenario: &Scenario) -> Run {
     let run = play(scenario);
     let window_s = scenario.settings.window_ms / 1000;
@@ -28,7 +28,7 @@ fn check(scenario: &Scenario) -> Run {
     assert!(most <= SHARE + POINT, "{}: spent {most} of the share {SHARE}", scenario.name);
     let wanted = run.spent_when_wanted(window_s);
     let n_low = wanted.iter().filter(|spent| **spent < SHARE - POINT).count();
-    assert!(n_low * 20 <= wanted.len(), "{}: {n_low} of {}", scenario.name, wanted.len());
+    assert!(n_low * 50 <= wanted.len(), "{}: {n_low} of {}", scenario.name, wanted.len());
     assert!(wanted.iter().all(|spent| *spent >= SHARE - 2.0 * POINT), "{}", scenario.name);
     assert_eq!(run.n_clear_unjudged, 0);
     run
@@ -123,8 +123,9 @@ fn granted(decision: Decision) -> Grant {
 
 #[test]
 fn what_is_given_up_is_named_in_order() {
-    // 60,000 tokens a window; three verdicts at high effort are thought to take 4,050.
-    let mut budget = Budget::new(small(), 0).unwrap();
+    // 60,120 tokens a window; three verdicts at high effort are thought to take 4,050.
+    let settings = BudgetSettings { limit: Limit::TokensPerSecond(1_002.0), ..small() };
+    let mut budget = Budget::new(settings, 0).unwrap();
     let mut events = Vec::new();
     let item = Item { votes: 3, ..Item::new(Effort::High) };
     let mut offer = |item: &Item| budget.decide(item, 1_000, &mut |event| events.push(event));

@@ -69,8 +69,8 @@ fn budgeted(settings: BudgetSettings) -> (Arc<Scripted>, BudgetedJudge<Arc<Scrip
 
 #[test]
 fn effort_is_lowered_first_and_what_finds_no_room_is_over_budget() {
-    // Room for some 3,000 tokens.
-    let (judge, within) = budgeted(settings(500.0, WhenSpent::Undetermined));
+    // Room for 3,120 tokens: seven at high effort, one at medium, one at low.
+    let (judge, within) = budgeted(settings(520.0, WhenSpent::Undetermined));
     let verdicts: Vec<Verdict> = (0..60).map(|_| ask(&within, "0.1,0.1,0.1")).collect();
     let asked = judge.asked.lock().unwrap().clone();
     assert_eq!(asked[0], Effort::High);
@@ -85,7 +85,7 @@ fn effort_is_lowered_first_and_what_finds_no_room_is_over_budget() {
     let spending = within.spending();
     assert_eq!(spending.unit, Unit::Tokens);
     assert_eq!(spending.total, asked.iter().map(|effort| TOKENS.of(*effort)).sum::<f64>());
-    assert!(spending.total <= 3_100.0, "{}", spending.total);
+    assert!(spending.total <= 3_120.0 * 1.02, "{}", spending.total);
     assert_eq!(spending.given_up.over_budget as usize, 60 - asked.len());
     assert!(verdicts.iter().filter(|it| it.outcome == Outcome::Clear).count() == asked.len());
 }

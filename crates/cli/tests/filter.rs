@@ -410,9 +410,112 @@ fn verdicts_stand_in_for_labels_that_nobody_gave() {
     );
 }
 
+#[test]
+fn whatever_batch_takes_can_be_distilled_and_rules_are_told_apart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("sales.md"), POLICY).expect("written");
+    // Numbers as ids, OpenAI's request lines with many inputs, and labels of people.
+    let numbered = |n: usize| json!({"id": n, "text": format!("{} {n}", SOLD[n % 6])});
+    let asked = |n: usize| {
+        let input = [format!("{} {n}", TALK[n % 6]), format!("{} {n}", ANY[n % 8])];
+        json!({"custom_id": format!("m{n}"), "url": "/v1/moderations", "body": {"input": input}})
+    };
+    let human = json!({"id": "h", "text": "for sale", "labels": {"violation": 1}});
+    let lines = (0..40).map(numbered).chain((0..20).map(asked)).chain([human]);
+    let items: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(dir.path().join("in.jsonl"), items).expect("written");
+    let verdict = |id: String, is_sale: bool| {
+        let (outcome, rule) = if is_sale { ("violation", "SA1") } else { ("clear", "SA0") };
+        let line = json!({"id": id, "policy_id": "POLICY", "outcome": outcome, "stage": "reasoner", "model": "m", "rule_ids": [rule]});
+        format!("{line}\n")
+    };
+    let sold = (0..40).map(|n| verdict(n.to_string(), true));
+    let talk = (0..20).flat_map(|n| (0..2).map(move |at| verdict(format!("m{n}/{at}"), false)));
+    let verdicts: String = sold.chain(talk).collect();
+    let batch = "batch in.jsonl --policy sales.md --out real.jsonl --max-analysis-tokens 1";
+    run(dir.path(), batch);
+    let real = fs::read_to_string(dir.path().join("real.jsonl")).expect("verdicts");
+    let first: Value = serde_json::from_str(real.lines().next().expect("a line")).expect("JSON");
+    let id = first["policy_id"].as_str().expect("an id");
+    fs::write(dir.path().join("out.jsonl"), verdicts.replace("POLICY", id)).expect("written");
+
+    let train = "filter train --data in.jsonl --distill out.jsonl --policy sales.md --out x.filter --format json";
+    let output = run(dir.path(), train);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let label = &report["training"]["labels"][0];
+    assert_eq!((&label["n_positives"], &label["n_negatives"]), (&json!(41), &json!(40)));
+    assert_eq!(report["per_rule"][0]["rule"], "SA1", "{report}");
+    assert_eq!(report["per_rule"][0]["positives"], 40);
+    assert!(report["per_rule"][0]["caught"].as_u64().expect("a count") >= 30, "{report}");
+
+    // Without a file the model judges now; the built-in one finds too few sales to train on.
+    let fresh = "filter train --data in.jsonl --distill --policy sales.md --out y.filter --max-analysis-tokens 1";
+    let said = stderr(&run(dir.path(), fresh));
+    assert!(said.contains("the built-in model judges"), "{said}");
+}
+
 /// The row as it comes from traffic.
 fn unlabelled(line: &str) -> String {
     let mut row: Value = serde_json::from_str(line).expect("JSON");
     row.as_object_mut().expect("an object").remove("labels");
     format!("{row}\n")
+}
+
+/// A tiny encoder of random weights.
+fn encoder() -> String {
+    let fixtures = "../cascade/tests/fixtures/embed/bert";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixtures);
+    folder.to_str().expect("a plain path").to_owned()
+}
+
+#[test]
+fn a_filter_of_embeddings_finds_its_encoder_and_refuses_any_other() {
+    let dir = trained();
+    let mut train = vec!["train", "--data", "train.jsonl", "--label", "sale", "--out", "e.filter"];
+    let tiny = encoder();
+    train.extend(["--embed", &tiny, "--cost", "4"]);
+    let output = filter(dir.path(), &train);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let output = filter(dir.path(), &["show", "e.filter"]);
+    assert!(stdout(&output).contains("n-grams and embedding bert "), "{}", stdout(&output));
+    let output = filter(dir.path(), &["show", "e.filter", "a house for sale", "--top", "1000"]);
+    assert!(stdout(&output).contains("(sentence embedding)"), "{}", stdout(&output));
+
+    // Proven and run with the encoder that the filter remembers, or the same at another place.
+    let args = ["calibrate", "e.filter", "--data", "more.jsonl", "--recall", "0.9"];
+    let output = filter(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let one = filter(dir.path(), &["run", "e.filter", "more.jsonl", "--threads", "1"]);
+    let other = filter(dir.path(), &["run", "e.filter", "more.jsonl", "--embed", &tiny]);
+    assert_eq!((one.status.code(), lines(&stdout(&one)).len()), (Some(0), 300));
+    assert_eq!(stdout(&one), stdout(&other), "whatever the number of threads");
+
+    let other = encoder().replace("embed/bert", "embed/roberta");
+    for (place, expected) in [
+        (other.as_str(), "the encoder given is embedding roberta"),
+        ("./nowhere", "./nowhere: no such directory"),
+    ] {
+        let output = filter(dir.path(), &["run", "e.filter", "more.jsonl", "--embed", place]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected) && said.contains("hint:"), "{said}");
+    }
+    let output = filter(dir.path(), &["run", "sale.filter", "more.jsonl", "--embed", &tiny]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("reads no sentence embeddings"), "{}", stderr(&output));
+
+    train.push("--no-ngrams");
+    let output = filter(dir.path(), &train);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let size = fs::metadata(dir.path().join("e.filter")).expect("a filter").len();
+    assert!(size < 10_000, "{size} bytes for 32 numbers");
+    let folder = dir.path().to_str().expect("a plain path").to_owned();
+    let output = filter(
+        dir.path(),
+        &["train", "--data", "train.jsonl", "--label", "sale", "--out", "x", "--embed", &folder],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("config.json: cannot be read"), "{}", stderr(&output));
 }

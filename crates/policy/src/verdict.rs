@@ -69,6 +69,13 @@ impl Cause {
     ];
 }
 
+impl Cause {
+    /// Its name as files and wires have it: `over_budget`.
+    pub fn code(self) -> String {
+        self.to_string().replace(' ', "_")
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -130,6 +137,17 @@ pub enum Stage {
     Classifier,
     /// A reasoning model that read the policy.
     Reasoner,
+}
+
+impl Stage {
+    /// Its name as files and wires have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Filter => "filter",
+            Stage::Classifier => "classifier",
+            Stage::Reasoner => "reasoner",
+        }
+    }
 }
 
 /// Which policy was applied.

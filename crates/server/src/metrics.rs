@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use policy::{Outcome, Stage, Verdict};
+use policy::{Outcome, Verdict};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -159,11 +159,11 @@ impl Metrics {
     }
 
     pub(crate) fn judged(&self, verdict: &Verdict, took: Duration) {
-        let stage = stage_word(verdict.stage);
+        let stage = verdict.stage.name();
         let (outcome, cause) = match verdict.outcome {
             Outcome::Violation => ("violation", String::new()),
             Outcome::Clear => ("clear", String::new()),
-            Outcome::Undetermined(cause) => ("undetermined", cause.to_string().replace(' ', "_")),
+            Outcome::Undetermined(cause) => ("undetermined", cause.code()),
         };
         self.verdicts.get_or_create(&VerdictLabels { outcome, cause, stage }).inc();
         self.stage_seconds.get_or_create(&StageLabel { stage }).observe(took.as_secs_f64());
@@ -189,13 +189,5 @@ impl Metrics {
     pub(crate) fn set_policies(&self, n_served: usize, n_faults: usize) {
         self.policies.set(n_served as i64);
         self.faults.set(n_faults as i64);
-    }
-}
-
-fn stage_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Filter => "filter",
-        Stage::Classifier => "classifier",
-        Stage::Reasoner => "reasoner",
     }
 }

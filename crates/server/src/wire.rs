@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use policy::{Confidence, Outcome, ScoreMethod, Stage, Verdict};
+use policy::{Confidence, Outcome, ScoreMethod, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -65,9 +65,7 @@ impl VerdictBody {
         let (outcome, cause) = match verdict.outcome {
             Outcome::Violation => ("violation", None),
             Outcome::Clear => ("clear", None),
-            Outcome::Undetermined(cause) => {
-                ("undetermined", Some(cause.to_string().replace(' ', "_")))
-            }
+            Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
         };
         VerdictBody {
             outcome,
@@ -86,11 +84,7 @@ impl VerdictBody {
             reasoning: with_reasoning.then_some(verdict.reasoning),
             capped: verdict.capped,
             detail: verdict.detail,
-            stage: match verdict.stage {
-                Stage::Filter => "filter",
-                Stage::Classifier => "classifier",
-                Stage::Reasoner => "reasoner",
-            },
+            stage: verdict.stage.name(),
             model: verdict.model,
             usage: UsageBody {
                 prompt_tokens: verdict.usage.prompt_tokens,

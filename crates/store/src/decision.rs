@@ -62,6 +62,12 @@ pub struct Decision {
     pub stage: Stage,
     /// What it took.
     pub usage: Usage,
+    /// What the budget took from it, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<String>,
+    /// Why a person should look at it, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 /// Where a decision comes from and whom it is for: what the verdict does not say.
@@ -77,8 +83,6 @@ pub struct Origin {
     pub judge: String,
     /// SHA-256 of the prompt without the content, where the judge has one.
     pub prompt_hash: Option<String>,
-    /// Promises given up for it under a budget.
-    pub given_up: Vec<String>,
     /// A candidate version judged what this decision had decided; it acted on nothing.
     pub shadow_of: Option<DecisionId>,
 }
@@ -186,6 +190,8 @@ impl NewDecision {
             capped: verdict.capped,
             stage: verdict.stage,
             usage: verdict.usage,
+            given_up: verdict.given_up.clone(),
+            doubts: verdict.doubts.clone(),
         };
         let kept = |text: String| self.keep_content.then_some(text);
         Ok(SealedDecision { decision, salt, content: kept(content), words: kept(words) })
@@ -197,16 +203,7 @@ pub(crate) fn outcome_words(outcome: Outcome) -> (&'static str, Option<String>) 
     match outcome {
         Outcome::Violation => ("violation", None),
         Outcome::Clear => ("clear", None),
-        Outcome::Undetermined(cause) => ("undetermined", Some(cause.to_string().replace(' ', "_"))),
-    }
-}
-
-/// `filter`, `classifier` or `reasoner`.
-pub(crate) fn stage_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Filter => "filter",
-        Stage::Classifier => "classifier",
-        Stage::Reasoner => "reasoner",
+        Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use policy::hex;
 
-use crate::decision::{Decision, outcome_words, stage_word};
+use crate::decision::{Decision, outcome_words};
 use crate::id::{DecisionId, ItemId, JobId};
 use crate::policies::PolicyChange;
 use crate::record::{DECISION, Hash, POLICY, REVIEW, Record, START};
@@ -244,7 +244,7 @@ fn decision_columns(decision: &Decision) -> String {
         outcome,
         cause.as_deref().unwrap_or_default(),
         decision.label.as_deref().unwrap_or_default(),
-        stage_word(decision.stage),
+        decision.stage.name(),
         decision.job.as_ref().map(JobId::as_str).unwrap_or_default(),
         decision.item.as_ref().map(ItemId::as_str).unwrap_or_default(),
         decision.origin.shadow_of.as_ref().map(DecisionId::as_str).unwrap_or_default(),

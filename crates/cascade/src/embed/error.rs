@@ -52,4 +52,11 @@ pub enum EmbedError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The system gave no threads to compute on.
+    #[error("no threads to compute on")]
+    Threads {
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }

@@ -5,9 +5,10 @@
 
 use candle_core::{D, Result, Tensor};
 use candle_nn::ops::softmax_last_dim;
-use candle_nn::{Embedding, LayerNorm, Linear, Module, VarBuilder, embedding, layer_norm, linear};
+use candle_nn::{Embedding, LayerNorm, Module, VarBuilder, embedding, layer_norm};
 
-use super::config::{Activation, Config, Family};
+use super::config::{Config, Family};
+use super::ops::{Add, Line};
 
 /// A model with its weights.
 pub(super) struct Bert {
@@ -22,16 +23,15 @@ pub(super) struct Bert {
 }
 
 struct Layer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    out: Linear,
+    query: Line,
+    key: Line,
+    value: Line,
+    out: Line,
     attention_norm: LayerNorm,
-    widen: Linear,
-    narrow: Linear,
+    widen: Line,
+    narrow: Line,
     norm: LayerNorm,
     n_heads: usize,
-    activation: Activation,
 }
 
 /// What a family calls its tensors.
@@ -115,24 +115,31 @@ impl Bert {
 
     /// `ids` is `[n_windows, n_tokens]`; the result `[n_windows, n_tokens, n_dims]`.
     pub(super) fn forward(&self, ids: &Tensor) -> Result<Tensor> {
-        let n_tokens = ids.dim(1)?;
+        let (n_windows, n_tokens) = ids.dims2()?;
         let positions = self.positions.narrow(0, self.first_position, n_tokens)?;
         let mut hidden = self.words.forward(ids)?.broadcast_add(&positions)?;
         if let Some(segment) = &self.segment {
             hidden = hidden.broadcast_add(segment)?;
         }
-        hidden = self.norm.forward(&hidden)?;
+        let rows = (n_windows * n_tokens, self.n_dims);
+        hidden = self.norm.forward(&hidden)?.reshape(rows)?;
         for layer in &self.layers {
-            hidden = layer.forward(&hidden)?;
+            hidden = layer.forward(&hidden, n_tokens)?;
         }
-        Ok(hidden)
+        hidden.reshape((n_windows, n_tokens, self.n_dims))
     }
 }
 
 impl Layer {
     fn new(config: &Config, names: &Names, weights: &VarBuilder<'_>) -> Result<Layer> {
         let (n_dims, n_inner) = (config.n_dims, config.n_inner);
-        let square = |name: &str| linear(n_dims, n_dims, weights.pp(name));
+        let line = |name: &str, n_in, n_out, activation| {
+            let weights = weights.pp(name);
+            let (weight, bias) =
+                (weights.get((n_out, n_in), "weight")?, weights.get(n_out, "bias")?);
+            Line::new(&weight, &bias, activation)
+        };
+        let square = |name: &str| line(name, n_dims, n_dims, None);
         let norm = |name: &str| layer_norm(n_dims, config.epsilon, weights.pp(name));
         Ok(Layer {
             query: square(names.query)?,
@@ -140,38 +147,36 @@ impl Layer {
             value: square(names.value)?,
             out: square(names.out)?,
             attention_norm: norm(names.attention_norm)?,
-            widen: linear(n_dims, n_inner, weights.pp(names.widen))?,
-            narrow: linear(n_inner, n_dims, weights.pp(names.narrow))?,
+            widen: line(names.widen, n_dims, n_inner, Some(config.activation))?,
+            narrow: line(names.narrow, n_inner, n_dims, None)?,
             norm: norm(names.norm)?,
             n_heads: config.n_heads,
-            activation: config.activation,
         })
     }
 
-    fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        let attended = self.out.forward(&self.attention(hidden)?)?;
-        let hidden = self.attention_norm.forward(&(attended + hidden)?)?;
+    /// `hidden` is `[n_windows * n_tokens, n_dims]`, and so is the result.
+    fn forward(&self, hidden: &Tensor, n_tokens: usize) -> Result<Tensor> {
+        let attended = self.out.forward(&self.attention(hidden, n_tokens)?)?;
+        attended.inplace_op2(hidden, &Add)?;
+        let hidden = self.attention_norm.forward(&attended)?;
         let wide = self.widen.forward(&hidden)?;
-        let wide = match self.activation {
-            Activation::Gelu => wide.gelu_erf()?,
-            Activation::GeluTanh => wide.gelu()?,
-            Activation::Relu => wide.relu()?,
-        };
-        self.norm.forward(&(self.narrow.forward(&wide)? + hidden)?)
+        let narrow = self.narrow.forward(&wide)?;
+        narrow.inplace_op2(&hidden, &Add)?;
+        self.norm.forward(&narrow)
     }
 
     /// Every token looks at every other of its window.
-    fn attention(&self, hidden: &Tensor) -> Result<Tensor> {
-        let (n_windows, n_tokens, n_dims) = hidden.dims3()?;
+    fn attention(&self, hidden: &Tensor, n_tokens: usize) -> Result<Tensor> {
+        let (n_rows, n_dims) = hidden.dims2()?;
         let head_dim = n_dims / self.n_heads;
         // `[n_windows, n_heads, n_tokens, head_dim]`
-        let heads = |line: &Linear| {
-            let shape = (n_windows, n_tokens, self.n_heads, head_dim);
+        let heads = |line: &Line| {
+            let shape = (n_rows / n_tokens, n_tokens, self.n_heads, head_dim);
             line.forward(hidden)?.reshape(shape)?.transpose(1, 2)?.contiguous()
         };
         let (q, k, v) = (heads(&self.query)?, heads(&self.key)?, heads(&self.value)?);
         let scores = (q.matmul(&k.transpose(D::Minus2, D::Minus1)?)? / (head_dim as f64).sqrt())?;
         let mixed = softmax_last_dim(&scores)?.matmul(&v)?;
-        mixed.transpose(1, 2)?.reshape((n_windows, n_tokens, n_dims))
+        mixed.transpose(1, 2)?.reshape((n_rows, n_dims))
     }
 }

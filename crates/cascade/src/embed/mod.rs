@@ -8,6 +8,7 @@ mod cached;
 mod config;
 mod error;
 mod forward;
+mod ops;
 mod tokens;
 
 use std::fs;
@@ -17,6 +18,7 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;
 use policy::hex;
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use sha2::{Digest, Sha256};
 
 use crate::encoder::{Encoder, Windows};
@@ -29,7 +31,7 @@ pub use cached::Cached;
 pub use error::EmbedError;
 
 /// Most tokens in a batch, all windows together.
-const BATCH_TOKENS: usize = 2048;
+const BATCH_TOKENS: usize = 512;
 
 /// An encoder of the BERT family.
 pub struct SentenceEncoder {
@@ -37,6 +39,8 @@ pub struct SentenceEncoder {
     recipe: Recipe,
     tokens: Tokens,
     bert: Bert,
+    /// `None` is rayon's own threads, as many as cores.
+    threads: Option<ThreadPool>,
 }
 
 /// Windows of the same length that are computed together.
@@ -67,7 +71,17 @@ impl SentenceEncoder {
         let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu);
         let bert = Bert::new(&config, weights.map_err(failed)?).map_err(failed)?;
         let identity = format!("embedding {} {}", config.family, hex(&digest.finalize()[..8]));
-        Ok(SentenceEncoder { identity, recipe, tokens, bert })
+        Ok(SentenceEncoder { identity, recipe, tokens, bert, threads: None })
+    }
+
+    /// The same computing on this many threads; by default there are as many as cores.
+    ///
+    /// # Errors
+    /// [`EmbedError::Threads`] if the system has none.
+    pub fn on_threads(self, n_threads: usize) -> Result<SentenceEncoder, EmbedError> {
+        let pool = ThreadPoolBuilder::new().num_threads(n_threads).build();
+        let pool = pool.map_err(|source| EmbedError::Threads { source: Box::new(source) })?;
+        Ok(SentenceEncoder { threads: Some(pool), ..self })
     }
 
     /// One vector for each window of a batch.
@@ -117,6 +131,15 @@ impl Encoder for SentenceEncoder {
     }
 
     fn encode(&self, texts: &[&str]) -> Result<Vec<Windows>, CascadeError> {
+        match &self.threads {
+            Some(pool) => pool.install(|| self.encode_here(texts)),
+            None => self.encode_here(texts),
+        }
+    }
+}
+
+impl SentenceEncoder {
+    fn encode_here(&self, texts: &[&str]) -> Result<Vec<Windows>, CascadeError> {
         let windows: Result<Vec<_>, _> =
             texts.par_iter().map(|text| self.tokens.windows(text)).collect();
         let windows = windows.map_err(CascadeError::Encode)?;

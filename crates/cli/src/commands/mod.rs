@@ -1,5 +1,6 @@
 //! The subcommands, one file each: flags as a struct, `run` as the work.
 
+mod audit;
 mod batch;
 mod classify;
 mod eval;
@@ -10,6 +11,7 @@ mod labelled;
 mod model;
 mod policy;
 mod serve;
+mod storing;
 mod tokenizer;
 
 use anyhow::Result;
@@ -36,6 +38,9 @@ enum Command {
     /// The small classifiers before the reasoner: train them, prove their recall, look into them
     #[command(subcommand)]
     Filter(filter::Command),
+    /// The decisions of a store: verify their chain, export, replay and erase them
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
@@ -51,6 +56,7 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Policy(command) => command.run(),
             Command::Filter(command) => command.run(),
+            Command::Audit(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Serve(args) => serve::run(&args),
         }

@@ -6,7 +6,6 @@ use super::Db;
 use super::chain::Chain;
 use crate::decision::{
     Decision, DecisionFilter, NewDecision, SealedDecision, StoredDecision, outcome_words,
-    stage_word,
 };
 use crate::entry::{Applied, Erased, Erasure};
 use crate::error::{Result, StoreError};
@@ -49,7 +48,7 @@ pub(crate) async fn write(chain: &mut Chain, sealed: &SealedDecision) -> Result<
     .bind(outcome)
     .bind(cause)
     .bind(decision.label.as_deref())
-    .bind(stage_word(decision.stage))
+    .bind(decision.stage.name())
     .bind(decision.job.as_ref().map(|id| id.as_str()))
     .bind(decision.item.as_ref().map(|id| id.as_str()))
     .bind(decision.origin.shadow_of.as_ref().map(|id| id.as_str()))

@@ -48,7 +48,7 @@ fn broken(rows: &[ChainRow], n_records: usize, head: &Hash) -> Option<i64> {
     }
 }
 
-fn flip(bytes: &mut Vec<u8>, at: Index, bit: u8) {
+fn flip(bytes: &mut [u8], at: Index, bit: u8) {
     if !bytes.is_empty() {
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << (bit % 7);

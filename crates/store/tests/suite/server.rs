@@ -1,4 +1,4 @@
-//! A PostgreSQL server for the tests: the one that SAFEGUARD_TEST_POSTGRES names, or one of its own in a
+//! A PostgreSQL server for the tests: the one that `SAFEGUARD_TEST_POSTGRES` names, or one of its own in a
 //! temporary folder that goes when this process does, however it goes.
 
 use std::io::{BufRead, BufReader};

@@ -48,6 +48,8 @@ pub(crate) struct Written {
     pub(crate) outcome: String,
     pub(crate) stage: Stage,
     pub(crate) model: String,
+    #[serde(default)]
+    pub(crate) rule_ids: Vec<String>,
 }
 
 /// Ids with policies' identities.

@@ -1,5 +1,6 @@
 //! `safeguard classify`: one content under one or many policies, with the reasoning as it is made.
 
+mod record;
 mod report;
 
 use std::fs;
@@ -7,8 +8,9 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use policy::{Content, Outcome, Verdict};
+use policy::{Content, Judge, Outcome, Verdict};
 
+use self::record::RecordingArgs;
 use super::files::read_policy;
 use super::judging::{Calibrations, CascadeArgs, JudgeArgs, Traffic};
 use crate::exit::Exit;
@@ -37,6 +39,8 @@ pub(crate) struct Args {
     cascade: CascadeArgs,
     #[command(flatten)]
     judge: JudgeArgs,
+    #[command(flatten)]
+    recording: RecordingArgs,
     /// How to write the verdict: for people, or one JSON object a line for each policy
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -59,7 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let settings = args.judge.settings();
     let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
     let calibrations = Calibrations::beside(beside)?;
-    let open = calibrations.over(args.judge.open()?);
+    let recording = args.recording.open()?;
+    let open = args.judge.open()?;
+    let identity = open.judge.identity();
+    let open = calibrations.over(open);
     let (open, cascaded) =
         args.cascade.over(open, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
     let mut worst = Exit::Clear;
@@ -73,6 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             args.format,
         )?;
         worst = worst.max(exit_of(&verdict));
+        if let Some(recording) = &recording {
+            recording.record(path, policy, &content, &settings, &identity, verdict)?;
+        }
     }
     if let Some(cascaded) = cascaded {
         cascaded.finish()?;

@@ -165,7 +165,7 @@ pub(super) fn effort_word(effort: Option<Effort>) -> String {
 /// A cause as JSON names it.
 fn cause(verdict: &Verdict) -> Option<String> {
     let Outcome::Undetermined(cause) = verdict.outcome else { return None };
-    Some(cause.to_string().replace(' ', "_"))
+    Some(cause.code())
 }
 
 /// `None` of nothing.

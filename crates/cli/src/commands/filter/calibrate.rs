@@ -7,8 +7,11 @@ use anyhow::{Context, Result, anyhow};
 use cascade::{Encoder, Evidence, Filter, Prints, Promise, PromiseRow, Row};
 use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
+use serde::Serialize;
 
-use super::source::SourceArgs;
+use super::encoder::EmbedArgs;
+use super::per_rule::{self, Caught, caught};
+use super::source::{Labelled, SourceArgs};
 use super::{counted, read_filter, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;
@@ -43,6 +46,8 @@ pub(crate) struct Args {
     /// Bind the filter to this version of the policy, for which it is proven anew
     #[arg(long, short, value_name = "FILE")]
     policy: Option<PathBuf>,
+    #[command(flatten)]
+    embed: EmbedArgs,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -54,11 +59,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         .ok_or(cascade::CascadeError::Confidence { confidence: args.confidence })?;
     let promise = Promise::new(args.recall, level)?;
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
-    let policy = policy.map(|(_, policy)| policy.reference());
+    let policy = policy.map(|(_, policy)| policy);
     let asked = if args.label.is_empty() { &filter.about.labels } else { &args.label };
     let labels = args.source.labels(asked);
-    let rows = args.source.read(&labels, policy.as_ref())?;
-    let held_out = score(&filter, None, &rows)?;
+    let labelled = args.source.read(&labels, policy.as_ref())?;
+    let encoder = args.embed.open(&args.filter, &filter, policy.as_ref(), args.source.model())?;
+    let policy = policy.map(|policy| policy.reference());
+    let held_out = score(&filter, encoder.as_deref(), &labelled.rows)?;
     if held_out.scored.is_empty() {
         let why =
             if held_out.n_seen > 0 { "training has seen every row" } else { "no row has a truth" };
@@ -75,9 +82,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         .map_err(|error| advised(error, held_out.n_seen))
         .with_context(|| args.source.place())?;
     filter.about.policy = policy.or(filter.about.policy);
+    let positives =
+        held_out.positives.iter().map(|(row, score)| (labelled.rules[*row].as_slice(), *score));
+    let per_rule = caught(positives, evidence.chosen.threshold);
     let text = match args.format {
-        Format::Json => format!("{}\n", serde_json::to_string(&evidence)?),
-        Format::Text => report(&evidence, level),
+        Format::Json => {
+            let report = Report { evidence: &evidence, per_rule: &per_rule };
+            format!("{}\n", serde_json::to_string(&report)?)
+        }
+        Format::Text => {
+            let by_rule = per_rule::table(&per_rule, "at the proven threshold");
+            format!("{}{by_rule}", report(&evidence, level))
+        }
     };
     filter.about.calibration = Some(evidence);
     filter.about.proven_on = held_out.texts;
@@ -89,24 +105,37 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Clear)
 }
 
+/// What was proven, for machines.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    evidence: &'a Evidence,
+    per_rule: &'a [Caught],
+}
+
 struct HeldOut {
     scored: Vec<Scored>,
+    /// Violations: their places among the rows, and their scores.
+    positives: Vec<(usize, f64)>,
     texts: Prints,
     n_seen: usize,
 }
 
 /// Scores of the rows that training did not see and whose truths say whether they must be passed on.
 fn score(filter: &Filter, encoder: Option<&dyn Encoder>, rows: &[Row]) -> Result<HeldOut> {
-    let known: Vec<(&Row, bool)> =
-        rows.iter().filter_map(|row| Some((row, truth(&row.truths)?))).collect();
+    let known =
+        rows.iter().enumerate().filter_map(|(at, row)| Some((at, row, truth(&row.truths)?)));
     let (seen, unseen): (Vec<_>, Vec<_>) =
-        known.into_iter().partition(|(row, _)| filter.has_seen(&row.text));
-    let texts: Vec<&str> = unseen.iter().map(|(row, _)| row.text.as_str()).collect();
+        known.partition(|(_, row, _)| filter.has_seen(&row.text));
+    let texts: Vec<&str> = unseen.iter().map(|(_, row, _)| row.text.as_str()).collect();
     let scores = filter.scorer(encoder)?.score_all(&texts)?;
-    let pairs = unseen.iter().zip(scores).map(|((_, truth), found)| (*truth, found.score));
+    let scored =
+        unseen.iter().zip(scores).map(|((at, _, truth), found)| (*at, *truth, found.score));
+    let scored: Vec<(usize, bool, f64)> = scored.collect();
     Ok(HeldOut {
-        scored: cascade::scored(pairs)?,
-        texts: Prints::of(texts.iter().copied()),
+        scored: cascade::scored(scored.iter().map(|(_, truth, score)| (*truth, *score)))?,
+        positives: scored.iter().filter(|it| it.1).map(|(at, _, score)| (*at, *score)).collect(),
+        texts: Prints::of(texts),
         n_seen: seen.len(),
     })
 }

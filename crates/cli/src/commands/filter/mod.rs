@@ -1,6 +1,9 @@
 //! `safeguard filter`: the small classifiers that stand before the reasoner.
 
 mod calibrate;
+mod encoder;
+mod per_rule;
+mod probe;
 mod promote;
 mod run;
 mod show;
@@ -13,6 +16,8 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use cascade::Filter;
 use clap::Subcommand;
+
+pub(crate) use encoder::{VectorSource, encoder_of};
 
 use crate::exit::Exit;
 use crate::output::hinted;

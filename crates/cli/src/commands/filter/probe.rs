@@ -64,9 +64,7 @@ fn windows(reading: Result<Reading, ReasonerError>) -> Result<Windows, CascadeEr
         }
         Err(
             ReasonerError::Content(_)
-            | ReasonerError::Engine(
-                EngineError::PromptTooLong { .. } | EngineError::KvFull { .. },
-            ),
+            | ReasonerError::Engine(EngineError::PromptTooLong { .. } | EngineError::KvFull { .. }),
         ) => Ok(Windows::new()),
         Err(error) => Err(CascadeError::Encode(Box::new(error))),
     }

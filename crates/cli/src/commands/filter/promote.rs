@@ -13,6 +13,7 @@ use policy::{GoldenCase, Policy};
 use reasoner::{Job, judge_many};
 use serde::Serialize;
 
+use super::encoder::EmbedArgs;
 use super::show::band;
 use super::source::{VIOLATION, read_verdicts};
 use super::{counted, read_filter, share};
@@ -63,6 +64,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]
+    embed: EmbedArgs,
+    #[command(flatten)]
     judge: JudgeArgs,
 }
 
@@ -76,7 +79,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let (reasoner, said) = reasoner(args, &policy, &cases)?;
     let texts: Vec<String> = cases.iter().map(|case| readable(&case.content)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let scores = filter.scorer(None)?.score_all(&texts)?;
+    let encoder = args.embed.open(&args.filter, &filter, Some(&policy), args.judge.model())?;
+    let scores = filter.scorer(encoder.as_deref())?.score_all(&texts)?;
     let contest = |(case, found): (&GoldenCase, FilterScore)| Contest {
         truth: case.outcome.is_violation(),
         score: found.score,
@@ -172,7 +176,8 @@ type Said = (String, HashMap<String, Option<bool>>);
 fn reasoner(args: &Args, policy: &Policy, cases: &[GoldenCase]) -> Result<Said> {
     if let Some(path) = &args.verdicts {
         let verdicts = read_verdicts(path, &policy.reference())?;
-        let said = verdicts.said.into_iter().map(|(id, said)| (id, Some(said))).collect();
+        let said =
+            verdicts.said.into_iter().map(|(id, said)| (id, Some(said.is_violation))).collect();
         return Ok((verdicts.model, said));
     }
     let judge = args.judge.open()?.judge;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use cascade::{Encoder, Filter, FilterScore, Ruling, readable};
 use serde::Serialize;
 
+use super::encoder::EncoderArgs;
 use super::read_filter;
 use crate::commands::batch::{Item, LineError, items, next_line};
 use crate::exit::Exit;
@@ -35,9 +36,8 @@ pub(crate) struct Args {
     /// Where the scores go; by default standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Threads to compute with; by default as many as there are cores
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    encoder: EncoderArgs,
 }
 
 /// One item's line.
@@ -67,7 +67,8 @@ fn score_all(args: &Args) -> Result<Exit> {
         report_note("the filter is not calibrated, so everything is passed on");
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let n_threads = args.threads.map_or(cores, usize::from);
+    let n_threads = args.encoder.n_threads().unwrap_or(cores);
+    let encoder = args.encoder.open(&args.filter, &filter)?;
     let mut lines = Lines::open(args)?;
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => Box::new(
@@ -77,7 +78,7 @@ fn score_all(args: &Args) -> Result<Exit> {
     };
     let mut exit = Exit::Clear;
     while let Some(chunk) = lines.next_chunk()? {
-        let (texts, problems) = score_chunk(&filter, None, &chunk, n_threads)?;
+        let (texts, problems) = score_chunk(&filter, encoder.as_deref(), &chunk, n_threads)?;
         for text in texts {
             out.write_all(text.as_bytes())?;
         }

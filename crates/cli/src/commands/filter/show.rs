@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use cascade::{Contribution, Filter, FilterScore, Promotion, Ruling, readable};
+use cascade::{Contribution, Filter, FilterScore, Promotion, Reads, Ruling, readable};
 use comfy_table::{CellAlignment, Table, presets};
 use policy::Content;
 use serde::Serialize;
 
+use super::encoder::EncoderArgs;
 use super::{counted, read_filter, share};
 use crate::exit::Exit;
 use crate::output::{Format, print_result, shown};
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     /// How many of the text's features to show
     #[arg(long, value_name = "N", default_value_t = 12, requires = "text")]
     top: usize,
+    #[command(flatten)]
+    encoder: EncoderArgs,
     /// How to write it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -56,6 +59,7 @@ fn described(filter: &Filter, format: Format) -> Result<String> {
     );
     let mut out = format!("labels       {}\nbound to     {bound}\n", about.labels.join(", "));
     // A string takes everything.
+    let _ = writeln!(out, "reads        {}", read_by(&about.reads));
     let _ = writeln!(out, "trained on   {}", counted(about.training.n_rows, "row"));
     for it in &about.training.labels {
         let _ = writeln!(
@@ -97,6 +101,15 @@ pub(super) fn band(decides: &Promotion) -> String {
     )
 }
 
+fn read_by(reads: &Reads) -> String {
+    let ngrams = reads.ngrams.map(|_| "n-grams".to_owned());
+    let dense = reads.dense.as_ref().map(|dense| {
+        let place = dense.place.as_ref().map(|place| format!(", found at {place}"));
+        format!("{} of {} numbers{}", dense.identity, dense.n_dims, place.unwrap_or_default())
+    });
+    ngrams.into_iter().chain(dense).collect::<Vec<_>>().join(" and ")
+}
+
 /// A score with its reasons.
 #[derive(Serialize)]
 struct Explained<'a> {
@@ -107,7 +120,8 @@ struct Explained<'a> {
 }
 
 fn explained(filter: &Filter, text: &str, args: &Args) -> Result<String> {
-    let mut scorer = filter.scorer(None)?;
+    let encoder = args.encoder.open(&args.filter, filter)?;
+    let mut scorer = filter.scorer(encoder.as_deref())?;
     let FilterScore { score, label, .. } = scorer.score(text)?;
     let features = scorer.explain(text)?;
     let n_shown = args.top.min(features.len());

@@ -1,14 +1,22 @@
 //! `safeguard filter train`: from labelled rows, or from verdicts, to a filter's file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cascade::{CascadeError, Filter, Reading, Stretch, TrainSettings};
+use cascade::{
+    About, CascadeError, Encoder, Filter, HeldOutScore, Reading, Row, Stretch, TrainSettings,
+    train_and_score,
+};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use policy::Policy;
+use serde::Serialize;
 
-use super::source::SourceArgs;
-use super::{counted, share};
+use super::per_rule::{self, Caught, caught};
+use super::source::{Labelled, SourceArgs};
+use super::{counted, encoder, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, hinted, print_result, report_hint, report_note};
@@ -22,6 +30,7 @@ use crate::output::{Format, align_numbers, hinted, print_result, report_hint, re
 ///
 /// Exit status: 0 done, 2 could not be done.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("vectors").args(["embed", "probe"]))]
 pub(crate) struct Args {
     #[command(flatten)]
     source: SourceArgs,
@@ -34,6 +43,17 @@ pub(crate) struct Args {
     /// The policy that the labels stand for: the filter is bound to this version of it
     #[arg(long, short, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Read sentence embeddings too: the directory of an encoder of the BERT family, or its name in the cache of
+    /// Hugging Face
+    #[arg(long, value_name = "DIR|NAME")]
+    embed: Option<String>,
+    /// Read what --model makes of each item under --policy before it says anything: its state where the verdict would
+    /// begin, for the price of reading the item
+    #[arg(long, requires = "policy", conflicts_with = "embed")]
+    probe: bool,
+    /// Read sentence embeddings, or the model's state, alone
+    #[arg(long, requires = "vectors")]
+    no_ngrams: bool,
     /// Orders rows and makes folds: the same seed and rows make the same filter
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -74,12 +94,14 @@ fn positive(text: &str) -> Result<f64> {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
-    let policy = policy.map(|(_, policy)| policy.reference());
+    let policy = policy.map(|(_, policy)| policy);
     if args.source.is_from(&args.out) {
         bail!("the filter must go to a file of its own");
     }
     let labels = args.source.labels(&args.label);
-    let rows = args.source.read(&labels, policy.as_ref())?;
+    let Labelled { rows, rules } = args.source.read(&labels, policy.as_ref())?;
+    let (encoder, place) = vectors(args, policy.as_ref())?;
+    let policy = policy.map(|policy| policy.reference());
     let settings = TrainSettings {
         seed: args.seed,
         n_folds: args.folds.into(),
@@ -87,24 +109,31 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         positive_weight: args.positive_weight.0,
         ..TrainSettings::default()
     };
+    let reading = Reading { ngrams: !args.no_ngrams, encoder: encoder.as_deref(), place };
     let bar = progress();
-    let reading = Reading::default();
-    let filter =
-        cascade::train(&rows, &labels, policy, &reading, &settings, |stretch, n_done, n_all| {
-            bar.set_message(match stretch {
-                Stretch::Encoding => "texts encoded",
-                _ => "fits",
-            });
-            bar.set_length(n_all as u64);
-            bar.set_position(n_done as u64);
+    let progress = |stretch, n_done, n_all| {
+        bar.set_message(match stretch {
+            Stretch::Encoding => "texts encoded",
+            Stretch::Fitting => "fits",
         });
+        bar.set_length(n_all as u64);
+        bar.set_position(n_done as u64);
+    };
+    let trained = train_and_score(&rows, &labels, policy, &reading, &settings, progress);
     bar.finish_and_clear();
-    let filter = filter.map_err(advised).with_context(|| args.source.place())?;
+    let (filter, held_out) = trained.map_err(advised).with_context(|| args.source.place())?;
     let bytes = filter.to_bytes();
     write(&args.out, &bytes)?;
+    let per_rule = by_rule(&rows, &rules, &held_out);
     match args.format {
-        Format::Json => print_result(&format!("{}\n", serde_json::to_string(&filter.about)?))?,
-        Format::Text => print_result(&report(&filter, bytes.len()))?,
+        Format::Json => {
+            let report = Report { about: &filter.about, per_rule: &per_rule };
+            print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
+        }
+        Format::Text => {
+            let by_rule = per_rule::table(&per_rule, "where 0.95 of all are caught");
+            print_result(&format!("{}{by_rule}", report(&filter, bytes.len())))?;
+        }
     }
     if filter.about.policy.is_none() {
         report_note("bound to no policy; --policy binds it to the one that its labels stand for");
@@ -114,6 +143,47 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         args.out.display()
     ));
     Ok(Exit::Clear)
+}
+
+/// What was trained, for machines.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    about: &'a About,
+    per_rule: &'a [Caught],
+}
+
+/// Of each rule, the held-out violations caught where the threshold catches [`USUAL_RECALL`] of all.
+fn by_rule(rows: &[Row], rules: &[Vec<String>], held_out: &[Vec<HeldOutScore>]) -> Vec<Caught> {
+    // A row passes on what its best head finds, as the filter does.
+    let mut best: BTreeMap<usize, f64> = BTreeMap::new();
+    for HeldOutScore { row, score } in held_out.iter().flatten() {
+        let so_far = best.entry(*row).or_insert(*score);
+        *so_far = so_far.max(*score);
+    }
+    let is_positive = |row: &usize| rows[*row].truths.contains(&Some(true));
+    let positives: Vec<(usize, f64)> =
+        best.into_iter().filter(|(row, _)| is_positive(row)).collect();
+    let mut scores: Vec<f64> = positives.iter().map(|(_, score)| *score).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    let wanted = (USUAL_RECALL * scores.len() as f64).ceil() as usize;
+    let threshold = wanted.checked_sub(1).and_then(|last| scores.get(last));
+    let Some(&threshold) = threshold else { return Vec::new() };
+    caught(positives.iter().map(|(row, score)| (rules[*row].as_slice(), *score)), threshold)
+}
+
+/// The recall at which rules are compared.
+const USUAL_RECALL: f64 = 0.95;
+
+/// What the filter is to read vectors with, and where that can be found again.
+fn vectors(
+    args: &Args,
+    policy: Option<&Policy>,
+) -> Result<(Option<Arc<dyn Encoder>>, Option<String>)> {
+    if let (true, Some(policy)) = (args.probe, policy) {
+        return Ok((Some(encoder::probe(args.source.model().open_local()?, policy)), None));
+    }
+    Ok(args.embed.as_deref().map(encoder::chosen).transpose()?.unzip())
 }
 
 fn advised(error: CascadeError) -> anyhow::Error {

@@ -49,15 +49,11 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Counts a verdict, and writes the file if it is some seconds ago that it was.
     pub(crate) fn add(&mut self, verdict: &Verdict, cascaded: Option<&Cascaded>) -> Result<()> {
-        let stage = match verdict.stage {
-            Stage::Filter => "filter",
-            Stage::Classifier => "classifier",
-            Stage::Reasoner => "reasoner",
-        };
+        let stage = verdict.stage.name();
         let (outcome, cause) = match verdict.outcome {
             Outcome::Violation => ("violation", String::new()),
             Outcome::Clear => ("clear", String::new()),
-            Outcome::Undetermined(cause) => ("undetermined", cause.to_string().replace(' ', "_")),
+            Outcome::Undetermined(cause) => ("undetermined", cause.code()),
         };
         let key = (verdict.policy.name.clone(), stage, outcome, cause);
         *self.verdicts.entry(key).or_default() += 1;

@@ -8,9 +8,10 @@ mod metrics;
 mod progress;
 mod served;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use policy::{Effort, JudgeSettings};
 
@@ -21,22 +22,45 @@ use chosen::ChosenModel;
 pub(crate) use chosen::OpenJudge;
 pub(crate) use metrics::{Metrics, MetricsArgs, cascade_page};
 pub(crate) use progress::Progress;
+use reasoner::LocalJudge;
 use served::ServerArgs;
 
-/// Flags of all commands that judge.
+use crate::output::hinted;
+
+/// Flags that say who judges.
 #[derive(Debug, clap::Args)]
-pub(crate) struct JudgeArgs {
+pub(crate) struct ModelArgs {
     /// Who judges: builtin, 20b, 120b, ORG/NAME, a checkpoint's folder, or the URL of a chat server
     #[arg(long, value_name = "MODEL", default_value = "builtin")]
     model: ChosenModel,
     #[command(flatten)]
     served: ServerArgs,
+    /// Threads to compute with; by default as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// Who judges, how it thinks, and how long it may take.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReasoningArgs {
+    #[command(flatten)]
+    model: ModelArgs,
     /// How long the model should think; by default what the policy says, or medium
     #[arg(long, value_enum)]
     effort: Option<EffortName>,
     /// Most tokens of reasoning; by default 512, 2048 or 8192 by effort
     #[arg(long, value_name = "N")]
     max_analysis_tokens: Option<usize>,
+    /// Seconds until a verdict is undetermined
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
+}
+
+/// Flags of all commands that judge.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JudgeArgs {
+    #[command(flatten)]
+    reasoning: ReasoningArgs,
     /// Repeat a verdict: fixes the marker around the content and the sampling
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -46,12 +70,6 @@ pub(crate) struct JudgeArgs {
     /// Keep the most probable tokens up to this sum of probabilities
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     top_p: f32,
-    /// Seconds until a verdict is undetermined
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    timeout: Option<Duration>,
-    /// Threads to compute with; by default as many as there are cores
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -74,26 +92,71 @@ impl From<EffortName> for Effort {
     }
 }
 
-impl JudgeArgs {
+impl ModelArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.model.open(self.threads.map(usize::from), &self.served)
+        self.model.open(self.n_threads(), &self.served)
     }
 
-    /// The model, by the name that people know.
-    pub(crate) fn model_name(&self) -> String {
-        self.model.name()
+    /// The model in this process, for what looks inside it.
+    pub(crate) fn open_local(&self) -> Result<Arc<LocalJudge>> {
+        local(self.open()?.local)
+    }
+
+    /// Threads asked for.
+    pub(crate) fn n_threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+}
+
+/// The model in this process, or why there is none.
+pub(crate) fn local(judge: Option<Arc<LocalJudge>>) -> Result<Arc<LocalJudge>> {
+    judge.ok_or_else(|| {
+        let error = anyhow!("a probe looks inside the model, and a chat server does not let it");
+        hinted(error, "give a checkpoint's folder or name with --model")
+    })
+}
+
+impl ReasoningArgs {
+    /// Who judges.
+    pub(crate) fn model(&self) -> &ModelArgs {
+        &self.model
     }
 
     /// How each content is judged.
     pub(crate) fn settings(&self) -> JudgeSettings {
         JudgeSettings {
             effort: self.effort.map(Effort::from),
+            max_analysis_tokens: self.max_analysis_tokens,
+            timeout: self.timeout,
+            ..JudgeSettings::default()
+        }
+    }
+}
+
+impl JudgeArgs {
+    /// Who judges.
+    pub(crate) fn model(&self) -> &ModelArgs {
+        &self.reasoning.model
+    }
+
+    /// Opens the model and starts its judge.
+    pub(crate) fn open(&self) -> Result<OpenJudge> {
+        self.reasoning.model.open()
+    }
+
+    /// The model, by the name that people know.
+    pub(crate) fn model_name(&self) -> String {
+        self.reasoning.model.model.name()
+    }
+
+    /// How each content is judged.
+    pub(crate) fn settings(&self) -> JudgeSettings {
+        JudgeSettings {
             seed: self.seed,
             temperature: self.temperature,
             top_p: self.top_p,
-            max_analysis_tokens: self.max_analysis_tokens,
-            timeout: self.timeout,
+            ..self.reasoning.settings()
         }
     }
 }

@@ -13,9 +13,10 @@ use cascade::{
     BudgetedJudge, CacheCounts, CascadeJudge, FilterStage, RouteCounts, RoutedJudge, Spending,
 };
 use policy::{Judge, Policy, PolicyId};
+use reasoner::LocalJudge;
 
-use super::OpenJudge;
-use crate::commands::filter::read_filter;
+use super::{OpenJudge, local};
+use crate::commands::filter::{VectorSource, encoder_of, read_filter};
 use crate::output::{hinted, report_note};
 use audits::Held;
 use budget::Hurry;
@@ -76,7 +77,7 @@ impl CascadeArgs {
         let place = || path.display().to_string();
         let hurry =
             if traffic == Traffic::Queue { Hurry::NobodyWaits } else { Hurry::SomebodyWaits };
-        let OpenJudge { mut judge, local } = open;
+        let OpenJudge { mut judge, local: local_model } = open;
         let mut budget = None;
         if let Some(table) = &settings.budget {
             let budgeted = Arc::new(table.over(judge, hurry).with_context(place)?);
@@ -90,7 +91,8 @@ impl CascadeArgs {
             judge = Box::new(Arc::clone(&routed));
             routes = Some(routed);
         }
-        let Stages { stages, filters, held } = stages(&settings.filter, &policies, traffic)?;
+        let Stages { stages, filters, held } =
+            stages(&settings.filter, &policies, traffic, local_model.as_ref())?;
         let judge = CascadeJudge::new(stages, judge);
         let judge =
             if settings.cache_mb > 0 { judge.remembering(settings.cache_mb << 20) } else { judge };
@@ -100,7 +102,7 @@ impl CascadeArgs {
                 report_note(&format!("{} has no filter: all of it goes to the model", policy.name));
             }
         }
-        let before = OpenJudge { judge: Box::new(Arc::clone(&judge)), local };
+        let before = OpenJudge { judge: Box::new(Arc::clone(&judge)), local: local_model };
         let saved = Mutex::new(Instant::now());
         Ok((before, Some(Cascaded { judge, budget, routes, filters, _held: held, saved })))
     }
@@ -113,13 +115,18 @@ struct Stages {
     held: Vec<Held>,
 }
 
-fn stages(settings: &[FilterSettings], policies: &[&Policy], traffic: Traffic) -> Result<Stages> {
+fn stages(
+    settings: &[FilterSettings],
+    policies: &[&Policy],
+    traffic: Traffic,
+    model: Option<&Arc<LocalJudge>>,
+) -> Result<Stages> {
     let mut all = Stages { stages: Vec::new(), filters: Vec::new(), held: Vec::new() };
     for one in settings {
         if traffic != Traffic::Trial {
             all.held.push(Held::of(&one.file)?);
         }
-        let stage = stage(one, policies, traffic)?;
+        let stage = stage(one, policies, traffic, model)?;
         let bound = bound(&stage).map(|policy| (one.file.clone(), policy.id.clone()));
         let is_same = |(_, id): &&(PathBuf, PolicyId)| bound.as_ref().is_some_and(|it| it.1 == *id);
         if let Some((other, _)) = all.filters.iter().find(is_same) {
@@ -141,7 +148,12 @@ fn tell_routes(learned: &RoutesFile, policies: &[&Policy]) {
     }
 }
 
-fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> Result<FilterStage> {
+fn stage(
+    settings: &FilterSettings,
+    policies: &[&Policy],
+    traffic: Traffic,
+    model: Option<&Arc<LocalJudge>>,
+) -> Result<FilterStage> {
     let filter = read_filter(&settings.file)?;
     let place = || settings.file.display().to_string();
     if let Some(bound) = &filter.about.policy
@@ -156,7 +168,15 @@ fn stage(settings: &FilterSettings, policies: &[&Policy], traffic: Traffic) -> R
         })?;
     }
     let evidence = filter.about.calibration.clone();
-    let stage = FilterStage::unwatched(filter, None).map_err(|error| {
+    let bound_to = filter.about.policy.as_ref();
+    let source = VectorSource {
+        embed: settings.embed.as_deref(),
+        policy: policies.iter().copied().find(|it| bound_to.is_some_and(|to| to.id == it.id)),
+        model: &|| local(model.cloned()),
+        n_threads: None,
+    };
+    let encoder = encoder_of(&settings.file, &filter, &source)?;
+    let stage = FilterStage::unwatched(filter, encoder).map_err(|error| {
         let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
         hinted(anyhow!(error).context(place()), how)
     })?;

@@ -33,6 +33,8 @@ pub(super) struct Settings {
 pub(super) struct FilterSettings {
     /// Relative to the file that names it.
     pub(super) file: PathBuf,
+    /// Where the filter's sentence encoder is, if not where the training found it.
+    pub(super) embed: Option<String>,
     /// The share of stopped items that the model judges all the same.
     #[serde(default = "usual_rate")]
     pub(super) audit_rate: f64,
@@ -79,6 +81,7 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
     else {
         let filter = FilterSettings {
             file: path.to_owned(),
+            embed: None,
             audit_rate: usual_rate(),
             audit_seed: None,
             on_alarm: OnAlarm::Bypass,
@@ -87,15 +90,25 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
     };
     let settings: Settings = toml::from_str(&text).map_err(|error| {
         let error = anyhow!(error).context(path.display().to_string());
-        hinted(error, "cache_mb and routes stand first; a filter is named by [[filter]] and file = \"…\", with audit_rate, audit_seed and on_alarm if wanted; a budget is [budget] with tokens_per_second = …")
+        hinted(error, "cache_mb and routes stand first; a filter is named by [[filter]] and file = \"…\", with embed, audit_rate, audit_seed and on_alarm if wanted; a budget is [budget] with tokens_per_second = …")
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let beside = |one: FilterSettings| FilterSettings { file: folder.join(&one.file), ..one };
+    let beside = |one: FilterSettings| FilterSettings {
+        file: folder.join(&one.file),
+        embed: one.embed.map(|embed| found_beside(folder, embed)),
+        ..one
+    };
     let filter = settings.filter.into_iter().map(beside).collect();
     let learned =
         settings.routes.as_ref().map(|file| read_routes(&folder.join(file))).transpose()?;
     let budget = settings.budget.map(|budget| budget.beside(folder));
     Ok(Settings { filter, learned, budget, ..settings })
+}
+
+/// A directory relative to the folder; anything else is a name.
+fn found_beside(folder: &Path, embed: String) -> String {
+    let path = folder.join(&embed);
+    path.to_str().filter(|_| path.is_dir()).map(str::to_owned).unwrap_or(embed)
 }
 
 fn read_routes(path: &Path) -> Result<RoutesFile> {
