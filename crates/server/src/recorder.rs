@@ -12,6 +12,9 @@ use crate::selector::Chosen;
 /// Whose decisions these are, as long as there are no keys that say it.
 pub(crate) const TENANT: &str = "default";
 
+/// Policies remembered as stored; requests may bring ever new ones. Adding one again changes nothing.
+const MAX_KNOWN: usize = 1 << 14;
+
 /// The store, as far as routes that judge need it.
 pub(crate) struct Recorder {
     pub(crate) store: Store,
@@ -48,7 +51,11 @@ impl Recorder {
         if !is_known {
             let added = self.store.add_policy(TENANT, &policy.name, &chosen.bytes).await;
             added.map_err(failed)?;
-            self.known().insert(policy.id.clone());
+            let mut known = self.known();
+            if known.len() >= MAX_KNOWN {
+                known.clear();
+            }
+            known.insert(policy.id.clone());
         }
         let at = Millis::now();
         let id = DecisionId::new(at).map_err(failed)?;

@@ -105,7 +105,7 @@ impl App {
         }
     }
 
-    /// Records decisions on pairs, in their order and all at once.
+    /// Records decisions on pairs, all at once; their ids in the pairs' order.
     ///
     /// # Errors
     /// [`ApiError::Store`] if any could not be.

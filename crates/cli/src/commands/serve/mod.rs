@@ -93,6 +93,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         upstream_key: std::env::var(UPSTREAM_KEY).ok().filter(|key| !key.trim().is_empty()),
     };
     let server = Server::bind(setup).map_err(advised)?;
+    if !server.address().ip().is_loopback() {
+        report_note(
+            "whoever reaches this address may use it: put something that checks keys before it",
+        );
+    }
     print_result(&greeting(&server, &args.judge.model_name()))?;
     let ended = server.run().map_err(advised);
     if let Some(cascaded) = cascaded {
@@ -196,7 +201,7 @@ fn greeting(server: &Server, model: &str) -> String {
         "safeguard serves on {url}\n\
          \x20 judge     {model}\n\
          \x20 policies  {}\n\
-         \x20 routes    POST /v1/classify, POST /v1/moderations; GET /healthz, /readyz, /metrics; all of them on {url}/docs\n\
+         \x20 routes    POST /v1/classify, /v1/moderations, /v1/chat/completions; GET /healthz, /readyz, /metrics; all on {url}/docs\n\
          try it:\n\
          \x20 curl{insecure} {url}/v1/classify -H 'content-type: application/json' \\\n\
          \x20   -d '{{\"items\":[\"Buy two, get a five-star review for free!\"],\"policies\":[{first}]}}'\n",
