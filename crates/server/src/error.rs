@@ -35,6 +35,9 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// The store cannot be opened.
+    #[error("the store: {0}")]
+    Store(#[from] store::StoreError),
     /// The guarded model's server cannot be used.
     #[error("serve.guard.upstream: {problem}")]
     Upstream {
@@ -99,6 +102,14 @@ pub(crate) enum ApiError {
     UnknownModel { name: String, known: String },
     #[error("the guarded model's server failed: {problem}")]
     Upstream { problem: &'static str },
+    #[error("the decision could not be recorded, so it is not given")]
+    Store,
+    #[error("the service has no store; `safeguard serve --store URL` names one")]
+    NoStore,
+    #[error("there is no such decision")]
+    NoDecision,
+    #[error("the query cannot be read")]
+    Query,
     #[error("the service is stopping")]
     Stopping,
     #[error("policy {policy}: there is no verdict: {cause}")]
@@ -118,7 +129,9 @@ impl ApiError {
             ApiError::Method => StatusCode::METHOD_NOT_ALLOWED,
             ApiError::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            ApiError::Broken | ApiError::Json { .. } => StatusCode::BAD_REQUEST,
+            ApiError::NoDecision => StatusCode::NOT_FOUND,
+            ApiError::Store | ApiError::NoStore => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Broken | ApiError::Query | ApiError::Json { .. } => StatusCode::BAD_REQUEST,
             ApiError::Field { .. } | ApiError::TooMany { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::UnknownPolicy { .. } | ApiError::UnknownModel { .. } => StatusCode::NOT_FOUND,
             ApiError::OtherVersion { .. } => StatusCode::CONFLICT,
@@ -152,6 +165,10 @@ impl ApiError {
             ApiError::Late { .. } => "deadline",
             ApiError::UnknownModel { .. } => "model_not_found",
             ApiError::Upstream { .. } => "upstream",
+            ApiError::Store => "store",
+            ApiError::NoStore => "no_store",
+            ApiError::NoDecision => "no_decision",
+            ApiError::Query => "invalid_query",
             ApiError::Stopping => "stopping",
             ApiError::Undetermined { .. } => "undetermined",
             ApiError::Random => "no_random_numbers",

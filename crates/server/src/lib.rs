@@ -3,6 +3,7 @@
 //! `serve.rs` is its life from binding to shutdown, `settings.rs` what can be set, `api/` one file a route.
 //! `pool.rs` leads from async requests to the judges, which block: threads of its own behind a bounded queue.
 //! `guard/` stands before another chat model. `shelf.rs` holds the policies and follows their folder. `error.rs` knows every refusal and its status.
+//! `recorder.rs` puts decisions into the store before their callers hear of them.
 //! Which judge answers is not known here: the caller brings a [`policy::Judge`].
 
 mod api;
@@ -11,6 +12,7 @@ mod guard;
 mod log;
 mod metrics;
 mod pool;
+mod recorder;
 mod selector;
 mod serve;
 mod settings;
@@ -20,7 +22,7 @@ mod wire;
 pub use error::ServerError;
 pub use guard::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
 pub use log::{LogFormat, start_log};
-pub use serve::{Server, Setup, Stopper};
+pub use serve::{Before, Server, Setup, Stopper};
 pub use settings::{
     Cors, Limits, Moderations, OnUndetermined, ServerSettings, SettingsError, StockUndetermined,
     Tls,

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use policy::Policy;
+use policy::{Policy, PolicyError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
-use crate::shelf::Served;
+use crate::shelf::{Served, Shelved};
 
 /// The label of metrics for policies that came with their request.
 pub(crate) const INLINE: &str = "inline";
@@ -45,16 +45,24 @@ fn inline_name() -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     pub(crate) policy: Arc<Policy>,
+    /// Its file.
+    pub(crate) bytes: Arc<[u8]>,
     pub(crate) metric: String,
 }
 
 impl Chosen {
-    pub(crate) fn served(policy: &Arc<Policy>) -> Chosen {
-        Chosen { policy: Arc::clone(policy), metric: policy.name.clone() }
+    pub(crate) fn served(shelved: &Shelved) -> Chosen {
+        let Shelved { policy, bytes } = shelved.clone();
+        Chosen { metric: policy.name.clone(), policy, bytes }
     }
 
-    pub(crate) fn inline(policy: Policy) -> Chosen {
-        Chosen { policy: Arc::new(policy), metric: INLINE.to_owned() }
+    /// A policy that came with its request.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`].
+    pub(crate) fn inline(name: &str, text: &str) -> Result<Chosen, PolicyError> {
+        let policy = Arc::new(Policy::parse(name, text.as_bytes())?);
+        Ok(Chosen { policy, bytes: text.as_bytes().into(), metric: INLINE.to_owned() })
     }
 }
 
@@ -75,8 +83,7 @@ impl Selector {
     pub(crate) fn find(&self, served: &Served) -> Result<Chosen, ApiError> {
         match self {
             Selector::Named(name) => named(name, served),
-            Selector::Inline(InlinePolicy { name, text }) => Policy::parse(name, text.as_bytes())
-                .map(Chosen::inline)
+            Selector::Inline(InlinePolicy { name, text }) => Chosen::inline(name, text)
                 .map_err(|error| ApiError::field(format!("policy {name}"), error.to_string())),
         }
     }

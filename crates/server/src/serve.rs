@@ -16,6 +16,7 @@ use crate::error::ServerError;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::pool::Pool;
+use crate::recorder::Recorder;
 use crate::settings::{ServerSettings, Tls, duration};
 use crate::shelf::{PolicySource, Shelf};
 
@@ -34,10 +35,24 @@ pub struct Setup {
     pub judging: JudgeSettings,
     /// The judge's model, by the name that people know.
     pub model: String,
+    /// What stands before it.
+    pub before: Option<Arc<dyn Before>>,
     /// By what.
     pub policies: PolicySource,
     /// The key of the guarded model's server; unset: callers bring their own.
     pub upstream_key: Option<String>,
+}
+
+/// What stands before the judge, as far as the service has to do with it.
+pub trait Before: Send + Sync {
+    /// Its metrics, as Prometheus' text.
+    fn metrics(&self) -> String;
+
+    /// Called every second on a thread that may block: time to save what must be kept. The error is for the log.
+    ///
+    /// # Errors
+    /// What could not be saved, and why.
+    fn tick(&self) -> Result<(), String>;
 }
 
 /// A service that has its address and is not running yet.
@@ -45,6 +60,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
+    runtime: Runtime,
     stop: watch::Sender<bool>,
 }
 
@@ -65,12 +81,13 @@ impl Server {
     /// # Errors
     /// [`ServerError`] for whatever of these cannot be done.
     pub fn bind(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { settings, judge, judging, model, policies, upstream_key } = setup;
+        let Setup { settings, judge, judging, model, before, policies, upstream_key } = setup;
         settings.check()?;
         let metrics = Arc::new(Metrics::new());
         let shelf = Shelf::open(policies)?;
         metrics.set_policies(shelf.served().policies.len(), 0);
         let limits = &settings.limits;
+        let identity = judge.identity();
         let pool = Pool::start(judge, Arc::clone(&metrics), limits.queue, limits.in_flight)?;
         let listening = |source| ServerError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).map_err(listening)?;
@@ -78,9 +95,24 @@ impl Server {
         let address = listener.local_addr()?;
         let guard = settings.guard.clone().map(|it| Guard::new(it, upstream_key.as_deref()));
         let guard = guard.transpose()?.map(Arc::new);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let store = settings.store.as_deref();
+        let store = store.map(|url| runtime.block_on(store::Store::open(url))).transpose()?;
+        let recorder = store.map(|it| Recorder::new(it, settings.keep_content, identity));
         let is_stopping = AtomicBool::new(false);
-        let app = App { settings, judging, model, shelf, pool, metrics, guard, is_stopping };
-        Ok(Server { listener, address, app: Arc::new(app), stop: watch::Sender::new(false) })
+        let app = Arc::new(App {
+            settings,
+            judging,
+            model,
+            shelf,
+            pool,
+            metrics,
+            guard,
+            before,
+            recorder,
+            is_stopping,
+        });
+        Ok(Server { listener, address, app, runtime, stop: watch::Sender::new(false) })
     }
 
     /// Where it listens.
@@ -110,35 +142,42 @@ impl Server {
     /// # Errors
     /// [`ServerError::Tls`], [`ServerError::Origin`], [`ServerError::Run`].
     pub fn run(self) -> Result<(), ServerError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let ended = self.run_on(&runtime);
+        let Server { listener, app, stop, runtime, .. } = self;
+        let ended = run_on(&runtime, listener, Arc::clone(&app), stop);
+        if let Some(recorder) = &app.recorder {
+            runtime.block_on(recorder.store.close());
+        }
         runtime.shutdown_timeout(LAST_TASKS);
         ended
     }
+}
 
-    fn run_on(self, runtime: &Runtime) -> Result<(), ServerError> {
-        let Server { listener, app, stop, .. } = self;
-        let router = api::router(Arc::clone(&app))?.into_make_service();
-        let patience = duration(app.settings.limits.read_s);
-        let handle = Handle::new();
-        runtime.block_on(async {
-            tokio::spawn(follow(Arc::clone(&app)));
-            tokio::spawn(end_gently(Arc::clone(&app), stop, handle.clone()));
-            match &app.settings.tls {
-                None => {
-                    let server = axum_server::from_tcp(listener)?.handle(handle);
-                    server.first_request_timeout(patience).serve(router).await?;
-                }
-                Some(tls) => {
-                    let config = certificate(tls).await?;
-                    let server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
-                    server.first_request_timeout(patience).serve(router).await?;
-                }
+fn run_on(
+    runtime: &Runtime,
+    listener: TcpListener,
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+) -> Result<(), ServerError> {
+    let router = api::router(Arc::clone(&app))?.into_make_service();
+    let patience = duration(app.settings.limits.read_s);
+    let handle = Handle::new();
+    runtime.block_on(async {
+        tokio::spawn(follow(Arc::clone(&app)));
+        tokio::spawn(end_gently(Arc::clone(&app), stop, handle.clone()));
+        match &app.settings.tls {
+            None => {
+                let server = axum_server::from_tcp(listener)?.handle(handle);
+                server.first_request_timeout(patience).serve(router).await?;
             }
-            app.pool.close();
-            Ok(())
-        })
-    }
+            Some(tls) => {
+                let config = certificate(tls).await?;
+                let server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+                server.first_request_timeout(patience).serve(router).await?;
+            }
+        }
+        app.pool.close();
+        Ok(())
+    })
 }
 
 async fn certificate(tls: &Tls) -> Result<RustlsConfig, ServerError> {
@@ -156,7 +195,12 @@ async fn follow(app: Arc<App>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let reading = Arc::clone(&app);
-        let look = tokio::task::spawn_blocking(move || reading.shelf.look_again());
+        let look = tokio::task::spawn_blocking(move || {
+            if let Some(Err(problem)) = reading.before.as_ref().map(|before| before.tick()) {
+                tracing::error!("an audit cannot be saved: {problem}");
+            }
+            reading.shelf.look_again()
+        });
         // A look that panicked changed nothing; the next one tells.
         let Ok(changes) = look.await else { continue };
         for policy in &changes.loaded {

@@ -20,6 +20,10 @@ pub struct ServerSettings {
     pub policies: Option<PathBuf>,
     /// Filters before the judge; relative to the settings' file.
     pub cascade: Option<PathBuf>,
+    /// Where decisions are recorded: `sqlite:FILE` or `postgres://…`; without it, nowhere.
+    pub store: Option<String>,
+    /// Whether the store keeps items, rationale and reasoning too.
+    pub keep_content: bool,
     /// What no request may exceed.
     pub limits: Limits,
     /// What `/v1/moderations` answers.
@@ -38,6 +42,8 @@ impl Default for ServerSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             policies: None,
             cascade: None,
+            store: None,
+            keep_content: false,
             limits: Limits::default(),
             moderations: Moderations::default(),
             guard: None,

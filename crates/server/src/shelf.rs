@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use policy::{Policy, PolicyError};
+use policy::Policy;
 
 use crate::error::ServerError;
 
@@ -19,8 +20,8 @@ use crate::error::ServerError;
 pub enum PolicySource {
     /// A folder, followed while the service runs.
     Folder(PathBuf),
-    /// These, as they are.
-    Fixed(Vec<Policy>),
+    /// Names and files' bytes of these, as they are.
+    Fixed(Vec<(String, Vec<u8>)>),
 }
 
 /// A policy's file that cannot be served as it is now.
@@ -43,8 +44,23 @@ impl fmt::Display for Fault {
 /// What is in service at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
-    pub(crate) policies: BTreeMap<String, Arc<Policy>>,
+    pub(crate) policies: BTreeMap<String, Shelved>,
     pub(crate) faults: Vec<Fault>,
+}
+
+/// A policy in service, with the bytes of its file.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelved {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+impl Deref for Shelved {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.policy
+    }
 }
 
 /// The policies in service.
@@ -58,7 +74,7 @@ pub(crate) struct Shelf {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// New policies and new versions.
-    pub(crate) loaded: Vec<Arc<Policy>>,
+    pub(crate) loaded: Vec<Shelved>,
     pub(crate) removed: Vec<String>,
     /// Faults that were not there before.
     pub(crate) faults: Vec<Fault>,
@@ -73,8 +89,16 @@ impl Shelf {
     pub(crate) fn open(source: PolicySource) -> Result<Shelf, ServerError> {
         let (folder, served) = match source {
             PolicySource::Fixed(policies) => {
-                let named = policies.into_iter().map(|it| (it.name.clone(), Arc::new(it)));
-                (None, Served { policies: named.collect(), faults: Vec::new() })
+                let read = |(name, bytes): (String, Vec<u8>)| {
+                    let file = PathBuf::from(&name);
+                    let shelved = parse(&name, &bytes).map_err(|problem| {
+                        ServerError::Policy(Fault { file, problem, is_served: false })
+                    })?;
+                    Ok((name, shelved))
+                };
+                let policies =
+                    policies.into_iter().map(read).collect::<Result<_, ServerError>>()?;
+                (None, Served { policies, faults: Vec::new() })
             }
             PolicySource::Folder(folder) => {
                 let served = read(&folder, &Served::default())?;
@@ -111,7 +135,7 @@ impl Shelf {
 }
 
 fn changes(before: &Served, after: &Served) -> Changes {
-    let is_new = |policy: &&Arc<Policy>| {
+    let is_new = |policy: &&Shelved| {
         before.policies.get(&policy.name).is_none_or(|earlier| earlier.id != policy.id)
     };
     let is_known = |fault: &&Fault| {
@@ -145,7 +169,7 @@ fn read(folder: &Path, before: &Served) -> Result<Served, ServerError> {
             Err(problem) => {
                 served.faults.push(Fault { file, problem, is_served: earlier.is_some() });
                 if let Some(earlier) = earlier {
-                    served.policies.entry(name).or_insert_with(|| Arc::clone(earlier));
+                    served.policies.entry(name).or_insert_with(|| earlier.clone());
                 }
             }
         }
@@ -161,7 +185,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<(PathBuf, Policy)>, ServerError>
     let unreadable = |source| ServerError::Folder { folder: folder.to_owned(), source };
     let files = files(folder).map_err(unreadable)?.into_iter();
     let read = |(name, file): (String, PathBuf)| match read_one(&name, &file, None) {
-        Ok(policy) => Ok((file, Arc::unwrap_or_clone(policy))),
+        Ok(shelved) => Ok((file, Arc::unwrap_or_clone(shelved.policy))),
         Err(problem) => Err(ServerError::Policy(Fault { file, problem, is_served: false })),
     };
     files.map(read).collect()
@@ -186,13 +210,17 @@ fn files(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-fn read_one(name: &str, file: &Path, earlier: Option<&Arc<Policy>>) -> Result<Arc<Policy>, String> {
+fn read_one(name: &str, file: &Path, earlier: Option<&Shelved>) -> Result<Shelved, String> {
     let bytes = fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
-    let policy = Policy::parse(name, &bytes).map_err(|error: PolicyError| error.to_string())?;
-    Ok(match earlier {
-        Some(earlier) if earlier.id == policy.id => Arc::clone(earlier),
-        _ => Arc::new(policy),
-    })
+    match earlier {
+        Some(earlier) if *earlier.bytes == *bytes => Ok(earlier.clone()),
+        _ => parse(name, &bytes),
+    }
+}
+
+fn parse(name: &str, bytes: &[u8]) -> Result<Shelved, String> {
+    let policy = Policy::parse(name, bytes).map_err(|error| error.to_string())?;
+    Ok(Shelved { policy: Arc::new(policy), bytes: bytes.into() })
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(crate) struct VerdictBody {
     capped: bool,
     /// What went wrong, or stood in the way of the usual course.
     detail: Option<String>,
-    /// `filter` or `reasoner`: who decided.
+    /// `filter`, `classifier` or `reasoner`: who decided.
     stage: &'static str,
     /// The model that answered.
     model: String,

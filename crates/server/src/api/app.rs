@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::{join_all, try_join_all};
 use policy::{Content, JudgeSettings, Outcome, Verdict};
 
 use super::classify::Action;
@@ -12,9 +13,12 @@ use crate::error::ApiError;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::pool::{Class, Pool, Task};
+use crate::recorder::Recorder;
 use crate::selector::Chosen;
+use crate::serve::Before;
 use crate::settings::{OnUndetermined, ServerSettings, duration};
 use crate::shelf::Shelf;
+use store::DecisionId;
 
 /// The service's parts.
 pub(crate) struct App {
@@ -28,6 +32,9 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Before another chat model, where the settings name one.
     pub(crate) guard: Option<Arc<Guard>>,
+    pub(crate) before: Option<Arc<dyn Before>>,
+    /// Where decisions go; without a store, nowhere.
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) is_stopping: AtomicBool,
 }
 
@@ -69,13 +76,51 @@ impl App {
             listener: None,
         };
         let tickets = self.pool.submit(pairs.into_iter().map(task).collect())?;
-        Ok(futures_util::future::join_all(tickets.into_iter().map(|it| it.verdict())).await)
+        Ok(join_all(tickets.into_iter().map(|it| it.verdict())).await)
     }
 
     /// Counts a verdict that goes to its caller as it is, who decides what it leads to.
     pub(crate) fn note(&self, chosen: &Chosen, outcome: Outcome) {
         let (_, disposition) = Action::of(outcome, OnUndetermined::Review);
         self.metrics.disposed(&chosen.metric, disposition);
+    }
+
+    /// Records a decision; `None` without a store.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`].
+    pub(crate) async fn record(
+        &self,
+        source: &'static str,
+        chosen: &Chosen,
+        content: &Content,
+        settings: &JudgeSettings,
+        verdict: &Verdict,
+    ) -> Result<Option<DecisionId>, ApiError> {
+        match &self.recorder {
+            Some(recorder) => {
+                recorder.record(source, chosen, content, settings, verdict).await.map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Records decisions on pairs, all at once; their ids in the pairs' order.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`] if any could not be.
+    pub(crate) async fn record_all(
+        &self,
+        source: &'static str,
+        pairs: &[Pair],
+        settings: &JudgeSettings,
+        verdicts: &[Verdict],
+    ) -> Result<Vec<Option<DecisionId>>, ApiError> {
+        let record = |(pair, verdict): (&'_ Pair, &'_ Verdict)| {
+            let (pair, verdict) = (pair.clone(), verdict.clone());
+            async move { self.record(source, &pair.chosen, &pair.content, settings, &verdict).await }
+        };
+        try_join_all(pairs.iter().zip(verdicts).map(record)).await
     }
 
     /// Whether one request may ask for so many pairs.

@@ -68,7 +68,10 @@ pub(crate) struct PairResult {
     id: Option<Value>,
     policy: PolicyBody,
     action: Action,
-    /// The decision, where the pair could be judged.
+    /// The decision's id in the store, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<String>,
+    /// The verdict, where the pair could be judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<VerdictBody>,
     /// Why it could not.
@@ -152,7 +155,9 @@ pub(crate) async fn classify(
             }
         }
     }
-    let mut verdicts = app.judge(Class::Sync, pairs, &settings, deadline).await?.into_iter();
+    let verdicts = app.judge(Class::Sync, pairs.clone(), &settings, deadline).await?;
+    let ids = app.record_all("/v1/classify", &pairs, &settings, &verdicts).await?;
+    let mut verdicts = verdicts.into_iter().zip(ids);
     let mut results = Vec::new();
     for (index, (id, content)) in items.iter().enumerate() {
         for (name, policy) in &policies {
@@ -164,7 +169,7 @@ pub(crate) async fn classify(
             };
             let id = id.clone();
             results.push(match judged {
-                Ok((chosen, verdict)) => {
+                Ok((chosen, (verdict, decision))) => {
                     let (action, disposition) =
                         Action::of(verdict.outcome, request.on_undetermined);
                     app.metrics.disposed(&chosen.metric, disposition);
@@ -173,13 +178,22 @@ pub(crate) async fn classify(
                         id: Some(verdict.policy.id.0.clone()),
                     };
                     let verdict = Some(VerdictBody::new(verdict, request.reasoning));
-                    PairResult { index, id, policy: reference, action, verdict, error: None }
+                    let decision = decision.map(String::from);
+                    PairResult {
+                        index,
+                        id,
+                        policy: reference,
+                        action,
+                        decision,
+                        verdict,
+                        error: None,
+                    }
                 }
                 Err(error) => {
                     let policy = PolicyBody { name: name.clone(), id: None };
                     let error = Some(error.problem());
                     let action = unjudged(request.on_undetermined);
-                    PairResult { index, id, policy, action, verdict: None, error }
+                    PairResult { index, id, policy, action, decision: None, verdict: None, error }
                 }
             });
         }

@@ -84,9 +84,12 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
 /// Numbers for Prometheus
 #[utoipa::path(
     get, path = "/metrics", tag = "service",
-    responses((status = 200, body = String, content_type = "application/openmetrics-text"))
+    responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], app.metrics.text())
+    let mut text = app.metrics.text();
+    if let Some(before) = &app.before {
+        text += &before.metrics();
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

@@ -3,6 +3,7 @@
 mod app;
 mod chat;
 mod classify;
+mod decisions;
 mod docs;
 mod health;
 mod moderations;
@@ -53,6 +54,8 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
         .routes(routes!(moderations::moderations))
         .routes(routes!(chat::completions))
         .routes(routes!(chat::models))
+        .routes(routes!(decisions::decisions))
+        .routes(routes!(decisions::decision))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

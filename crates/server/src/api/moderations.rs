@@ -122,8 +122,10 @@ pub(crate) async fn moderations(
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(content) };
         policies.iter().map(pair)
     });
-    let verdicts =
-        app.judge(Class::Sync, pairs.collect(), &app.judging, app.deadline(None)).await?;
+    let pairs: Vec<Pair> = pairs.collect();
+    let deadline = app.deadline(None);
+    let verdicts = app.judge(Class::Sync, pairs.clone(), &app.judging, deadline).await?;
+    app.record_all("/v1/moderations", &pairs, &app.judging, &verdicts).await?;
     let settings = &app.settings.moderations;
     let otherwise = match settings.on_undetermined {
         StockUndetermined::Error => OnUndetermined::Review,

@@ -18,6 +18,8 @@ use crate::settings::duration;
 #[derive(Debug)]
 pub(super) struct Checked {
     chosen: Vec<Chosen>,
+    /// Where there was something to judge.
+    pairs: Vec<Pair>,
     verdicts: Result<Vec<Verdict>, ApiError>,
 }
 
@@ -34,17 +36,19 @@ impl Guard {
     pub(super) async fn check(&self, app: &App, content: Result<Content, ApiError>) -> Checked {
         let chosen = match self.policies(app) {
             Ok(chosen) => chosen,
-            Err(error) => return Checked { chosen: Vec::new(), verdicts: Err(error) },
+            Err(error) => {
+                return Checked { chosen: Vec::new(), pairs: Vec::new(), verdicts: Err(error) };
+            }
         };
         let content = match content {
             Ok(content) => Arc::new(content),
-            Err(error) => return Checked { chosen, verdicts: Err(error) },
+            Err(error) => return Checked { chosen, pairs: Vec::new(), verdicts: Err(error) },
         };
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(&content) };
-        let pairs = chosen.iter().map(pair).collect();
+        let pairs: Vec<Pair> = chosen.iter().map(pair).collect();
         let deadline = app.deadline(Some(duration(self.settings.check_s)));
-        let verdicts = app.judge(Class::Guard, pairs, &app.judging, deadline).await;
-        Checked { chosen, verdicts }
+        let verdicts = app.judge(Class::Guard, pairs.clone(), &app.judging, deadline).await;
+        Checked { chosen, pairs, verdicts }
     }
 
     fn policies(&self, app: &App) -> Result<Vec<Chosen>, ApiError> {
@@ -77,11 +81,23 @@ impl Guard {
         if outcomes.iter().any(blocks) { Ruling::Block } else { Ruling::Pass }
     }
 
-    /// Counts a check that decided about its text.
-    pub(super) fn note(&self, app: &App, checked: &Checked, mode: GuardMode) {
+    /// Records and counts a check that decided about its text.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`]; the text must not go on.
+    pub(super) async fn note(
+        &self,
+        app: &App,
+        checked: &Checked,
+        mode: GuardMode,
+    ) -> Result<(), ApiError> {
+        if let Ok(verdicts) = &checked.verdicts {
+            app.record_all("guard", &checked.pairs, &app.judging, verdicts).await?;
+        }
         for (chosen, outcome) in checked.chosen.iter().zip(checked.outcomes()) {
             app.metrics.disposed(&chosen.metric, self.rule(outcome, mode).1);
         }
+        Ok(())
     }
 }
 

@@ -173,7 +173,7 @@ pub(crate) async fn forward(
     if let Some(refusal) = input.refusal() {
         return Err(refusal.clone());
     }
-    guard.note(&app, &input, input_mode);
+    guard.note(&app, &input, input_mode).await?;
     let passage = Passage {
         moderation: asked.is_some().then(|| input.inline(&app)),
         model: body["model"].as_str().unwrap_or_default().to_owned(),
@@ -282,7 +282,7 @@ async fn whole(passage: Passage, reply: reqwest::Response) -> Result<Response, A
     let texts: Vec<String> = choices.iter().map(|choice| said(&choice["message"])).collect();
     let output = passage.check_reply(&texts.join("\n")).await;
     let mode = passage.output_mode;
-    passage.guard.note(&passage.app, &output, mode);
+    passage.guard.note(&passage.app, &output, mode).await?;
     if passage.guard.ruling(&output, mode) == Ruling::Block {
         let found = passage.found(Some(&output), Some("output"));
         return Ok(axum::Json(empty_reply(&passage, &found, &reply["usage"])).into_response());

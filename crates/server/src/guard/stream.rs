@@ -96,14 +96,19 @@ impl Way {
                 () = events.gone() => return Err(Gone),
                 checked = answered(&mut check), if check.is_some() => {
                     let Some(Check { saw_end, n_chars, .. }) = check.take() else { continue };
-                    if passage.guard.ruling(&checked, mode) == Ruling::Block {
-                        passage.guard.note(&passage.app, &checked, mode);
+                    let ruling = passage.guard.ruling(&checked, mode);
+                    if ruling == Ruling::Block || saw_end {
+                        let noted = passage.guard.note(&passage.app, &checked, mode).await;
+                        if let Err(error) = noted {
+                            return events.json(&json!(error.openai())).await;
+                        }
+                    }
+                    if ruling == Ruling::Block {
                         let found = passage.found(Some(&checked), Some("output"));
                         return out.cut(&about, &release, &found, passage.guard.settings.output).await;
                     }
                     release.cleared(n_chars, saw_end);
                     if saw_end {
-                        passage.guard.note(&passage.app, &checked, mode);
                         out.pieces(&about, release.ready()).await?;
                         let found = passage.found(Some(&checked), None);
                         return match failure {

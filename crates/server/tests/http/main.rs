@@ -4,6 +4,7 @@
 
 mod chat;
 mod classify;
+mod decisions;
 mod guard;
 mod moderations;
 mod queue;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use engine::{Engine, EngineSettings};
 use model::Model;
-use policy::{Judge, JudgeSettings, Policy};
+use policy::{Judge, JudgeSettings};
 use reasoner::LocalJudge;
 use reqwest::blocking::{Client, Response};
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub(crate) fn builtin() -> Arc<dyn Judge> {
 }
 
 pub(crate) fn ads() -> PolicySource {
-    PolicySource::Fixed(vec![Policy::parse("ads", ADS.as_bytes()).expect("a policy")])
+    PolicySource::Fixed(vec![("ads".to_owned(), ADS.as_bytes().to_vec())])
 }
 
 /// Settings that leave the port to the system.
@@ -61,6 +61,7 @@ impl Running {
             judge,
             judging,
             model: "builtin".to_owned(),
+            before: None,
             policies,
             upstream_key: None,
         };

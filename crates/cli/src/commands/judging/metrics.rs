@@ -77,16 +77,23 @@ impl Metrics {
             page.sample("safeguard_verdicts_total", &labels, *n as f64);
         }
         if let Some(cascaded) = cascaded {
-            audits(&mut page, cascaded);
-            if let Some(spending) = cascaded.spending() {
-                budget(&mut page, &spending);
-            }
-            memory_and_routes(&mut page, cascaded);
+            page.0 += &cascade_page(cascaded);
         }
         write(&self.path, page.0.as_bytes())?;
         self.written = Some(Instant::now());
         Ok(())
     }
+}
+
+/// What stands before the model, in Prometheus' text.
+pub(crate) fn cascade_page(cascaded: &Cascaded) -> String {
+    let mut page = Page::default();
+    audits(&mut page, cascaded);
+    if let Some(spending) = cascaded.spending() {
+        budget(&mut page, &spending);
+    }
+    memory_and_routes(&mut page, cascaded);
+    page.0
 }
 
 /// One measure of an audit.

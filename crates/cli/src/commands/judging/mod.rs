@@ -20,7 +20,7 @@ pub(crate) use cascade::{CascadeArgs, Cascaded, RoutesFile, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use chosen::OpenJudge;
-pub(crate) use metrics::{Metrics, MetricsArgs};
+pub(crate) use metrics::{Metrics, MetricsArgs, cascade_page};
 pub(crate) use progress::Progress;
 use reasoner::LocalJudge;
 use served::ServerArgs;

@@ -9,10 +9,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::ValueEnum;
 use policy::Policy;
-use server::{LogFormat, PolicySource, Server, ServerError, ServerSettings, Setup, read_folder};
+use server::{
+    Before, LogFormat, PolicySource, Server, ServerError, ServerSettings, Setup, read_folder,
+};
 
 use super::files::read_if_there;
-use super::judging::{Calibrations, CascadeArgs, Cascaded, JudgeArgs, OpenJudge, Traffic};
+use super::judging::{
+    Calibrations, CascadeArgs, Cascaded, JudgeArgs, OpenJudge, Traffic, cascade_page,
+};
 use crate::exit::Exit;
 use crate::output::{hinted, print_result, report_hint, report_note};
 
@@ -21,6 +25,8 @@ const SETTINGS: &str = "safeguard.toml";
 /// The policies that are served where no folder is named.
 const POLICIES: &str = "policies";
 
+/// Where decisions are recorded, where nothing is said.
+const STORE: &str = "sqlite:safeguard.db";
 /// Where the key of a guarded model's server comes from: never from a file or a flag.
 const UPSTREAM_KEY: &str = "SAFEGUARD_UPSTREAM_KEY";
 
@@ -42,6 +48,13 @@ pub(crate) struct Args {
     /// The settings; by default ./safeguard.toml, if it is there
     #[arg(long, value_name = "FILE", env = "SAFEGUARD_CONFIG")]
     config: Option<PathBuf>,
+    /// Where decisions are recorded: sqlite:FILE or postgres://USER@HOST/DATABASE, or none; by default
+    /// sqlite:safeguard.db
+    #[arg(long, value_name = "URL", env = "SAFEGUARD_STORE", hide_env_values = true)]
+    store: Option<String>,
+    /// Keep items, rationale and reasoning in the store too, so that decisions can be replayed
+    #[arg(long)]
+    keep_content: bool,
     /// How log lines look on stderr
     #[arg(long, value_enum, default_value_t, env = "SAFEGUARD_LOG")]
     log: Log,
@@ -67,22 +80,43 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     });
     let settings = settings(args)?;
     let (source, read) = policies(&settings)?;
-    let (OpenJudge { judge, .. }, cascaded) = judge(args, &settings, &read)?;
+    let (open, cascaded) = judge(args, &settings, &read)?;
+    let cascaded = cascaded.map(|cascaded| Arc::new(InService(cascaded)));
+    let before = cascaded.clone().map(|it| -> Arc<dyn Before> { it });
     let setup = Setup {
         settings,
-        judge: Arc::from(judge),
+        judge: Arc::from(open.judge),
         judging: args.judge.settings(),
         model: args.judge.model_name(),
+        before,
         policies: source,
         upstream_key: std::env::var(UPSTREAM_KEY).ok().filter(|key| !key.trim().is_empty()),
     };
     let server = Server::bind(setup).map_err(advised)?;
+    if !server.address().ip().is_loopback() {
+        report_note(
+            "whoever reaches this address may use it: put something that checks keys before it",
+        );
+    }
     print_result(&greeting(&server, &args.judge.model_name()))?;
     let ended = server.run().map_err(advised);
     if let Some(cascaded) = cascaded {
-        cascaded.finish()?;
+        cascaded.0.finish()?;
     }
     ended.map(|()| Exit::Clear)
+}
+
+/// Filters, routes and a budget in service.
+struct InService(Cascaded);
+
+impl Before for InService {
+    fn metrics(&self) -> String {
+        cascade_page(&self.0)
+    }
+
+    fn tick(&self) -> Result<(), String> {
+        self.0.save_if_due().map_err(|error| format!("{error:#}"))
+    }
 }
 
 fn settings(args: &Args) -> Result<ServerSettings> {
@@ -95,6 +129,9 @@ fn settings(args: &Args) -> Result<ServerSettings> {
     let mut settings = ServerSettings::parse(file, &text)?;
     settings.listen = args.listen.unwrap_or(settings.listen);
     settings.policies = args.policies.clone().or(settings.policies);
+    let store = args.store.clone().or(settings.store).unwrap_or_else(|| STORE.to_owned());
+    settings.store = Some(store).filter(|store| store != "none");
+    settings.keep_content |= args.keep_content;
     Ok(settings)
 }
 
@@ -108,8 +145,9 @@ fn policies(settings: &ServerSettings) -> Result<(PolicySource, Read)> {
         report_note("there is no folder of policies: those that come with safeguard are served");
         report_hint("`safeguard policy new` writes one of your own; --policies DIR serves it");
         let shipped = shipped::policies()?;
-        let read = shipped.iter().map(|policy| (None, policy.clone())).collect();
-        return Ok((PolicySource::Fixed(shipped), read));
+        let read = shipped.iter().map(|(policy, _)| (None, policy.clone())).collect();
+        let files = shipped.into_iter().map(|(policy, bytes)| (policy.name, bytes)).collect();
+        return Ok((PolicySource::Fixed(files), read));
     };
     let read = read_folder(&folder).map_err(advised)?;
     let read: Read = read.into_iter().map(|(file, policy)| (Some(file), policy)).collect();
@@ -138,6 +176,10 @@ fn judge(
 fn advised(error: ServerError) -> anyhow::Error {
     match &error {
         ServerError::Listen { .. } => hinted(error, "another address: --listen 127.0.0.1:8081"),
+        ServerError::Store(_) => hinted(
+            error,
+            "a file in this folder: --store sqlite:safeguard.db; nowhere: --store none",
+        ),
         ServerError::Folder { .. } => hinted(error, "a folder: --policies DIR"),
         ServerError::Policy(_) => {
             hinted(error, "`safeguard policy lint` says what is wrong with a policy")
@@ -159,7 +201,7 @@ fn greeting(server: &Server, model: &str) -> String {
         "safeguard serves on {url}\n\
          \x20 judge     {model}\n\
          \x20 policies  {}\n\
-         \x20 routes    POST /v1/classify, POST /v1/moderations; GET /healthz, /readyz, /metrics; all of them on {url}/docs\n\
+         \x20 routes    POST /v1/classify, /v1/moderations, /v1/chat/completions; GET /healthz, /readyz, /metrics; all on {url}/docs\n\
          try it:\n\
          \x20 curl{insecure} {url}/v1/classify -H 'content-type: application/json' \\\n\
          \x20   -d '{{\"items\":[\"Buy two, get a five-star review for free!\"],\"policies\":[{first}]}}'\n",

@@ -26,10 +26,12 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "spam",
 ];
 
-/// All of them, read.
-pub(super) fn policies() -> Result<Vec<Policy>> {
+/// All of them, with their files.
+pub(super) fn policies() -> Result<Vec<(Policy, Vec<u8>)>> {
     let read = |(name, text): &(&str, &str)| {
-        Policy::parse(name, text.as_bytes()).with_context(|| format!("policies/{name}"))
+        let policy = Policy::parse(name, text.as_bytes());
+        let policy = policy.with_context(|| format!("policies/{name}"))?;
+        Ok((policy, text.as_bytes().to_vec()))
     };
     SHIPPED.iter().map(read).collect()
 }
@@ -43,6 +45,7 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
         let on_disk = server::read_folder(folder.as_ref()).unwrap();
         let on_disk: Vec<Policy> = on_disk.into_iter().map(|(_, policy)| policy).collect();
-        assert_eq!(policies().unwrap(), on_disk);
+        let shipped: Vec<Policy> = policies().unwrap().into_iter().map(|it| it.0).collect();
+        assert_eq!(shipped, on_disk);
     }
 }

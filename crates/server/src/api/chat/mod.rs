@@ -84,6 +84,7 @@ pub(crate) async fn completions(
         return Ok(stream::reply(app, id, question, ticket, heard));
     }
     let verdict = ticket.verdict().await;
+    question.record(&app, &verdict).await?;
     app.note(&question.chosen, verdict.outcome);
     if let Outcome::Undetermined(cause) = verdict.outcome
         && cause != Cause::Truncated

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Content, Effort, JudgeSettings, Policy, Turn};
+use policy::{Content, Effort, JudgeSettings, Policy, Turn, Verdict};
 use reasoner::{bound_schema, reply_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -166,6 +166,17 @@ impl Question {
     }
 }
 
+impl Question {
+    /// Records the answer.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`].
+    pub(crate) async fn record(&self, app: &App, verdict: &Verdict) -> Result<(), ApiError> {
+        let source = "/v1/chat/completions";
+        app.record(source, &self.chosen, &self.content, &self.settings, verdict).await.map(drop)
+    }
+}
+
 fn settings(usual: &JudgeSettings, request: &ChatRequest) -> Result<JudgeSettings, ApiError> {
     if request.n.is_some_and(|n| n != 1) {
         return Err(ApiError::field("n", "the judge gives 1 verdict"));
@@ -215,12 +226,12 @@ fn pair(app: &App, request: &ChatRequest) -> Result<(Chosen, Content), ApiError>
     }
     let texts = request.messages.iter().filter(is_policy).map(Message::text);
     let text = texts.collect::<Result<Vec<_>, _>>()?.join("\n\n");
-    let policy = Policy::parse(INLINE, text.as_bytes()).map_err(|error| {
+    let chosen = Chosen::inline(INLINE, &text).map_err(|error| {
         let problem = format!("the system or developer message is to be the policy: {error}");
         ApiError::field("messages", problem)
     })?;
     let items = request.messages.iter().filter(|message| !is_policy(message));
-    Ok((Chosen::inline(policy), content(items)?))
+    Ok((chosen, content(items)?))
 }
 
 /// Messages as an item: one from a user is a text, with one reply an exchange, more are a conversation.

@@ -94,6 +94,9 @@ impl Writer {
         while let Ok(piece) = heard.try_recv() {
             self.piece(piece).await?;
         }
+        if let Err(error) = self.question.record(app, &verdict).await {
+            return self.events.json(&json!(error.openai())).await;
+        }
         app.note(&self.question.chosen, verdict.outcome);
         self.end(&verdict).await
     }
