@@ -175,11 +175,14 @@ fn by_rule(rows: &[Row], rules: &[Vec<String>], held_out: &[Vec<HeldOutScore>]) 
 /// The recall at which rules are compared.
 const USUAL_RECALL: f64 = 0.95;
 
-/// What the filter is to read vectors with, and where that can be found again.
+/// An encoder, and where it can be found again.
+type Vectors = (Option<Arc<dyn Encoder>>, Option<String>);
+
+/// What the filter is to read vectors with.
 fn vectors(
     args: &Args,
     policy: Option<&Policy>,
-) -> Result<(Option<Arc<dyn Encoder>>, Option<String>)> {
+) -> Result<Vectors> {
     if let (true, Some(policy)) = (args.probe, policy) {
         return Ok((Some(encoder::probe(args.source.model().open_local()?, policy)), None));
     }
