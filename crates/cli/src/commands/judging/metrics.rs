@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use cascade::{FilterStage, Spending, Unit};
-use policy::{Outcome, Stage, Verdict};
+use policy::{Outcome, Verdict};
 
 use super::cascade::Cascaded;
 use crate::commands::files::write;
