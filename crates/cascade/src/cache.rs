@@ -2,21 +2,31 @@
 //! again.
 //!
 //! Keys are hashes; no content is kept. Memory is bounded, and what was not asked for the longest goes first.
-//! Contents with metadata are never answered from here, since metadata may decide, and undetermined verdicts are
-//! never kept, since the next try may succeed. On disk there is `reasoner::CachedJudge`, which knows exact
+//! Contents with metadata are not answered from here unless it is said that metadata decides nothing, and undetermined
+//! verdicts are never kept, since the next try may succeed. On disk there is `reasoner::CachedJudge`, which knows exact
 //! repetitions only: wrapped around the reasoner it stands behind this cache, and what was forgotten here may
 //! still be found there.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use policy::{Content, JudgeSettings, Outcome, PolicyId, Verdict};
+use policy::{Content, JudgeSettings, Outcome, PolicyId, Verdict, hex};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Bytes counted for an entry beside its verdict: two keys, twice each, and the maps around them.
 const ENTRY_BYTES: usize = 256;
 
 type Key = [u8; 32];
+
+/// A verdict with what it is found by, to be kept outside of the process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    exact: String,
+    form: String,
+    verdict: Verdict,
+}
 
 /// What is asked: everything that a verdict depends on.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +69,7 @@ pub struct CacheCounts {
 #[derive(Debug)]
 pub struct VerdictCache<N> {
     normalised: N,
+    ignores_metadata: bool,
     max_bytes: usize,
     n_bytes: usize,
     /// By exact key.
@@ -84,6 +95,7 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
     pub fn new(max_bytes: usize, normalised: N) -> VerdictCache<N> {
         VerdictCache {
             normalised,
+            ignores_metadata: false,
             max_bytes,
             n_bytes: 0,
             entries: HashMap::new(),
@@ -94,12 +106,36 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
         }
     }
 
+    /// The same, where metadata decides nothing: it is looked over, and contents that have some are kept too.
+    pub fn ignoring_metadata(self) -> VerdictCache<N> {
+        VerdictCache { ignores_metadata: true, ..self }
+    }
+
+    /// What is held, used longest ago first.
+    pub fn remembered(&self) -> impl Iterator<Item = Remembered> {
+        self.by_use.values().filter_map(|exact| {
+            let entry = self.entries.get(exact)?;
+            let verdict = (*entry.verdict).clone();
+            Some(Remembered { exact: hex(exact), form: hex(&entry.form), verdict })
+        })
+    }
+
+    /// Takes in what an earlier cache held, as if it was remembered now. Says whether it is kept: not what no
+    /// cache would have kept, nor what is too large.
+    pub fn restore(&mut self, remembered: Remembered) -> bool {
+        let (Some(exact), Some(form)) = (key(&remembered.exact), key(&remembered.form)) else {
+            return false;
+        };
+        self.insert(exact, form, &remembered.verdict)
+    }
+
     /// The verdict on this content or on one with the same normalised form.
     pub fn look_up(&mut self, question: &Question<'_>) -> Option<Hit> {
-        if !question.content.metadata().is_empty() {
+        let Some(content) = self.subject(question.content) else {
             self.counts.bypassed += 1;
             return None;
-        }
+        };
+        let question = &Question { content: &content, ..*question };
         let exact = exact_key(question);
         if let Some(verdict) = self.touch(exact) {
             self.counts.exact += 1;
@@ -118,14 +154,30 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
     /// Remembers a verdict, and forgets others where room is short. Says whether it is kept: not where it is
     /// undetermined, where metadata may have decided, or where it alone is too large.
     pub fn remember(&mut self, question: &Question<'_>, verdict: &Verdict) -> bool {
+        let Some(content) = self.subject(question.content) else { return false };
+        let question = &Question { content: &content, ..*question };
+        self.insert(exact_key(question), self.form_key(question), verdict)
+    }
+
+    /// What a verdict rests on; `None` where metadata may have decided.
+    fn subject<'a>(&self, content: &'a Content) -> Option<Cow<'a, Content>> {
+        if content.metadata().is_empty() {
+            return Some(Cow::Borrowed(content));
+        }
+        let mut bare = content.clone();
+        let (Content::Text { metadata, .. }
+        | Content::Exchange { metadata, .. }
+        | Content::Conversation { metadata, .. }) = &mut bare;
+        metadata.clear();
+        self.ignores_metadata.then_some(Cow::Owned(bare))
+    }
+
+    fn insert(&mut self, exact: Key, form: Key, verdict: &Verdict) -> bool {
         let n_bytes = bytes_of(verdict);
         let is_undetermined = matches!(verdict.outcome, Outcome::Undetermined(_));
-        let has_metadata = !question.content.metadata().is_empty();
-        if is_undetermined || has_metadata || n_bytes > self.max_bytes {
+        if is_undetermined || n_bytes > self.max_bytes {
             return false;
         }
-        let exact = exact_key(question);
-        let form = self.form_key(question);
         self.forget(exact);
         while self.n_bytes + n_bytes > self.max_bytes {
             let (_, oldest) = self.by_use.first_key_value().expect("what takes room has an entry");
@@ -197,6 +249,18 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
         }
         exact_key(&Question { content: &content, ..*question })
     }
+}
+
+/// The key behind 64 hexadecimal digits.
+fn key(digits: &str) -> Option<Key> {
+    let mut key = Key::default();
+    if digits.len() != 2 * key.len() || !digits.is_ascii() {
+        return None;
+    }
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(key)
 }
 
 fn exact_key(question: &Question<'_>) -> Key {

@@ -134,6 +134,7 @@ mod tests {
 
     use super::*;
     use crate::features::FeatureShape;
+    use crate::reads::DenseSource;
     use crate::train::{Reading, Row, TrainSettings, train};
 
     static FILTER: LazyLock<Filter> = LazyLock::new(|| {
@@ -197,9 +198,16 @@ mod tests {
         }
 
         #[test]
-        fn no_header_is_a_panic(bits in 0_u8..255, n_seen: u32, n_labels in 0_usize..4) {
+        fn no_header_is_a_panic(
+            bits in 0_u8..255, n_seen: u32, n_labels in 0_usize..4, n_dims in proptest::option::of(any::<usize>())
+        ) {
             let mut about = FILTER.about.clone();
             about.reads.ngrams = Some(FeatureShape { word_bits: bits, char_bits: 19 });
+            about.reads.dense = n_dims.map(|n_dims| DenseSource {
+                identity: String::new(),
+                n_dims,
+                place: None,
+            });
             about.labels = vec!["x".to_owned(); n_labels];
             let header = serde_json::to_vec(&about).unwrap();
             let mut bytes = MAGIC.to_vec();

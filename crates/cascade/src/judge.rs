@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use policy::{Content, Judge, JudgeSettings, Observer, Policy, PolicyId, Usage, Verdict};
 
-use crate::cache::{CacheCounts, Hit, Question, VerdictCache};
+use crate::cache::{CacheCounts, Hit, Question, Remembered, VerdictCache};
 use crate::stage::FilterStage;
 use crate::text::compared;
 
@@ -39,6 +39,30 @@ impl<J: Judge> CascadeJudge<J> {
     pub fn remembering(self, max_bytes: usize) -> CascadeJudge<J> {
         let normal_form: NormalForm = compared;
         CascadeJudge { cache: Some(Mutex::new(VerdictCache::new(max_bytes, normal_form))), ..self }
+    }
+
+    /// The same, where metadata decides nothing: see [`VerdictCache::ignoring_metadata`]. Without a memory nothing
+    /// changes.
+    pub fn ignoring_metadata(self) -> CascadeJudge<J> {
+        let cache = self.cache.map(|cache| {
+            let cache = cache.into_inner().unwrap_or_else(PoisonError::into_inner);
+            Mutex::new(cache.ignoring_metadata())
+        });
+        CascadeJudge { cache, ..self }
+    }
+
+    /// What is remembered, used longest ago first; nothing without a memory.
+    pub fn remembered(&self) -> Vec<Remembered> {
+        self.cache.as_ref().map_or_else(Vec::new, |cache| locked(cache).remembered().collect())
+    }
+
+    /// Takes in what an earlier memory held.
+    pub fn restore(&self, all: impl IntoIterator<Item = Remembered>) {
+        let Some(cache) = &self.cache else { return };
+        let mut cache = locked(cache);
+        for one in all {
+            cache.restore(one);
+        }
     }
 
     /// What the memory did; `None` without one.

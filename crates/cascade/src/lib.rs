@@ -37,7 +37,7 @@ pub use budget::{
     Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
 };
 pub use budgeted::{BudgetedJudge, GivenUp, HostMeter, Listener, Spending};
-pub use cache::{CacheCounts, Hit, Question, VerdictCache};
+pub use cache::{CacheCounts, Hit, Question, Remembered, VerdictCache};
 pub use calibrate::{calibrate, scored};
 pub use encoder::{Encoder, MAX_WINDOWS, Windows};
 pub use error::CascadeError;

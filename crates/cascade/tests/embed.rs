@@ -22,14 +22,14 @@ fn fixtures() -> PathBuf {
 }
 
 fn golden(name: &str) -> Vec<Golden> {
-    let text = fs::read_to_string(fixtures().join("golden.json")).unwrap();
-    let mut all: Value = serde_json::from_str(&text).unwrap();
-    serde_json::from_value(all[name].take()).unwrap()
+    let text = fs::read_to_string(fixtures().join("golden.json")).expect("a sound fixture");
+    let mut all: Value = serde_json::from_str(&text).expect("a sound fixture");
+    serde_json::from_value(all[name].take()).expect("a sound fixture")
 }
 
 fn check(encoder: &SentenceEncoder, golden: &[Golden]) {
     let texts: Vec<&str> = golden.iter().map(|it| it.text.as_str()).collect();
-    let encoded = encoder.encode(&texts).unwrap();
+    let encoded = encoder.encode(&texts).expect("a sound fixture");
     for (found, expected) in encoded.iter().zip(golden) {
         let what = expected.text.chars().take(40).collect::<String>();
         assert_eq!(found.len(), expected.windows.len(), "windows of {what:?}");
@@ -43,14 +43,14 @@ fn check(encoder: &SentenceEncoder, golden: &[Golden]) {
     }
     // The same bits alone as among others.
     for (text, among) in texts.iter().zip(encoded) {
-        assert_eq!(encoder.encode(&[text]).unwrap(), [among]);
+        assert_eq!(encoder.encode(&[text]).expect("a sound fixture"), [among]);
     }
 }
 
 #[test]
 fn every_family_computes_what_transformers_does() {
     for name in ["bert", "distilbert", "roberta", "xlm-roberta"] {
-        let encoder = SentenceEncoder::open(&fixtures().join(name)).unwrap();
+        let encoder = SentenceEncoder::open(&fixtures().join(name)).expect("a sound fixture");
         assert_eq!(encoder.n_dims(), 32);
         check(&encoder, &golden(name));
     }
@@ -63,25 +63,31 @@ fn the_real_minilm_computes_what_transformers_does() {
         eprintln!("skipped: SAFEGUARD_TEST_MINILM names no directory");
         return;
     };
-    let encoder = SentenceEncoder::open(Path::new(&directory)).unwrap();
+    let encoder = SentenceEncoder::open(Path::new(&directory)).expect("a sound fixture");
     assert_eq!(encoder.n_dims(), 384);
-    let text = fs::read_to_string(fixtures().join("minilm.json")).unwrap();
-    let golden: Vec<Golden> = serde_json::from_str(&text).unwrap();
+    let text = fs::read_to_string(fixtures().join("minilm.json")).expect("a sound fixture");
+    let golden: Vec<Golden> = serde_json::from_str(&text).expect("a sound fixture");
     check(&encoder, &golden);
     let texts: Vec<&str> = golden.iter().map(|it| it.text.as_str()).collect();
-    let encoded = encoder.encode(&texts).unwrap();
+    let encoded = encoder.encode(&texts).expect("a sound fixture");
     let alike = |a: usize, b: usize| -> f32 {
         encoded[a][0].iter().zip(&encoded[b][0]).map(|(x, y)| x * y).sum()
     };
     assert!(alike(0, 1) > alike(0, 2) + 0.2, "what means the same lies closer");
 }
 
+/// What is done to a copy of a tiny encoder.
+type Change = fn(&Path);
+
 /// A copy of a tiny encoder with something changed.
 fn changed(change: impl FnOnce(&Path)) -> Result<SentenceEncoder, EmbedError> {
-    let folder = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(fixtures().join("bert")).unwrap().map(Result::unwrap) {
-        if file.file_type().unwrap().is_file() {
-            fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    let folder = tempfile::tempdir().expect("a sound fixture");
+    for file in fs::read_dir(fixtures().join("bert"))
+        .expect("a sound fixture")
+        .map(|file| file.expect("a sound fixture"))
+    {
+        if file.file_type().expect("a sound fixture").is_file() {
+            fs::copy(file.path(), folder.path().join(file.file_name())).expect("a sound fixture");
         }
     }
     change(folder.path());
@@ -90,20 +96,23 @@ fn changed(change: impl FnOnce(&Path)) -> Result<SentenceEncoder, EmbedError> {
 
 fn set(folder: &Path, file: &str, field: &str, value: Value) {
     let path = folder.join(file);
-    let mut all: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut all: Value = serde_json::from_slice(&fs::read(&path).expect("a sound fixture"))
+        .expect("a sound fixture");
     all[field] = value;
-    fs::write(path, all.to_string()).unwrap();
+    fs::write(path, all.to_string()).expect("a sound fixture");
 }
 
 #[test]
 fn a_vocabulary_without_a_tokenizer_is_enough() {
-    let encoder = changed(|folder| fs::remove_file(folder.join("tokenizer.json")).unwrap());
-    check(&encoder.unwrap(), &golden("bert"));
+    let encoder =
+        changed(|folder| fs::remove_file(folder.join("tokenizer.json")).expect("a sound fixture"));
+    check(&encoder.expect("a sound fixture"), &golden("bert"));
 }
 
 #[test]
 fn another_weight_or_recipe_is_another_encoder() {
-    let identity = |change: fn(&Path)| changed(change).unwrap().identity().to_owned();
+    let identity =
+        |change: fn(&Path)| changed(change).expect("a sound fixture").identity().to_owned();
     let same = identity(|_| ());
     assert_eq!(same, identity(|_| ()));
     assert!(same.starts_with("embedding bert "));
@@ -116,13 +125,13 @@ fn another_weight_or_recipe_is_another_encoder() {
 
 #[test]
 fn what_is_wrong_with_a_directory_is_named() {
-    let cases: [(&str, fn(&Path)); 13] = [
+    let cases: [(&str, Change); 13] = [
         ("config.json: cannot be read", |folder| {
-            fs::remove_file(folder.join("config.json")).unwrap();
+            fs::remove_file(folder.join("config.json")).expect("a sound fixture");
         }),
         ("config.json: not as expected: missing field `hidden_size`", |folder| {
             fs::write(folder.join("config.json"), r#"{"model_type":"bert","vocab_size":140}"#)
-                .unwrap();
+                .expect("a sound fixture");
         }),
         ("config.json: model_type: \"t5\" is not known", |folder| {
             set(folder, "config.json", "model_type", json!("t5"));
@@ -143,10 +152,10 @@ fn what_is_wrong_with_a_directory_is_named() {
             set(folder, "config.json", "num_hidden_layers", json!(3));
         }),
         ("model.safetensors: not the weights that config.json describes", |folder| {
-            fs::write(folder.join("model.safetensors"), [255; 100]).unwrap();
+            fs::write(folder.join("model.safetensors"), [255; 100]).expect("a sound fixture");
         }),
         ("tokenizer.json: not a tokenizer", |folder| {
-            fs::write(folder.join("tokenizer.json"), "{}").unwrap();
+            fs::write(folder.join("tokenizer.json"), "{}").expect("a sound fixture");
         }),
         ("tokenizer.json: vocab: ", |folder| {
             set(folder, "config.json", "vocab_size", json!(60));
@@ -156,7 +165,7 @@ fn what_is_wrong_with_a_directory_is_named() {
         }),
         ("modules.json: type: \"Dense\" cannot be run", |folder| {
             let module = json!([{"path": "", "type": "sentence_transformers.models.Dense"}]);
-            fs::write(folder.join("modules.json"), module.to_string()).unwrap();
+            fs::write(folder.join("modules.json"), module.to_string()).expect("a sound fixture");
         }),
     ];
     for (expected, change) in cases {
@@ -178,31 +187,37 @@ fn chain(error: EmbedError) -> String {
 
 #[test]
 fn texts_beyond_all_windows_are_not_read_and_long_words_are() {
-    let encoder = SentenceEncoder::open(&fixtures().join("bert")).unwrap();
+    let encoder = SentenceEncoder::open(&fixtures().join("bert")).expect("a sound fixture");
     let long = "fox ".repeat(10_000);
     let huge = "x".repeat(2 << 20);
     let word = "fox".repeat(400);
     let texts = [long.as_str(), &huge, &word, "", "\u{200b}\0\u{1f600}"];
-    let encoded = encoder.encode(&texts).unwrap();
+    let encoded = encoder.encode(&texts).expect("a sound fixture");
     let counts: Vec<usize> = encoded.iter().map(Vec::len).collect();
     assert_eq!(counts[..2], [0, 0]);
     // A smiley alone is one unknown token.
-    assert_ne!(encoded[2], encoder.encode(&["\u{1f600}"]).unwrap()[0], "an overlong word is more");
+    assert_ne!(
+        encoded[2],
+        encoder.encode(&["\u{1f600}"]).expect("a sound fixture")[0],
+        "an overlong word is more"
+    );
     assert_eq!(counts[3..], [1, 1]);
 }
 
 #[test]
 fn a_memory_gives_the_same_vectors_and_stays_small() {
-    let encoder = SentenceEncoder::open(&fixtures().join("bert")).unwrap();
+    let encoder = SentenceEncoder::open(&fixtures().join("bert")).expect("a sound fixture");
     let texts: Vec<String> = (0..40).map(|at| format!("fox number {at}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let plain = encoder.encode(&texts).unwrap();
+    let plain = encoder.encode(&texts).expect("a sound fixture");
     for max_bytes in [0, 1_000, 1 << 20] {
-        let cached =
-            Cached::new(SentenceEncoder::open(&fixtures().join("bert")).unwrap(), max_bytes);
+        let cached = Cached::new(
+            SentenceEncoder::open(&fixtures().join("bert")).expect("a sound fixture"),
+            max_bytes,
+        );
         assert_eq!(cached.identity(), encoder.identity());
         for _ in 0..2 {
-            assert_eq!(cached.encode(&texts).unwrap(), plain);
+            assert_eq!(cached.encode(&texts).expect("a sound fixture"), plain);
         }
     }
 }

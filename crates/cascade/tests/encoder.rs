@@ -55,25 +55,26 @@ fn rows() -> Vec<Row> {
 fn trained(ngrams: bool) -> Filter {
     let reading = Reading { ngrams, encoder: Some(&LETTERS), place: Some("here".to_owned()) };
     let settings = TrainSettings::default();
-    train(&rows(), &["z".to_owned()], None, &reading, &settings, |_, _, _| ()).unwrap()
+    train(&rows(), &["z".to_owned()], None, &reading, &settings, |_, _, _| ())
+        .expect("a sound filter")
 }
 
 fn score(scorer: &mut Scorer<'_>, text: &str) -> f64 {
-    scorer.score(text).unwrap().score
+    scorer.score(text).expect("a sound filter").score
 }
 
 #[test]
 fn vectors_alone_or_joined_are_learned_kept_and_read() {
     for ngrams in [false, true] {
-        let filter = Filter::from_bytes(&trained(ngrams).to_bytes()).unwrap();
+        let filter = Filter::from_bytes(&trained(ngrams).to_bytes()).expect("a sound filter");
         assert_eq!(filter.about.reads.ngrams.is_some(), ngrams);
-        let source = filter.about.reads.dense.clone().unwrap();
+        let source = filter.about.reads.dense.clone().expect("a sound filter");
         assert_eq!((source.identity.as_str(), source.n_dims), ("letters 1", 26));
         assert_eq!(source.place.as_deref(), Some("here"));
-        let mut scorer = filter.scorer(Some(&LETTERS)).unwrap();
+        let mut scorer = filter.scorer(Some(&LETTERS)).expect("a sound filter");
         let (high, low) = (score(&mut scorer, "bbzz bx3 zz"), score(&mut scorer, "bb bx3 "));
         assert!(high > 0.6 && low < 0.4, "ngrams {ngrams}: {high} {low}");
-        let reasons = scorer.explain("bbzz bx3 zz").unwrap();
+        let reasons = scorer.explain("bbzz bx3 zz").expect("a sound filter");
         assert!(reasons.iter().any(|it| it.feature == "(sentence embedding)" && it.log_odds > 0.0));
         let sum: f64 = reasons.iter().map(|it| it.log_odds).sum();
         assert!(
@@ -86,7 +87,7 @@ fn vectors_alone_or_joined_are_learned_kept_and_read() {
 #[test]
 fn one_window_is_enough() {
     let filter = trained(false);
-    let mut scorer = filter.scorer(Some(&LETTERS)).unwrap();
+    let mut scorer = filter.scorer(Some(&LETTERS)).expect("a sound filter");
     let plain = "bb bx7 cc cx14 dd ".repeat(20);
     let hidden = format!("{plain}bbzz bx3 zz {plain}");
     let (high, low) = (score(&mut scorer, &hidden), score(&mut scorer, &plain));
@@ -96,27 +97,27 @@ fn one_window_is_enough() {
 #[test]
 fn what_cannot_be_read_is_passed_on() {
     let filter = trained(true);
-    let mut scorer = filter.scorer(Some(&LETTERS)).unwrap();
+    let mut scorer = filter.scorer(Some(&LETTERS)).expect("a sound filter");
     assert_eq!(score(&mut scorer, &"a ".repeat(10_000)), 1.0);
     assert_eq!(score(&mut scorer, ""), 1.0);
-    assert!(scorer.explain(&"a ".repeat(10_000)).unwrap().is_empty());
+    assert!(scorer.explain(&"a ".repeat(10_000)).expect("a sound filter").is_empty());
     let texts = ["kk", "", "kz zz"];
-    let all = scorer.score_all(&texts).unwrap();
+    let all = scorer.score_all(&texts).expect("a sound filter");
     for (text, one) in texts.iter().zip(all) {
-        assert_eq!(one, scorer.score(text).unwrap(), "neighbours change nothing");
+        assert_eq!(one, scorer.score(text).expect("a sound filter"), "neighbours change nothing");
     }
 }
 
 #[test]
 fn only_the_encoder_of_the_training_will_do() {
     let filter = trained(false);
-    let error = filter.scorer(None).err().unwrap();
+    let error = filter.scorer(None).err().expect("a sound filter");
     assert!(matches!(error, CascadeError::EncoderMissing { identity } if identity == "letters 1"));
     let other = Letters { identity: "letters 2", broken: false };
-    let error = filter.scorer(Some(&other)).err().unwrap();
+    let error = filter.scorer(Some(&other)).err().expect("a sound filter");
     assert!(matches!(error, CascadeError::EncoderForeign { found, .. } if found == "letters 2"));
     let broken = Letters { identity: "letters 1", broken: true };
-    let error = filter.scorer(Some(&broken)).unwrap().score("text").unwrap_err();
+    let error = filter.scorer(Some(&broken)).expect("a sound filter").score("text").unwrap_err();
     assert!(matches!(error, CascadeError::Vectors { .. }));
 }
 

@@ -136,7 +136,7 @@ fn what_cannot_be_done_is_said_and_nothing_is_lost() {
     let own = fs::read(&place.input).expect("the input");
     let input = place.input.to_str().expect("text").to_owned();
     for (more, expected) in [
-        (vec!["--errors", input.as_str()], "three different files"),
+        (vec!["--errors", input.as_str()], "must be different files"),
         (vec!["-p", "policies/game-cheating/policy.md"], "two policies"),
         (vec!["--max-inflight", "0"], "max-inflight"),
     ] {

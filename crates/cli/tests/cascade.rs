@@ -161,6 +161,42 @@ fn routes_are_learned_from_a_run_at_every_effort_and_used() {
 }
 
 #[test]
+fn what_was_judged_is_remembered_from_run_to_run() {
+    let dir = folder(5);
+    let memory = "cache_mb = 1\ncache_file = \"verdicts.cache\"\n";
+    for (n_known, n_new) in [(0, 5), (5, 0)] {
+        let _ = fs::remove_file(dir.path().join("out.jsonl"));
+        let said = stderr(&batch(dir.path(), memory));
+        let expected =
+            format!("letter for letter: {n_known}, but for case and spaces: 0, not known: {n_new}");
+        assert!(said.contains(&expected), "{said}");
+    }
+    let item = |key: &str| json!({"id": key, "text": "one text", "metadata": {"key": key}});
+    fs::write(dir.path().join("in.jsonl"), format!("{}\n{}\n", item("a"), item("b")))
+        .expect("written");
+    fs::remove_file(dir.path().join("out.jsonl")).expect("removed");
+    fs::remove_file(dir.path().join("verdicts.cache")).expect("removed");
+    let said = stderr(&batch(dir.path(), memory));
+    assert!(said.contains("spaces: 0, not known: 0"), "metadata may decide: {said}");
+    assert_eq!(fs::read(dir.path().join("verdicts.cache")).expect("a file"), b"");
+
+    let careless = format!("cache_ignores_metadata = true\n{memory}");
+    fs::remove_file(dir.path().join("out.jsonl")).expect("removed");
+    let text = json!({"id": "c", "text": "one text"});
+    fs::write(dir.path().join("in.jsonl"), format!("{}\n", item("a"))).expect("written");
+    batch(dir.path(), &careless);
+    fs::write(dir.path().join("in.jsonl"), format!("{text}\n")).expect("written");
+    let said = stderr(&batch(dir.path(), &careless));
+    assert!(said.contains("letter for letter: 1"), "{said}");
+
+    fs::write(dir.path().join("verdicts.cache"), "{}\n").expect("written");
+    let said = stderr(&batch(dir.path(), memory));
+    assert!(said.contains("verdicts.cache:1: not a verdict") && said.contains("hint:"), "{said}");
+    let said = stderr(&batch(dir.path(), "cache_file = \"verdicts.cache\"\n"));
+    assert!(said.contains("without cache_mb"), "{said}");
+}
+
+#[test]
 fn two_runs_do_not_count_for_one_audit() {
     let dir = folder(300);
     for args in [

@@ -519,3 +519,45 @@ fn a_filter_of_embeddings_finds_its_encoder_and_refuses_any_other() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("config.json: cannot be read"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_probe_reads_the_model_and_knows_one_policy_alone() {
+    let dir = trained();
+    let policy =
+        "## VIOLATES\n- S1 something is offered for sale\n\n## SAFE\n- S0.a anything else\n";
+    fs::write(dir.path().join("sale.md"), policy).expect("written");
+    fs::write(dir.path().join("other.md"), policy.replace("for sale", "or sought"))
+        .expect("written");
+    let train =
+        ["train", "--data", "train.jsonl", "--label", "sale", "--out", "p.filter", "--cost", "4"];
+    let probe = [&train[..], &["--probe", "--policy", "sale.md"]].concat();
+    let output = filter(dir.path(), &probe);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let args = ["calibrate", "p.filter", "--data", "more.jsonl", "--recall", "0.95"];
+    let output = filter(dir.path(), &[&args[..], &["--policy", "sale.md"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let run = ["run", "p.filter", "more.jsonl", "--policy", "sale.md"];
+    let (one, again) = (filter(dir.path(), &run), filter(dir.path(), &run));
+    assert_eq!(one.status.code(), Some(0), "{}", stderr(&one));
+    assert_eq!(stdout(&one), stdout(&again), "the marker is no chance");
+    let n_passed = lines(&stdout(&one)).iter().filter(|line| line["pass"] == true).count();
+    assert!((95..300).contains(&n_passed), "{n_passed} of 300 passed on, 100 must be");
+
+    let cases: [(&[&str], &str); 4] = [
+        (&["run", "p.filter", "more.jsonl"], "reads the policy"),
+        (&["run", "p.filter", "more.jsonl", "--policy", "other.md"], "one version of the policy"),
+        (&[&run[..], &["--embed", "."]].concat(), "no sentence embeddings"),
+        (&[&train[..], &["--probe"]].concat(), "--policy"),
+    ];
+    for (args, said) in cases {
+        let output = filter(dir.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains(said), "{args:?}: {}", stderr(&output));
+    }
+
+    let args = "classify --policy sale.md --cascade p.filter --seed 1";
+    let args: Vec<&str> = args.split(' ').chain(["cheap offer, buy now"]).collect();
+    let output = command(dir.path(), &args).output().expect("the program starts");
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
+}

@@ -68,6 +68,15 @@ pub struct Grants {
     pub tokens_per_day: Option<u64>,
 }
 
+/// What a key has used on one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// Decisions.
+    pub n_items: i64,
+    /// Tokens generated for them.
+    pub n_tokens: i64,
+}
+
 /// A key to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {

@@ -36,7 +36,7 @@ pub use job::{
     Backoff, Completion, Delivery, Event, Item, ItemState, Job, LeasedItem, MAX_ITEMS, NewItem,
     NewJob, Notify,
 };
-pub use key::{ApiKey, Grants, NewKey, Secret};
+pub use key::{ApiKey, Grants, KeyUsage, NewKey, Secret};
 pub use policies::{Change, ChangeKind, InUse, PolicyChange, PolicyVersion};
 pub use review::{Disagreement, Finding, NewReview, Overturned, Review, StoredReview};
 pub use seal::{Kept, Words};

@@ -159,6 +159,14 @@ CREATE TABLE api_keys (
     expires_at BIGINT,
     revoked_at BIGINT
 );
+-- What was decided for a key on a day (YYYY-MM-DD, UTC); counted with each decision, for quotas.
+CREATE TABLE key_usage (
+    key_id TEXT NOT NULL,
+    day TEXT NOT NULL,
+    n_items BIGINT NOT NULL,
+    n_tokens BIGINT NOT NULL,
+    PRIMARY KEY (key_id, day)
+);
 CREATE INDEX api_keys_by_tenant ON api_keys (tenant, id);
 
 CREATE TABLE files (

@@ -62,7 +62,28 @@ pub(crate) async fn write(chain: &mut Chain, sealed: &SealedDecision) -> Result<
         content: sealed.content.as_deref(),
         words: sealed.words.as_deref(),
     };
-    seal.write(chain).await
+    seal.write(chain).await?;
+    count(chain, decision).await
+}
+
+/// Counts the decision for its key. A candidate's is not the caller's to pay.
+async fn count(chain: &mut Chain, decision: &Decision) -> Result<()> {
+    let Some(key) = &decision.origin.key else { return Ok(()) };
+    if decision.origin.shadow_of.is_some() {
+        return Ok(());
+    }
+    let n_tokens = i64::try_from(decision.usage.generated_tokens).unwrap_or(i64::MAX);
+    sqlx::query(
+        "INSERT INTO key_usage (key_id, day, n_items, n_tokens) VALUES ($1, $2, 1, $3) \
+         ON CONFLICT (key_id, day) DO UPDATE SET n_items = key_usage.n_items + 1, \
+             n_tokens = key_usage.n_tokens + excluded.n_tokens",
+    )
+    .bind(key.as_str())
+    .bind(decision.at.day())
+    .bind(n_tokens)
+    .execute(&mut *chain.tx)
+    .await?;
+    Ok(())
 }
 
 /// A row of `sealed`.
@@ -158,35 +179,41 @@ pub(crate) async fn one(db: &Db, tenant: Option<&str>, id: &DecisionId) -> Resul
     Ok(StoredDecision { seq, decision: parse(&body, id.as_str())? })
 }
 
+/// What both orders of [`page`] ask for: $1 beside which place, $2 how many, then the filter.
+const FILTERED: &str = "AND (CAST($3 AS TEXT) IS NULL OR d.tenant = $3) \
+    AND (CAST($4 AS TEXT) IS NULL OR d.policy_name = $4) \
+    AND (CAST($5 AS TEXT) IS NULL OR d.policy_id = $5) \
+    AND (CAST($6 AS TEXT) IS NULL OR d.outcome = $6) \
+    AND (CAST($7 AS TEXT) IS NULL OR d.job_id = $7) \
+    AND (CAST($8 AS BIGINT) IS NULL OR d.at >= $8) \
+    AND (CAST($9 AS BIGINT) IS NULL OR d.at < $9)";
+
+/// Decisions behind a place of the chain in its order, or before it newest first.
 pub(crate) async fn page(
     db: &Db,
     filter: &DecisionFilter,
-    after: i64,
+    beside: i64,
+    newest_first: bool,
     limit: i64,
 ) -> Result<Vec<StoredDecision>> {
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+    let (side, order) = if newest_first { ("<", "DESC") } else { (">", "ASC") };
+    let query = format!(
         "SELECT r.seq, r.id, r.body FROM decisions d JOIN records r ON r.seq = d.seq \
-         WHERE d.seq > $1 \
-           AND (CAST($3 AS TEXT) IS NULL OR d.tenant = $3) \
-           AND (CAST($4 AS TEXT) IS NULL OR d.policy_name = $4) \
-           AND (CAST($5 AS TEXT) IS NULL OR d.policy_id = $5) \
-           AND (CAST($6 AS TEXT) IS NULL OR d.outcome = $6) \
-           AND (CAST($7 AS TEXT) IS NULL OR d.job_id = $7) \
-           AND (CAST($8 AS BIGINT) IS NULL OR d.at >= $8) \
-           AND (CAST($9 AS BIGINT) IS NULL OR d.at < $9) \
-         ORDER BY d.seq LIMIT $2",
-    )
-    .bind(after)
-    .bind(limit)
-    .bind(filter.tenant.as_deref())
-    .bind(filter.policy.as_deref())
-    .bind(filter.policy_id.as_deref())
-    .bind(filter.outcome.as_deref())
-    .bind(filter.job.as_ref().map(|id| id.as_str()))
-    .bind(filter.since.map(|at| at.0))
-    .bind(filter.until.map(|at| at.0))
-    .fetch_all(db.reader())
-    .await?;
+         WHERE d.seq {side} $1 {FILTERED} ORDER BY d.seq {order} LIMIT $2"
+    );
+    // Safe: the texts put together are this file's own.
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(beside)
+        .bind(limit)
+        .bind(filter.tenant.as_deref())
+        .bind(filter.policy.as_deref())
+        .bind(filter.policy_id.as_deref())
+        .bind(filter.outcome.as_deref())
+        .bind(filter.job.as_ref().map(|id| id.as_str()))
+        .bind(filter.since.map(|at| at.0))
+        .bind(filter.until.map(|at| at.0))
+        .fetch_all(db.reader())
+        .await?;
     rows.into_iter()
         .map(|(seq, id, body)| Ok(StoredDecision { seq, decision: parse(&body, &id)? }))
         .collect()

@@ -123,6 +123,9 @@ pub(crate) async fn release(db: &Db, worker: &str) -> Result<u64> {
     Ok(done.rows_affected())
 }
 
+/// A job's tenant, its key, whether content is kept, and when it was finished.
+type LockedJob = (String, Option<String>, i64, Option<i64>);
+
 /// The item's state, its decision and its job.
 type Settling = (String, Option<String>, String);
 
@@ -136,7 +139,7 @@ pub(crate) async fn complete(
         return Err(StoreError::unknown("item", item));
     };
     let job: JobId = job.parse()?;
-    let (tenant, keep_content, _, _): (String, i64, Option<i64>, Option<i64>) =
+    let (tenant, key, keep_content, _): LockedJob =
         sqlx::query_as(LOCK_JOB).bind(job.as_str()).fetch_one(&mut *chain.tx).await?;
     // Read again: only now nobody else can change it.
     let (state, decision, _) =
@@ -158,6 +161,7 @@ pub(crate) async fn complete(
     let mut new = new.clone();
     new.keep_content = keep_content != 0;
     new.origin.tenant = tenant;
+    new.origin.key = key.map(|key| key.parse()).transpose()?;
     let sealed = new.seal(Some((&job, item)))?;
     sqlx::query(
         "UPDATE items SET state = 'done', decision_id = $2, done_at = $3, content = NULL, \
@@ -213,7 +217,7 @@ async fn progress(
 /// Cancels what has no decision yet, and erases its content; returns how many items that were.
 pub(crate) async fn cancel(db: &Db, tenant: &str, id: &JobId, now: Millis) -> Result<u64> {
     let mut tx = db.begin().await?;
-    let job: Option<(String, i64, Option<i64>, Option<i64>)> =
+    let job: Option<LockedJob> =
         sqlx::query_as(LOCK_JOB).bind(id.as_str()).fetch_optional(&mut *tx).await?;
     match job {
         Some((owner, _, _, finished_at)) if owner == tenant => {

@@ -3,7 +3,7 @@
 use super::Db;
 use crate::error::{Result, StoreError};
 use crate::id::KeyId;
-use crate::key::{self, ApiKey, Grants, NewKey, Secret};
+use crate::key::{self, ApiKey, Grants, KeyUsage, NewKey, Secret};
 use crate::time::Millis;
 
 type Row = (String, String, String, String, i64, Option<i64>, Option<i64>);
@@ -68,6 +68,17 @@ pub(crate) async fn list(db: &Db, tenant: Option<&str>) -> Result<Vec<ApiKey>> {
     .fetch_all(db.reader())
     .await?;
     rows.into_iter().map(parsed).collect()
+}
+
+pub(crate) async fn usage(db: &Db, id: &KeyId, at: Millis) -> Result<KeyUsage> {
+    let row: Option<(i64, i64)> =
+        sqlx::query_as("SELECT n_items, n_tokens FROM key_usage WHERE key_id = $1 AND day = $2")
+            .bind(id.as_str())
+            .bind(at.day())
+            .fetch_optional(db.reader())
+            .await?;
+    let (n_items, n_tokens) = row.unwrap_or_default();
+    Ok(KeyUsage { n_items, n_tokens })
 }
 
 /// Ends a key; one that has ended already stays as it is.

@@ -8,7 +8,7 @@ pub(crate) const LOCK_HEAD: &str = "SELECT seq, hash FROM chain_head WHERE one =
 
 /// A job, kept from others likewise.
 pub(crate) const LOCK_JOB: &str =
-    "SELECT tenant, keep_content, cancelled_at, finished_at FROM jobs WHERE id = $1";
+    "SELECT tenant, key_id, keep_content, finished_at FROM jobs WHERE id = $1";
 
 /// Hands out items: $1 now, $2 how many, $3 worker, $4 until when.
 pub(crate) const LEASE_ITEMS: &str = "UPDATE items \

@@ -43,7 +43,21 @@ impl Store {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StoredDecision>> {
-        twin!(self, decisions::page(filter, after, page_of(limit)))
+        twin!(self, decisions::page(filter, after, false, page_of(limit)))
+    }
+
+    /// Decisions newest first, from before the place `before` (`None`: from the end), at most 1000.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn latest_decisions(
+        &self,
+        filter: &DecisionFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<StoredDecision>> {
+        let before = before.unwrap_or(i64::MAX);
+        twin!(self, decisions::page(filter, before, true, page_of(limit)))
     }
 
     /// What is still kept of a decision besides its record: content, rationale, reasoning.

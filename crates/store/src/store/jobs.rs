@@ -57,8 +57,8 @@ impl Store {
     }
 
     /// Settles an item: its decision, the job's progress and what the webhook is told are one commit, and it
-    /// happens once, however often and by however many it is called. The tenant and whether content is kept
-    /// are the job's.
+    /// happens once, however often and by however many it is called. The tenant, the key and whether content is
+    /// kept are the job's.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] without such an item; [`StoreError::Conflict`] if the decision's id is taken.

@@ -3,7 +3,7 @@
 use super::{Store, twin};
 use crate::error::Result;
 use crate::id::KeyId;
-use crate::key::{ApiKey, NewKey, Secret};
+use crate::key::{ApiKey, KeyUsage, NewKey, Secret};
 use crate::time::Millis;
 
 impl Store {
@@ -30,6 +30,14 @@ impl Store {
     /// [`crate::StoreError::Database`].
     pub async fn keys(&self, tenant: Option<&str>) -> Result<Vec<ApiKey>> {
         twin!(self, keys::list(tenant))
+    }
+
+    /// What was decided for a key on the day of this moment, in UTC; candidates' decisions are not counted.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn key_usage(&self, id: &KeyId, at: Millis) -> Result<KeyUsage> {
+        twin!(self, keys::usage(id, at))
     }
 
     /// Ends a key.

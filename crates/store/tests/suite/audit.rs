@@ -66,6 +66,10 @@ async fn filters_find_what_they_ask_for_and_pages_follow_each_other() {
         let first = store.decisions(&all(), 0, 2).await.unwrap();
         let next = store.decisions(&all(), first[1].seq, 2).await.unwrap();
         assert_eq!(next[0].decision.id, ids[2]);
+        let latest = store.latest_decisions(&all(), None, 2).await.unwrap();
+        assert_eq!((&latest[0].decision.id, &latest[1].decision.id), (&ids[4], &ids[3]));
+        let older = store.latest_decisions(&all(), Some(latest[1].seq), 2).await.unwrap();
+        assert_eq!(older[0].decision.id, ids[2]);
         store.close().await;
         place
     })

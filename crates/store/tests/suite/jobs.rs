@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use policy::Outcome;
 use store::{
-    Backoff, Completion, DecisionFilter, Event, ItemState, JobId, Millis, Notify, Store, StoreError,
+    Backoff, Completion, DecisionFilter, Event, ItemState, JobId, KeyId, KeyUsage, Millis, Notify,
+    Store, StoreError,
 };
 
 use crate::fixture::{TENANT, TEXT, decision, job};
@@ -252,6 +253,34 @@ async fn deliveries_are_tried_until_dead_and_can_be_raised() {
         store.delivered(id).await.unwrap();
         assert_eq!(store.delivery_failed(id, "late", &at_once).await.unwrap(), None);
         assert!(store.dead_deliveries(TENANT, None, 10).await.unwrap().is_empty());
+        store.close().await;
+        place
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_job_uses_is_counted_for_its_key() {
+    on_each(|place| async move {
+        let store = place.open().await;
+        let key = KeyId::new(Millis::now()).unwrap();
+        let mut new = job(2);
+        new.key = Some(key.clone());
+        store.accept(&new).await.unwrap();
+        let mut at = Millis(0);
+        for item in store.lease("w", 2, LONG).await.unwrap() {
+            let mut new = decision(Outcome::Clear);
+            new.at = Millis(86_400_000);
+            at = new.at;
+            new.verdict.usage.generated_tokens = 21;
+            let again = new.clone();
+            store.complete(&item.id, new).await.unwrap();
+            store.complete(&item.id, again).await.unwrap();
+        }
+        let used = store.key_usage(&key, at).await.unwrap();
+        assert_eq!(used, KeyUsage { n_items: 2, n_tokens: 42 });
+        let day_before = store.key_usage(&key, Millis(86_399_999)).await.unwrap();
+        assert_eq!(day_before, KeyUsage::default());
         store.close().await;
         place
     })

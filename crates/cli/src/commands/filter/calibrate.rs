@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::encoder::EmbedArgs;
 use super::per_rule::{self, Caught, caught};
-use super::source::{Labelled, SourceArgs};
+use super::source::SourceArgs;
 use super::{counted, read_filter, share};
 use crate::commands::files::{read_policy, write};
 use crate::exit::Exit;

@@ -2,6 +2,7 @@
 
 mod audits;
 mod budget;
+mod memory;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ pub(crate) struct Cascaded {
     routes: Option<Arc<RoutedJudge<Box<dyn Judge>>>>,
     /// Filters' files with their policies.
     filters: Vec<(PathBuf, PolicyId)>,
+    /// Where verdicts are kept from run to run.
+    memory: Option<PathBuf>,
     /// While a run counts for audits.
     _held: Vec<Held>,
     saved: Mutex<Instant>,
@@ -96,6 +99,10 @@ impl CascadeArgs {
         let judge = CascadeJudge::new(stages, judge);
         let judge =
             if settings.cache_mb > 0 { judge.remembering(settings.cache_mb << 20) } else { judge };
+        let judge = if settings.cache_ignores_metadata { judge.ignoring_metadata() } else { judge };
+        if let Some(file) = &settings.cache_file {
+            judge.restore(memory::read(file)?);
+        }
         let judge = Arc::new(judge);
         for policy in policies.iter().filter(|policy| judge.stage(&policy.id).is_none()) {
             if !filters.is_empty() {
@@ -104,7 +111,18 @@ impl CascadeArgs {
         }
         let before = OpenJudge { judge: Box::new(Arc::clone(&judge)), local: local_model };
         let saved = Mutex::new(Instant::now());
-        Ok((before, Some(Cascaded { judge, budget, routes, filters, _held: held, saved })))
+        Ok((
+            before,
+            Some(Cascaded {
+                judge,
+                budget,
+                routes,
+                filters,
+                memory: settings.cache_file,
+                _held: held,
+                saved,
+            }),
+        ))
     }
 }
 
@@ -233,9 +251,12 @@ impl Cascaded {
         Ok(())
     }
 
-    /// Keeps the audits.
+    /// Keeps the audits, and what is remembered; says what was done.
     pub(crate) fn finish(&self) -> Result<()> {
         self.save()?;
+        if let Some(file) = &self.memory {
+            memory::save(file, &self.judge.remembered())?;
+        }
         self.report();
         Ok(())
     }

@@ -17,6 +17,11 @@ pub(super) struct Settings {
     /// Megabytes of verdicts to remember within a run.
     #[serde(default)]
     pub(super) cache_mb: usize,
+    /// Where they are kept from run to run.
+    pub(super) cache_file: Option<PathBuf>,
+    /// Whether contents that differ in metadata alone are the same.
+    #[serde(default)]
+    pub(super) cache_ignores_metadata: bool,
     #[serde(default)]
     pub(super) filter: Vec<FilterSettings>,
     pub(super) budget: Option<BudgetTable>,
@@ -102,7 +107,12 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
     let learned =
         settings.routes.as_ref().map(|file| read_routes(&folder.join(file))).transpose()?;
     let budget = settings.budget.map(|budget| budget.beside(folder));
-    Ok(Settings { filter, learned, budget, ..settings })
+    let cache_file = settings.cache_file.map(|file| folder.join(file));
+    if cache_file.is_some() && settings.cache_mb == 0 {
+        let error = anyhow!("{}: cache_file keeps nothing without cache_mb", path.display());
+        return Err(hinted(error, "cache_mb = 64 remembers 64 MB of verdicts"));
+    }
+    Ok(Settings { filter, learned, budget, cache_file, ..settings })
 }
 
 /// A directory relative to the folder; anything else is a name.
