@@ -48,9 +48,14 @@ pub(crate) struct Args {
     /// The settings; by default ./safeguard.toml, if it is there
     #[arg(long, value_name = "FILE", env = "SAFEGUARD_CONFIG")]
     config: Option<PathBuf>,
-    /// Where decisions are recorded: sqlite:FILE or postgres://USER@HOST/DATABASE, or none; by default
-    /// sqlite:safeguard.db
-    #[arg(long, value_name = "URL", env = "SAFEGUARD_STORE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SAFEGUARD_STORE",
+        hide_env_values = true,
+        help = "Where decisions are recorded: sqlite:FILE or postgres://USER@HOST/DATABASE, or none; by default \
+                sqlite:safeguard.db"
+    )]
     store: Option<String>,
     /// Keep items, rationale and reasoning in the store too, so that decisions can be replayed
     #[arg(long)]
