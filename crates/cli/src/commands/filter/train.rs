@@ -179,10 +179,7 @@ const USUAL_RECALL: f64 = 0.95;
 type Vectors = (Option<Arc<dyn Encoder>>, Option<String>);
 
 /// What the filter is to read vectors with.
-fn vectors(
-    args: &Args,
-    policy: Option<&Policy>,
-) -> Result<Vectors> {
+fn vectors(args: &Args, policy: Option<&Policy>) -> Result<Vectors> {
     if let (true, Some(policy)) = (args.probe, policy) {
         return Ok((Some(encoder::probe(args.source.model().open_local()?, policy)), None));
     }
