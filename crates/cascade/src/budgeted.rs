@@ -93,6 +93,8 @@ struct State {
     given_up: GivenUp,
 }
 
+/// How long a waiting item goes without a look at whether anybody still waits for it.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// How often the host is asked, at most.
 const ASK_HOST_MS: u64 = 250;
 
@@ -143,8 +145,14 @@ impl<J: Judge> BudgetedJudge<J> {
         events.iter().filter(is_told).for_each(|event| (self.listener)(event));
     }
 
-    /// Waits until the item is granted; `None` where nothing is left. With it, what was given up, in words.
-    fn ask(&self, mut item: Item) -> (Option<Grant>, Vec<String>) {
+    /// Waits until the item is granted, or for the cause why it is not: nothing is left, the time allowed is over, or
+    /// nobody waits any more. With it, what was given up, in words.
+    fn ask(
+        &self,
+        mut item: Item,
+        allowed: Option<Duration>,
+        observer: &dyn Observer,
+    ) -> (Result<Grant, Cause>, Vec<String>) {
         let asked = Instant::now();
         let mut words = Vec::new();
         loop {
@@ -166,15 +174,24 @@ impl<J: Judge> BudgetedJudge<J> {
             match decision {
                 Decision::Judge(grant) => {
                     words.extend(grant.given_up.iter().map(Step::to_string));
-                    return (Some(grant), words);
+                    return (Ok(grant), words);
                 }
                 Decision::Later { at_ms, .. } => {
                     item.again = true;
-                    std::thread::sleep(Duration::from_millis(at_ms.saturating_sub(now_ms).max(1)));
+                    let left = allowed.map(|allowed| allowed.saturating_sub(asked.elapsed()));
+                    if left.is_some_and(|left| left.is_zero()) {
+                        words.push(Step::Queued.to_string());
+                        return (Err(Cause::Timeout), words);
+                    }
+                    if observer.is_cancelled() {
+                        return (Err(Cause::Cancelled), words);
+                    }
+                    let wait = Duration::from_millis(at_ms.saturating_sub(now_ms).max(1));
+                    std::thread::sleep(wait.min(LONGEST_SLEEP).min(left.unwrap_or(LONGEST_SLEEP)));
                 }
                 Decision::LeaveToFilter { .. } | Decision::OverBudget { .. } => {
                     words.push(Step::OverBudget.to_string());
-                    return (None, words);
+                    return (Err(Cause::OverBudget), words);
                 }
             }
         }
@@ -222,13 +239,25 @@ impl<J: Judge> Judge for BudgetedJudge<J> {
         let until = |wait: Duration| self.now_ms().saturating_add(wait.as_millis() as u64);
         let wait = self.may_wait.map_or(Wait::No, |wait| Wait::Until(until(wait)));
         let item = Item { wait, ..Item::new(settings.effort_for(policy)) };
-        let (grant, given_up) = self.ask(item);
-        let Some(grant) = grant else {
-            let why = "no compute was left for it in the budget";
-            let verdict = Verdict::undetermined(Cause::OverBudget, why, policy.reference(), "");
-            return Verdict { given_up, ..verdict };
+        let asked = Instant::now();
+        let (grant, given_up) = self.ask(item, settings.timeout, observer);
+        let grant = match grant {
+            Ok(grant) => grant,
+            Err(cause) => {
+                let why = match cause {
+                    Cause::OverBudget => "no compute was left for it in the budget",
+                    Cause::Timeout => {
+                        "the time allowed ran out before the budget had compute for it"
+                    }
+                    _ => "nobody waited for it any more while the budget had no compute for it",
+                };
+                let verdict = Verdict::undetermined(cause, why, policy.reference(), "");
+                return Verdict { given_up, ..verdict };
+            }
         };
-        let settings = JudgeSettings { effort: Some(grant.effort), ..settings.clone() };
+        // What was waited for is part of the time allowed.
+        let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(asked.elapsed()));
+        let settings = JudgeSettings { effort: Some(grant.effort), timeout, ..settings.clone() };
         let mut verdict = self.next.judge(policy, content, &settings, observer);
         self.report_back(&grant, &verdict);
         verdict.given_up.splice(0..0, given_up);

@@ -136,7 +136,7 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
             return None;
         };
         let question = &Question { content: &content, ..*question };
-        let exact = exact_key(question);
+        let exact = self.exact_key(question);
         if let Some(verdict) = self.touch(exact) {
             self.counts.exact += 1;
             return Some(Hit::Exact(verdict));
@@ -156,7 +156,7 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
     pub fn remember(&mut self, question: &Question<'_>, verdict: &Verdict) -> bool {
         let Some(content) = self.subject(question.content) else { return false };
         let question = &Question { content: &content, ..*question };
-        self.insert(exact_key(question), self.form_key(question), verdict)
+        self.insert(self.exact_key(question), self.form_key(question), verdict)
     }
 
     /// What a verdict rests on; `None` where metadata may have decided.
@@ -233,6 +233,22 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
         }
     }
 
+    fn exact_key(&self, question: &Question<'_>) -> Key {
+        let content = serde_json::to_vec(question.content).expect("a content is plain data");
+        // The time allowed decides whether there is a verdict, not which.
+        let settings = JudgeSettings { timeout: None, ..question.settings.clone() };
+        let mut hash = Sha256::new();
+        hash.update(FORM);
+        // What was judged with metadata answers only those for whom metadata decide nothing.
+        hash.update([u8::from(self.ignores_metadata)]);
+        for part in [question.judge, &question.policy.0, &format!("{settings:?}")] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.update(content);
+        hash.finalize().into()
+    }
+
     fn form_key(&self, question: &Question<'_>) -> Key {
         let mut content = question.content.clone();
         match &mut content {
@@ -247,9 +263,12 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
                 }
             }
         }
-        exact_key(&Question { content: &content, ..*question })
+        self.exact_key(&Question { content: &content, ..*question })
     }
 }
+
+/// Changes whenever a verdict of old would not be one of today: what is remembered on disk is then forgotten.
+const FORM: &str = "verdict 1";
 
 /// The key behind 64 hexadecimal digits.
 fn key(digits: &str) -> Option<Key> {
@@ -261,19 +280,6 @@ fn key(digits: &str) -> Option<Key> {
         *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
     Some(key)
-}
-
-fn exact_key(question: &Question<'_>) -> Key {
-    let content = serde_json::to_vec(question.content).expect("a content is plain data");
-    // The time allowed decides whether there is a verdict, not which.
-    let settings = JudgeSettings { timeout: None, ..question.settings.clone() };
-    let mut hash = Sha256::new();
-    for part in [question.judge, &question.policy.0, &format!("{settings:?}")] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.update(content);
-    hash.finalize().into()
 }
 
 /// Memory of a verdict and its entry, about.

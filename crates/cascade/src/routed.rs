@@ -75,21 +75,28 @@ impl<J: Judge> Judge for RoutedJudge<J> {
         observer: &mut dyn Observer,
     ) -> Verdict {
         let mut spent = Usage::default();
+        let mut given_up = Vec::new();
         let mut before: Option<(usize, Verdict, Vec<Doubt>)> = None;
         let mut tier = self.routes.start;
         loop {
             let asked = JudgeSettings { effort: Some(EFFORTS[tier]), ..settings.clone() };
-            let verdict = self.next.judge(policy, content, &asked, observer);
+            let mut verdict = self.next.judge(policy, content, &asked, observer);
             add(&mut spent, &verdict.usage);
-            // Where nothing is left for a dearer answer, the one in doubt is what there is.
+            given_up.append(&mut verdict.given_up);
+            // Where nothing is left for a dearer answer, the one in doubt is what there is; but a doubtful `clear`
+            // is none.
             if verdict.outcome == Outcome::Undetermined(Cause::OverBudget)
                 && let Some((tier, earlier, doubts)) = before
             {
-                let given_up = [earlier.given_up, verdict.given_up].concat();
-                return self.ended(tier, &doubts, Verdict { usage: spent, given_up, ..earlier });
+                let outcome = match earlier.outcome {
+                    Outcome::Clear => verdict.outcome,
+                    decided => decided,
+                };
+                let verdict = Verdict { outcome, usage: spent, given_up, ..earlier };
+                return self.ended(tier, &doubts, verdict);
             }
             let answer = Answer::of(std::slice::from_ref(&verdict)).expect("one vote is there");
-            let verdict = Verdict { usage: spent, ..verdict };
+            let verdict = Verdict { usage: spent, given_up: given_up.clone(), ..verdict };
             match self.routes.next(tier, &answer) {
                 Next::Done => return self.ended(tier, &[], verdict),
                 Next::Person(doubts) => return self.ended(tier, &doubts, verdict),

@@ -99,7 +99,7 @@ impl Scorer<'_> {
             }));
         }
         if vectors.is_some() {
-            let feature = "(sentence embedding)".to_owned();
+            let feature = "(vector)".to_owned();
             all.push(Contribution { feature, log_odds: margin.of_vectors });
         }
         all.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));

@@ -75,7 +75,7 @@ fn vectors_alone_or_joined_are_learned_kept_and_read() {
         let (high, low) = (score(&mut scorer, "bbzz bx3 zz"), score(&mut scorer, "bb bx3 "));
         assert!(high > 0.6 && low < 0.4, "ngrams {ngrams}: {high} {low}");
         let reasons = scorer.explain("bbzz bx3 zz").expect("a sound filter");
-        assert!(reasons.iter().any(|it| it.feature == "(sentence embedding)" && it.log_odds > 0.0));
+        assert!(reasons.iter().any(|it| it.feature == "(vector)" && it.log_odds > 0.0));
         let sum: f64 = reasons.iter().map(|it| it.log_odds).sum();
         assert!(
             (1.0 / (1.0 + (-sum).exp()) - high).abs() < 1e-9,

@@ -481,7 +481,7 @@ fn a_filter_of_embeddings_finds_its_encoder_and_refuses_any_other() {
     let output = filter(dir.path(), &["show", "e.filter"]);
     assert!(stdout(&output).contains("n-grams and embedding bert "), "{}", stdout(&output));
     let output = filter(dir.path(), &["show", "e.filter", "a house for sale", "--top", "1000"]);
-    assert!(stdout(&output).contains("(sentence embedding)"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("(vector)"), "{}", stdout(&output));
 
     // Proven and run with the encoder that the filter remembers, or the same at another place.
     let args = ["calibrate", "e.filter", "--data", "more.jsonl", "--recall", "0.9"];

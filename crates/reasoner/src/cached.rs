@@ -12,7 +12,7 @@ use policy::{Content, Judge, JudgeSettings, Observer, Outcome, Policy, Verdict, 
 use sha2::{Digest, Sha256};
 
 /// Raised when prompts or the way replies are read change, so that old verdicts are not taken for new ones.
-const FORM: &str = "verdict 1";
+pub const FORM: &str = "verdict 1";
 
 /// Wraps a judge; verdicts are kept in a folder. Undetermined ones are not kept: the next try may succeed.
 pub struct CachedJudge<J> {

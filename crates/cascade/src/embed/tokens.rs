@@ -78,6 +78,9 @@ impl Tokens {
         }
         let encoding = self.tokenizer.encode_fast(text, false)?;
         let ids = encoding.get_ids();
+        if ids.is_empty() && self.before.is_empty() && self.after.is_empty() {
+            return Ok(None);
+        }
         let step = self.n_inside / 2;
         let n_windows = 1 + ids.len().saturating_sub(self.n_inside).div_ceil(step);
         if n_windows > MAX_WINDOWS {
@@ -96,7 +99,9 @@ fn broken_up(text: &str) -> String {
     let mut broken = String::with_capacity(text.len());
     let mut n_letters = 0;
     for c in text.chars() {
-        n_letters = if c.is_alphanumeric() { n_letters + 1 } else { 0 };
+        // Marks belong to the letter before them.
+        let ends_word = c.is_whitespace() || c.is_ascii_punctuation();
+        n_letters = if ends_word { 0 } else { n_letters + 1 };
         if n_letters > MAX_WORD {
             broken.push(' ');
             n_letters = 1;

@@ -1,11 +1,12 @@
 //! `safeguard filter promote`: lets a filter decide by itself where it judges better than the model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
+use cascade::text::normalise;
 use cascade::{CascadeError, Comparison, Contest, Edge, Filter, FilterScore, compare, readable};
 use comfy_table::{Table, presets};
 use policy::eval::{Confusion, Interval, Level};
@@ -153,8 +154,11 @@ fn held_out(filter: &Filter, cases: Vec<GoldenCase>) -> Result<Vec<GoldenCase>> 
         let text = readable(&case.content);
         !filter.has_seen(&text) && !filter.about.proven_on.contains(&text)
     };
-    let kept: Vec<GoldenCase> = cases.into_iter().filter(is_new).collect();
+    let mut kept: Vec<GoldenCase> = cases.into_iter().filter(is_new).collect();
     let n_seen = n_cases - kept.len();
+    // One text many times is one proof, and must not both choose an edge and confirm it.
+    let mut forms = HashSet::new();
+    kept.retain(|case| forms.insert(normalise(&readable(&case.content)).text));
     if kept.is_empty() {
         return Err(hinted(
             anyhow!("training or calibration has seen every item, so nothing can be compared"),

@@ -101,9 +101,10 @@ fn kept_audit(settings: &FilterSettings, stage: &FilterStage) -> Result<Option<A
     if is_same_filter && is_as_set {
         return Ok(Some(kept.audit));
     }
-    if is_same_filter && kept.audit.alarm().is_some() {
+    // A filter that was rewritten, or settings that changed, do not make a broken promise good.
+    if kept.audit.alarm().is_some() {
         let error = anyhow!(
-            "{}: this audit found the promise broken, and was begun with other settings",
+            "{}: this audit found the promise broken, and was begun for another filter or with other settings",
             path.display()
         );
         return Err(hinted(error, remove));

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use cascade::{
-    BudgetedJudge, CacheCounts, CascadeJudge, FilterStage, RouteCounts, RoutedJudge, Spending,
+    BudgetedJudge, CacheCounts, CascadeJudge, Filter, FilterStage, RouteCounts, RoutedJudge,
+    Spending,
 };
 use policy::{Judge, Policy, PolicyId};
 use reasoner::LocalJudge;
@@ -140,11 +141,22 @@ fn stages(
     model: Option<&Arc<LocalJudge>>,
 ) -> Result<Stages> {
     let mut all = Stages { stages: Vec::new(), filters: Vec::new(), held: Vec::new() };
-    for one in settings {
+    for (at, one) in settings.iter().enumerate() {
+        if settings[..at].iter().any(|other| other.file == one.file) {
+            bail!("{} is named twice", one.file.display());
+        }
+        let filter = read_filter(&one.file)?;
+        let bound_to = filter.about.policy.as_ref();
+        let is_asked = |policy: &&Policy| {
+            bound_to.is_none_or(|to| to.id == policy.id || to.name == policy.name)
+        };
+        if !policies.iter().any(is_asked) {
+            continue;
+        }
         if traffic != Traffic::Trial {
             all.held.push(Held::of(&one.file)?);
         }
-        let stage = stage(one, policies, traffic, model)?;
+        let stage = stage(filter, one, policies, traffic, model)?;
         let bound = bound(&stage).map(|policy| (one.file.clone(), policy.id.clone()));
         let is_same = |(_, id): &&(PathBuf, PolicyId)| bound.as_ref().is_some_and(|it| it.1 == *id);
         if let Some((other, _)) = all.filters.iter().find(is_same) {
@@ -167,12 +179,12 @@ fn tell_routes(learned: &RoutesFile, policies: &[&Policy]) {
 }
 
 fn stage(
+    filter: Filter,
     settings: &FilterSettings,
     policies: &[&Policy],
     traffic: Traffic,
     model: Option<&Arc<LocalJudge>>,
 ) -> Result<FilterStage> {
-    let filter = read_filter(&settings.file)?;
     let place = || settings.file.display().to_string();
     if let Some(bound) = &filter.about.policy
         && let Some(policy) = policies.iter().find(|policy| policy.name == bound.name)
@@ -184,6 +196,19 @@ fn stage(
             );
             hinted(anyhow!(error).context(place()), how)
         })?;
+    }
+    if let (Some(decides), Some(model)) = (&filter.about.decides, model)
+        && decides.reasoner != model.engine().model().name()
+    {
+        let error = anyhow!(
+            "{}: this filter was promoted beside {}, and another model judges now",
+            place(),
+            decides.reasoner
+        );
+        return Err(hinted(
+            error,
+            "promote it beside this model, or calibrate it again, which takes the promotion back",
+        ));
     }
     let evidence = filter.about.calibration.clone();
     let bound_to = filter.about.policy.as_ref();
