@@ -162,8 +162,10 @@ impl Pool {
             return Err(ApiError::Stopping);
         }
         state.forget_cancelled();
-        let wait = shared.estimate(state.len(), state.mean_seconds);
-        if state.len() + tasks.len() > shared.queue_len {
+        let Some(last) = tasks.iter().map(|task| task.class).max() else { return Ok(Vec::new()) };
+        let n_ahead = state.n_ahead(last);
+        let wait = shared.estimate(n_ahead, state.mean_seconds);
+        if n_ahead + tasks.len() > shared.queue_len {
             return Err(ApiError::Busy { retry_after: wait.max(Duration::from_secs(1)) });
         }
         let now = Instant::now();
@@ -194,6 +196,12 @@ impl Drop for Pool {
 impl State {
     fn len(&self) -> usize {
         self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    /// Those that go before a new task of a class; what waits in later classes does not keep it out. So at
+    /// most `queue_len` wait in each class.
+    fn n_ahead(&self, class: Class) -> usize {
+        self.lanes[..=class as usize].iter().map(VecDeque::len).sum()
     }
 
     fn forget_cancelled(&mut self) {
@@ -310,5 +318,57 @@ impl Observer for Caller<'_> {
 
     fn is_cancelled(&self) -> bool {
         self.is_cancelled.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Begins and does not end before it is told to.
+    struct Stuck;
+
+    impl Judge for Stuck {
+        fn identity(&self) -> String {
+            "stuck".to_owned()
+        }
+
+        fn judge(
+            &self,
+            policy: &Policy,
+            _: &Content,
+            _: &JudgeSettings,
+            observer: &mut dyn Observer,
+        ) -> Verdict {
+            while !observer.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Verdict::undetermined(Cause::Cancelled, "", policy.reference(), "stuck")
+        }
+    }
+
+    #[test]
+    fn what_waits_in_a_later_class_keeps_no_earlier_one_out() {
+        let pool = Pool::start(Arc::new(Stuck), Arc::new(Metrics::new()), 2, 1).unwrap();
+        let policy = Arc::new(Policy::parse("p", b"No ads.").unwrap());
+        let submit = |class, deadline_s| {
+            pool.submit(vec![Task {
+                class,
+                policy: Arc::clone(&policy),
+                content: Arc::new(Content::text("x")),
+                settings: JudgeSettings::default(),
+                deadline: Instant::now() + Duration::from_secs_f64(deadline_s),
+                listener: None,
+            }])
+        };
+        let first = submit(Class::Sync, 60.0).unwrap();
+        while pool.shared.state().len() > 0 {
+            std::thread::yield_now();
+        }
+        let waiting = [submit(Class::Sync, 60.0).unwrap(), submit(Class::Sync, 60.0).unwrap()];
+        assert!(matches!(submit(Class::Sync, 60.0), Err(ApiError::Busy { .. })));
+        let guarding = [submit(Class::Guard, 0.5).unwrap(), submit(Class::Guard, 60.0).unwrap()];
+        assert!(matches!(submit(Class::Guard, 60.0), Err(ApiError::Busy { .. })));
+        drop((first, waiting, guarding));
     }
 }
