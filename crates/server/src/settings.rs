@@ -1,6 +1,7 @@
 //! What can be set: the `[serve]` table of `safeguard.toml`, with defaults that need nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use utoipa::ToSchema;
 use crate::guard::GuardSettings;
 
 /// How the service runs.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
     /// Where it listens.
@@ -53,6 +54,40 @@ impl Default for ServerSettings {
     }
 }
 
+impl fmt::Debug for ServerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ServerSettings {
+            listen,
+            policies,
+            cascade,
+            store,
+            keep_content,
+            limits,
+            moderations,
+            guard,
+            tls,
+            cors,
+        } = self;
+        f.debug_struct("ServerSettings")
+            .field("listen", listen)
+            .field("policies", policies)
+            .field("cascade", cascade)
+            .field("store", &store.as_deref().map(kind))
+            .field("keep_content", keep_content)
+            .field("limits", limits)
+            .field("moderations", moderations)
+            .field("guard", guard)
+            .field("tls", tls)
+            .field("cors", cors)
+            .finish()
+    }
+}
+
+/// What comes before the colon of a store's URL; passwords are behind it.
+fn kind(url: &str) -> &str {
+    url.split_once(':').map_or("", |(kind, _)| kind)
+}
+
 /// What no request may exceed.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,7 +96,7 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Most pairs of item and policy in one request.
     pub pairs: usize,
-    /// Most pairs that wait for a judge, over all requests.
+    /// Most pairs that wait for a judge, over all requests; what the guard asks waits beside them, as many again.
     pub queue: usize,
     /// Most pairs judged at once.
     pub in_flight: usize,
@@ -165,12 +200,16 @@ pub struct Cors {
 #[non_exhaustive]
 pub enum SettingsError {
     /// Not the TOML of settings.
-    #[error("{}: {source}", file.display())]
+    #[error("{}:{line}:{column}: {problem}", file.display())]
     Toml {
         /// The file.
         file: PathBuf,
-        /// Why.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// Where in the line, from 1, in characters.
+        column: usize,
+        /// Why. The line itself is not repeated, for a password may be in it.
+        problem: String,
     },
     /// A value out of its range.
     #[error("serve.{setting} is {found}; it must be {expected}")]
@@ -203,9 +242,8 @@ impl ServerSettings {
     /// # Errors
     /// [`SettingsError::Toml`], and as [`ServerSettings::check`].
     pub fn parse(file: &Path, text: &str) -> Result<ServerSettings, SettingsError> {
-        let File { serve: mut settings } = toml::from_str(text).map_err(|source| {
-            SettingsError::Toml { file: file.to_owned(), source: Box::new(source) }
-        })?;
+        let File { serve: mut settings } =
+            toml::from_str(text).map_err(|error| unreadable(file, text, &error))?;
         let folder = file.parent().unwrap_or(Path::new(""));
         for path in [&mut settings.policies, &mut settings.cascade].into_iter().flatten() {
             *path = folder.join(&path);
@@ -271,6 +309,21 @@ impl ServerSettings {
     }
 }
 
+/// Where and why, without the text at fault.
+fn unreadable(file: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let message = error.message();
+    // A message may quote the value it is about.
+    let is_safe = !message.contains("://");
+    SettingsError::Toml {
+        file: file.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: line.chars().count() + 1,
+        problem: if is_safe { message } else { "no such value is taken here" }.to_owned(),
+    }
+}
+
 /// A day: no verdict takes longer.
 pub(crate) const MAX_SECONDS: f64 = 86_400.0;
 
@@ -309,6 +362,28 @@ mod tests {
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_repeated() {
+        let url = "store = \"postgres://me:sesame@host/db\"";
+        for fault in ["", "listn = 1", "keep_content = 7"] {
+            let settings =
+                ServerSettings::parse(Path::new("f"), &format!("[serve]\n{url}\n{fault}"));
+            assert_eq!(settings.is_ok(), fault.is_empty());
+            let said = settings.map_or_else(|it| format!("{it} {it:?}"), |it| format!("{it:?}"));
+            assert!(!said.contains("sesame"), "{said}");
+        }
+        for text in [
+            format!("[serve]\n{url} x"),
+            format!("[serve]\n{url}, listn = 1"),
+            "[serve]\nstore = sesame".into(),
+            format!("[serve]\nkeep_content{}", &url[5..]),
+        ] {
+            let error = ServerSettings::parse(Path::new("f"), &text).expect_err(&text);
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("sesame") && said.starts_with("f:2:"), "{said}");
         }
     }
 }
