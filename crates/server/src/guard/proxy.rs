@@ -157,6 +157,7 @@ pub(crate) async fn forward(
     let messages: Vec<Message> =
         serde_json::from_value(body["messages"].clone()).map_err(field("messages"))?;
     let asked = body.as_object_mut().and_then(|body| body.remove("moderation"));
+    let asked = asked.filter(|asked| !asked.is_null());
     let asked: Option<Asked> =
         asked.map(serde_json::from_value).transpose().map_err(field("moderation"))?;
     let strictest = |mode: Option<&AskedMode>| {
