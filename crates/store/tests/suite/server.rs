@@ -17,13 +17,19 @@ chmod 755 "$dir"
 "$1/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c max_connections=300 \
     -c fsync=off >>"$dir/log" 2>&1 </dev/null &
 server=$!
-trap 'kill -INT $server; wait $server; rm -rf "$dir"' EXIT
-for _ in $(seq 100); do
-    if "$1/pg_isready" -q -h "$dir" -U safeguard; then echo "$dir"; break; fi
+trap 'kill -INT $server 2>/dev/null || :; wait $server || :; rm -rf "$dir"' EXIT
+ready=
+for _ in $(seq 600); do
+    if "$1/pg_isready" -q -h "$dir" -U safeguard; then ready=1; break; fi
+    kill -0 $server 2>/dev/null || break
     sleep 0.1
 done
+[ -n "$ready" ] || { tail "$dir/log" >&2; exit 1; }
+echo "$dir"
 cat >/dev/null
 "#;
+
+const NO_PROGRAMS: &str = "no initdb in /usr/lib/postgresql; install Debian's `postgresql`";
 
 /// The URL of a server up to the database's name, and what follows it.
 pub(crate) struct Server {
@@ -39,31 +45,33 @@ impl Server {
     }
 
     /// `None` if there is none, which is said once.
+    ///
+    /// # Panics
+    /// If it is required and not there, or there and does not start.
     pub(crate) fn find() -> Option<&'static Server> {
-        static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+        static SERVER: OnceLock<Result<Option<Server>, String>> = OnceLock::new();
         let found = SERVER.get_or_init(|| {
             let named = std::env::var("SAFEGUARD_TEST_POSTGRES").unwrap_or_default();
             let server = match named.as_str() {
-                "" | "required" => Server::start(),
+                "" | "required" => match programs() {
+                    Some(programs) => Server::start(&programs)?,
+                    None if named == "required" => return Err(NO_PROGRAMS.to_owned()),
+                    None => {
+                        eprintln!("SKIPPED on PostgreSQL: {NO_PROGRAMS}");
+                        return Ok(None);
+                    }
+                },
                 url => {
                     let (before, _) = url.rsplit_once('/').unwrap();
-                    Ok(Server { before: format!("{before}/"), after: String::new(), _script: None })
+                    Server { before: format!("{before}/"), after: String::new(), _script: None }
                 }
             };
-            match server {
-                Ok(server) => Some(server),
-                Err(why) => {
-                    assert!(named != "required", "PostgreSQL is required: {why}");
-                    eprintln!("SKIPPED on PostgreSQL: {why}; install Debian's `postgresql`");
-                    None
-                }
-            }
+            Ok(Some(server))
         });
-        found.as_ref()
+        found.as_ref().unwrap_or_else(|why| panic!("no PostgreSQL: {why}")).as_ref()
     }
 
-    fn start() -> Result<Server, String> {
-        let programs = programs().ok_or("no initdb in /usr/lib/postgresql")?;
+    fn start(programs: &Path) -> Result<Server, String> {
         let mut command = if is_root() {
             // initdb refuses to run as root.
             let mut command = Command::new("runuser");
@@ -72,7 +80,7 @@ impl Server {
         } else {
             Command::new("sh")
         };
-        command.args(["-c", SCRIPT, "sh"]).arg(&programs).current_dir("/");
+        command.args(["-c", SCRIPT, "sh"]).arg(programs).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut script = command.spawn().map_err(|error| error.to_string())?;
         let mut folder = String::new();
@@ -80,7 +88,9 @@ impl Server {
         BufReader::new(out).read_line(&mut folder).map_err(|error| error.to_string())?;
         let folder = folder.trim();
         if folder.is_empty() {
-            return Err("the server did not start".to_owned());
+            let status = script.wait().map_err(|error| error.to_string())?;
+            let why = "did not answer within a minute; its own words are on standard error";
+            return Err(format!("the server of {} {why} ({status})", programs.display()));
         }
         let after = format!("?host={}&user=safeguard", folder.replace('/', "%2F"));
         Ok(Server { before: "postgres:///".to_owned(), after, _script: Some(script) })
