@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Acquire, Database, Pool};
@@ -10,6 +11,8 @@ use crate::error::{Result, StoreError};
 
 /// How often a start that met another one at the same moment is tried again.
 const N_TRIES: usize = 5;
+/// How long the other one is given before the next try.
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run<D>(migrations: &Migrator, pool: &Pool<D>, url: &str) -> Result<()>
 where
@@ -23,6 +26,7 @@ where
         let Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) = &last else {
             break;
         };
+        tokio::time::sleep(PAUSE).await;
         last = migrations.run(pool).await;
     }
     let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();

@@ -17,6 +17,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 const BUSY: Duration = Duration::from_secs(30);
 /// Readers see the last commit and never wait for the writer.
 const N_READERS: u32 = 4;
+/// How often the first connection is tried.
+const N_TRIES: usize = 20;
+/// How long it waits between.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// An open file.
 #[derive(Debug)]
@@ -41,11 +45,10 @@ impl Db {
             // What is erased is overwritten, not only unlinked.
             .pragma("secure_delete", "ON")
             .busy_timeout(BUSY);
-        let pool = |n| SqlitePoolOptions::new().max_connections(n);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        let writer = connect(1, &options).await.map_err(failed)?;
         crate::migrate::run(&MIGRATIONS, &writer, url).await?;
         let options = options.create_if_missing(false).read_only(true);
-        let readers = pool(N_READERS).connect_with(options).await.map_err(failed)?;
+        let readers = connect(N_READERS, &options).await.map_err(failed)?;
         Ok(Db { writer, readers })
     }
 
@@ -75,4 +78,25 @@ impl Db {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Two that open a fresh file at once both switch it to WAL, and SQLite refuses one of them without waiting:
+/// its busy timeout does not hold there.
+async fn connect(n: u32, options: &SqliteConnectOptions) -> sqlx::Result<Pool<Driver>> {
+    let pool = || SqlitePoolOptions::new().max_connections(n).connect_with(options.clone());
+    let mut last = pool().await;
+    for _ in 1..N_TRIES {
+        if !last.as_ref().is_err_and(is_busy) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        last = pool().await;
+    }
+    last
+}
+
+/// `SQLITE_BUSY` is 5; what it was busy with stands in the higher bytes.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
