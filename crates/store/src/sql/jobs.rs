@@ -51,6 +51,11 @@ pub(crate) async fn accept(db: &Db, new: &NewJob, now: Millis) -> Result<(JobId,
                 .await?;
         return Ok((first.parse()?, false));
     }
+    // With nothing to do it is finished as it comes, and nothing else will tell of it.
+    if let (true, Some(url)) = (new.items.is_empty(), &new.webhook) {
+        let told = deliveries::Told { job: &id, tenant: &new.tenant, url, at: now };
+        told.write(&mut tx, Event::JobFinished, None).await?;
+    }
     for (position, item) in (0i64..).zip(&new.items) {
         sqlx::query(
             "INSERT INTO items (id, job_id, position, custom_id, policy_name, policy_id, content, \

@@ -54,6 +54,27 @@ async fn an_item_goes_from_acceptance_to_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_nothing_is_finished_and_told_of_once() {
+    on_each(|place| async move {
+        let store = place.open().await;
+        let mut new = job(0);
+        new.request_key = Some("r1".to_owned());
+        let (id, _) = store.accept(&new).await.unwrap();
+        assert!(!store.accept(&new).await.unwrap().1);
+        assert!(store.job(Some(TENANT), &id).await.unwrap().finished_at.is_some());
+        let told = deliveries(&store).await;
+        let told: Vec<_> = told.iter().map(|d| (&d.job, d.event)).collect();
+        assert_eq!(told, [(&id, Event::JobFinished)]);
+        let quiet = store::NewJob { webhook: None, ..job(0) };
+        store.accept(&quiet).await.unwrap();
+        assert_eq!(deliveries(&store).await.len(), 0);
+        store.close().await;
+        place
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_key_accepts_once() {
     on_each(|place| async move {
         let store = place.open().await;
