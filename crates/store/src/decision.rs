@@ -41,6 +41,9 @@ pub struct Decision {
     pub content_digest: String,
     /// Salted SHA-256 of rationale, reasoning and detail.
     pub words_digest: String,
+    /// Whether content and words were stored with it; if they are gone, an erasure is on record.
+    #[serde(default)]
+    pub content_kept: bool,
     /// The outcome; in JSON the fields `outcome` and, where undetermined, `cause`.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -180,6 +183,7 @@ impl NewDecision {
             content_kind: self.content.kind().to_owned(),
             content_digest: salt.digest("content", &content),
             words_digest: salt.digest("words", &words),
+            content_kept: self.keep_content,
             outcome: verdict.outcome,
             label: verdict.label.clone(),
             rule_ids: verdict.rule_ids.clone(),

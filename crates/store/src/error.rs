@@ -65,6 +65,14 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
+    /// The bytes stored under a hash are not those that have it.
+    #[error("{what} {id}: its stored bytes were altered, they do not have this hash")]
+    Altered {
+        /// What it is: `policy`.
+        what: &'static str,
+        /// Its id, the hash.
+        id: String,
+    },
     /// There is nothing of that name for this tenant.
     #[error("there is no {what} {id:?}")]
     Unknown {

@@ -1,8 +1,10 @@
 //! Walks the chain and says where it breaks. Knows no database: rows come in, in order.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use policy::hex;
+use serde::Deserialize;
 
 use crate::decision::{Decision, outcome_words};
 use crate::id::{DecisionId, ItemId, JobId};
@@ -10,6 +12,7 @@ use crate::policies::PolicyChange;
 use crate::record::{DECISION, Hash, POLICY, REVIEW, Record, START};
 use crate::review::Review;
 use crate::seal::Salt;
+use crate::time::Millis;
 
 /// How the chain ends: note it elsewhere, and nobody can cut the chain or write it anew unseen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +72,12 @@ pub enum Fault {
     Head,
     /// The head noted earlier is not in this chain.
     Forked,
-    /// The columns that the decision is found by do not say what its record says.
+    /// The columns that the record is found by do not say what it says, or there are some that should not be.
     Index,
     /// The content or the words kept are not those of the record.
     Sealed,
+    /// What was kept has gone, and no later record says that it was erased.
+    Gone,
 }
 
 impl fmt::Display for Fault {
@@ -84,8 +89,9 @@ impl fmt::Display for Fault {
             Fault::Truncated => "the chain was cut off here",
             Fault::Head => "the head of the chain does not fit its last record",
             Fault::Forked => "the head noted earlier is not in this chain",
-            Fault::Index => "the columns by which the decision is found were altered",
+            Fault::Index => "the columns by which the record is found were altered",
             Fault::Sealed => "the content or the reasoning kept is not what was recorded",
+            Fault::Gone => "what was kept has gone without a record of its erasure",
         })
     }
 }
@@ -103,8 +109,12 @@ pub(crate) struct ChainRow {
     pub(crate) body: String,
     pub(crate) previous: Vec<u8>,
     pub(crate) hash: Vec<u8>,
-    /// The columns of the row that the record is found by, joined; `None` where there is none.
-    pub(crate) found_by: Option<String>,
+    /// The columns of its row among the decisions, joined; `None` where there is none.
+    pub(crate) decision: Option<String>,
+    /// The same among the reviews.
+    pub(crate) review: Option<String>,
+    /// The same among the changes of policies.
+    pub(crate) change: Option<String>,
     pub(crate) salt: Option<Vec<u8>>,
     pub(crate) content: Option<String>,
     pub(crate) words: Option<String>,
@@ -115,12 +125,13 @@ pub(crate) struct Walk {
     seq: i64,
     hash: Hash,
     noted: Option<ChainHead>,
+    erasures: Erasures,
 }
 
 impl Walk {
-    /// A walk that also looks for a head noted earlier.
-    pub(crate) fn new(noted: Option<ChainHead>) -> Walk {
-        Walk { seq: 0, hash: START, noted }
+    /// A walk that also looks for a head noted earlier; `erasures` are those of the whole chain.
+    pub(crate) fn new(noted: Option<ChainHead>, erasures: Erasures) -> Walk {
+        Walk { seq: 0, hash: START, noted, erasures }
     }
 
     pub(crate) fn step(&mut self, row: &ChainRow) -> Result<(), Broken> {
@@ -140,7 +151,7 @@ impl Walk {
         if noted.is_some_and(|noted| !noted.hash.eq_ignore_ascii_case(&hex(&hash))) {
             return broken(Fault::Forked);
         }
-        if let Some(fault) = hanging_fault(row) {
+        if let Some(fault) = hanging_fault(row, &self.erasures) {
             return broken(fault);
         }
         (self.seq, self.hash) = (seq, hash);
@@ -173,9 +184,10 @@ fn record(row: &ChainRow) -> Record {
 }
 
 /// What is wrong with the rows beside a record that is itself whole.
-fn hanging_fault(row: &ChainRow) -> Option<Fault> {
+fn hanging_fault(row: &ChainRow, erasures: &Erasures) -> Option<Fault> {
     let Ok(told) = Told::by(row) else { return Some(Fault::Altered) };
-    if row.found_by != told.found_by {
+    let found_by = [&row.decision, &row.review, &row.change];
+    if found_by != [&told.decision, &told.review, &told.change] {
         return Some(Fault::Index);
     }
     let salt = row.salt.as_deref().and_then(|salt| salt.try_into().ok()).map(Salt);
@@ -186,15 +198,76 @@ fn hanging_fault(row: &ChainRow) -> Option<Fault> {
     };
     let whole = fits("content", &row.content, told.content_digest)
         && fits("words", &row.words, told.words_digest);
-    (!whole).then_some(Fault::Sealed)
+    if !whole {
+        return Some(Fault::Sealed);
+    }
+    let sealed = told.sealed?;
+    let has = |kept: bool, text: &Option<String>| !kept || text.is_some();
+    let is_kept = has(sealed.content, &row.content) && has(sealed.words, &row.words);
+    let is_there = salt.is_some() && is_kept;
+    (!is_there && !erasures.cover(row.seq, &sealed)).then_some(Fault::Gone)
+}
+
+/// What the chain says was erased. Grows with the erasures, not with the chain.
+#[derive(Default)]
+pub(crate) struct Erasures {
+    /// By decision, the place of the last erasure.
+    decisions: HashMap<String, i64>,
+    /// By time: of whom (`None`: of all), and before when; with the erasure's place.
+    before: Vec<(i64, Option<String>, Millis)>,
+}
+
+/// An erasure as its record tells of it.
+#[derive(Deserialize)]
+struct ErasureTold {
+    tenant: Option<String>,
+    decision: Option<String>,
+    before: Option<Millis>,
+}
+
+impl Erasures {
+    /// Adds one; they come in the order of the chain. One that cannot be read erased nothing.
+    pub(crate) fn add(&mut self, seq: i64, body: &str) {
+        let Ok(told) = serde_json::from_str::<ErasureTold>(body) else { return };
+        if let Some(decision) = told.decision {
+            self.decisions.insert(decision, seq);
+        }
+        if let Some(before) = told.before {
+            self.before.push((seq, told.tenant, before));
+        }
+    }
+
+    /// Whether one behind this place took what was sealed there.
+    fn cover(&self, seq: i64, sealed: &Sealed) -> bool {
+        self.decisions.get(sealed.decision.as_str()).is_some_and(|&erased| erased > seq)
+            || self.before.iter().rev().any(|(erased, tenant, before)| {
+                *erased > seq
+                    && sealed.at < *before
+                    && tenant.as_ref().is_none_or(|tenant| *tenant == sealed.tenant)
+            })
+    }
 }
 
 /// What a record says about the rows beside it.
 #[derive(Default)]
 struct Told {
-    found_by: Option<String>,
+    decision: Option<String>,
+    review: Option<String>,
+    change: Option<String>,
+    sealed: Option<Sealed>,
     content_digest: Option<String>,
     words_digest: Option<String>,
+}
+
+/// What was sealed with a record.
+struct Sealed {
+    decision: DecisionId,
+    tenant: String,
+    at: Millis,
+    /// Whether content was stored with it.
+    content: bool,
+    /// Whether words were.
+    words: bool,
 }
 
 impl Told {
@@ -203,9 +276,17 @@ impl Told {
             DECISION => {
                 let decision: Decision = serde_json::from_str(&row.body)?;
                 Told {
-                    found_by: Some(decision_columns(&decision)),
+                    decision: Some(decision_columns(&decision)),
+                    sealed: Some(Sealed {
+                        decision: decision.id,
+                        tenant: decision.origin.tenant,
+                        at: decision.at,
+                        content: decision.content_kept,
+                        words: decision.content_kept,
+                    }),
                     content_digest: Some(decision.content_digest),
                     words_digest: Some(decision.words_digest),
+                    ..Told::default()
                 }
             }
             REVIEW => {
@@ -217,15 +298,25 @@ impl Told {
                     review.finding.word(),
                     &review.at.0.to_string(),
                 ];
-                let found_by = Some(columns.join(SEPARATOR));
-                Told { found_by, words_digest: Some(review.reason_digest), ..Told::default() }
+                Told {
+                    review: Some(columns.join(SEPARATOR)),
+                    sealed: Some(Sealed {
+                        decision: review.decision,
+                        tenant: review.tenant,
+                        at: review.at,
+                        content: false,
+                        words: true,
+                    }),
+                    words_digest: Some(review.reason_digest),
+                    ..Told::default()
+                }
             }
             POLICY => {
                 let change: PolicyChange = serde_json::from_str(&row.body)?;
                 let policy_id = change.policy_id.map(|id| id.0).unwrap_or_default();
                 let at = row.at.to_string();
                 let columns = [&change.tenant, &change.name, change.change.word(), &policy_id, &at];
-                Told { found_by: Some(columns.join(SEPARATOR)), ..Told::default() }
+                Told { change: Some(columns.join(SEPARATOR)), ..Told::default() }
             }
             _ => Told::default(),
         })

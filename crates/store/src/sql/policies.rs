@@ -1,6 +1,7 @@
 //! Versions of policies, and which one acts.
 
-use policy::{Policy, PolicyId, PolicyRef};
+use policy::{Policy, PolicyId, PolicyRef, hex};
+use sha2::{Digest, Sha256};
 
 use super::Db;
 use super::chain::Chain;
@@ -41,14 +42,18 @@ pub(crate) async fn add(
     Ok(tx.commit().await?)
 }
 
-/// The bytes of a version.
+/// The bytes of a version, which must still have its hash.
 pub(crate) async fn text(db: &Db, id: &PolicyId) -> Result<Vec<u8>> {
     let row: Option<(Vec<u8>,)> =
         sqlx::query_as("SELECT bytes FROM policy_texts WHERE policy_id = $1")
             .bind(&id.0)
             .fetch_optional(db.reader())
             .await?;
-    row.map(|(bytes,)| bytes).ok_or_else(|| StoreError::unknown("policy", id))
+    let (bytes,) = row.ok_or_else(|| StoreError::unknown("policy", id))?;
+    if hex(&Sha256::digest(&bytes)) != id.0 {
+        return Err(StoreError::Altered { what: "policy", id: id.to_string() });
+    }
+    Ok(bytes)
 }
 
 /// All versions of one name, newest first.

@@ -1,24 +1,27 @@
 //! Reads the chain for a walk over it, page by page, in one state of the database.
 
+use sqlx::Transaction;
+
 use super::Db;
+use super::dialect::Driver;
 use crate::error::Result;
-use crate::verify::{Broken, ChainHead, ChainRow, SEPARATOR, Verification, Walk};
+use crate::record::ERASURE;
+use crate::verify::{Broken, ChainHead, ChainRow, Erasures, SEPARATOR, Verification, Walk};
 
 /// Records brought into memory at once.
 const PAGE: i64 = 500;
 
 /// $1 after which record, $2 how many, $3 what stands between columns. NULL columns count as empty, which
-/// no id or code is.
+/// no id or code is. Each of the three tables speaks for itself: a row that is one too many shows.
 const ROWS: &str = "SELECT r.seq, r.id, r.kind, r.at, r.body, r.previous, r.hash, \
-        COALESCE( \
-            d.id || $3 || d.tenant || $3 || CAST(d.at AS TEXT) || $3 || d.policy_name || $3 || \
-            d.policy_id || $3 || d.outcome || $3 || COALESCE(d.cause, '') || $3 || \
-            COALESCE(d.label, '') || $3 || d.stage || $3 || COALESCE(d.job_id, '') || $3 || \
-            COALESCE(d.item_id, '') || $3 || COALESCE(d.shadow_of, ''), \
-            v.id || $3 || v.tenant || $3 || v.decision_id || $3 || v.finding || $3 || \
-            CAST(v.at AS TEXT), \
-            c.tenant || $3 || c.name || $3 || c.change || $3 || COALESCE(c.policy_id, '') || $3 || \
-            CAST(c.at AS TEXT)) AS found_by, \
+        d.id || $3 || d.tenant || $3 || CAST(d.at AS TEXT) || $3 || d.policy_name || $3 || \
+        d.policy_id || $3 || d.outcome || $3 || COALESCE(d.cause, '') || $3 || \
+        COALESCE(d.label, '') || $3 || d.stage || $3 || COALESCE(d.job_id, '') || $3 || \
+        COALESCE(d.item_id, '') || $3 || COALESCE(d.shadow_of, '') AS decision, \
+        v.id || $3 || v.tenant || $3 || v.decision_id || $3 || v.finding || $3 || \
+        CAST(v.at AS TEXT) AS review, \
+        c.tenant || $3 || c.name || $3 || c.change || $3 || COALESCE(c.policy_id, '') || $3 || \
+        CAST(c.at AS TEXT) AS change, \
         s.salt, s.content, s.words \
     FROM records r \
     LEFT JOIN decisions d ON d.seq = r.seq \
@@ -33,7 +36,7 @@ pub(crate) async fn walk(db: &Db, noted: Option<ChainHead>) -> Result<Verificati
         sqlx::query_as("SELECT seq, hash FROM chain_head WHERE one = 1")
             .fetch_optional(&mut *tx)
             .await?;
-    let mut walk = Walk::new(noted);
+    let mut walk = Walk::new(noted, erasures(&mut tx).await?);
     let mut last = i64::MIN;
     loop {
         let rows: Vec<ChainRow> =
@@ -49,6 +52,30 @@ pub(crate) async fn walk(db: &Db, noted: Option<ChainHead>) -> Result<Verificati
                 Some((seq, hash)) => walk.end(seq, &hash),
                 None => Verification::Broken(Broken::no_head()),
             });
+        }
+    }
+}
+
+/// Read first, for an erasure stands behind what it erased. The walk comes by these rows too, and finds those
+/// that are not of the chain.
+async fn erasures(tx: &mut Transaction<'static, Driver>) -> Result<Erasures> {
+    let mut erasures = Erasures::default();
+    let mut last = i64::MIN;
+    loop {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT seq, body FROM records WHERE kind = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(ERASURE)
+        .bind(last)
+        .bind(PAGE)
+        .fetch_all(&mut **tx)
+        .await?;
+        for (seq, body) in &rows {
+            erasures.add(*seq, body);
+            last = *seq;
+        }
+        if rows.is_empty() {
+            return Ok(erasures);
         }
     }
 }

@@ -171,7 +171,7 @@ impl Store {
         twin!(self, verify::head())
     }
 
-    /// Walks the whole chain, in constant memory; with a head noted earlier, also whether that is in it.
+    /// Walks the whole chain, in memory that grows with the erasures alone; with a head noted earlier, also whether that is in it.
     ///
     /// # Errors
     /// [`StoreError::Database`] if it could not be read; a broken chain is no error.

@@ -18,7 +18,9 @@ fn chain(n_records: usize) -> (Vec<ChainRow>, Hash) {
             body: format!("{{\"n_erased\":{seq}}}"),
             previous: previous.to_vec(),
             hash: Vec::new(),
-            found_by: None,
+            decision: None,
+            review: None,
+            change: None,
             salt: None,
             content: None,
             words: None,
@@ -31,7 +33,7 @@ fn chain(n_records: usize) -> (Vec<ChainRow>, Hash) {
 }
 
 fn walked(rows: &[ChainRow], head_seq: i64, head: &Hash) -> Verification {
-    let mut walk = Walk::new(None);
+    let mut walk = Walk::new(None, Erasures::default());
     for row in rows {
         if let Err(broken) = walk.step(row) {
             return Verification::Broken(broken);

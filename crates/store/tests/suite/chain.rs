@@ -1,7 +1,7 @@
 //! Whatever is changed behind the store's back, the walk names the first record that is not as it was.
 
 use policy::Outcome;
-use store::{ChainHead, Change, Fault, Finding, Verification};
+use store::{ChainHead, Change, DecisionFilter, Fault, Finding, Millis, StoreError, Verification};
 
 use crate::fixture::{TENANT, decision, policy, review};
 use crate::place::{Place, on_each};
@@ -52,6 +52,38 @@ const CASES: &[(&str, i64, Fault)] = &[
         4,
         Fault::Sealed,
     ),
+    // Rows one too many, beside a record of another kind.
+    (
+        "INSERT INTO reviews (seq, id, tenant, decision_id, finding, at) \
+      SELECT 2, 'rev_x', tenant, decision_id, 'confirm', at FROM reviews",
+        2,
+        Fault::Index,
+    ),
+    (
+        "INSERT INTO policy_changes (seq, tenant, name, change, policy_id, at) \
+      SELECT 3, tenant, name, change, policy_id, at FROM policy_changes",
+        3,
+        Fault::Index,
+    ),
+    (
+        "UPDATE sealed SET salt = NULL, content = NULL, words = NULL \
+      WHERE record_id = (SELECT id FROM records WHERE seq = 3)",
+        3,
+        Fault::Gone,
+    ),
+    (
+        "UPDATE sealed SET content = NULL \
+      WHERE record_id = (SELECT id FROM records WHERE seq = 2)",
+        2,
+        Fault::Gone,
+    ),
+    (
+        "UPDATE sealed SET words = NULL \
+      WHERE record_id = (SELECT id FROM records WHERE seq = 4)",
+        4,
+        Fault::Gone,
+    ),
+    ("DELETE FROM sealed WHERE record_id = (SELECT id FROM records WHERE seq = 6)", 6, Fault::Gone),
 ];
 
 async fn fill(place: &Place) -> ChainHead {
@@ -98,6 +130,56 @@ async fn every_change_is_found_where_it_was_made() {
             let restored = store.verify(None).await.unwrap();
             assert!(matches!(restored, Verification::Whole(_)), "{statements}: {restored:?}");
         }
+        store.close().await;
+        place
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_on_record_covers_what_it_took_and_no_more() {
+    const WIPE: &str = "UPDATE sealed SET salt = NULL, content = NULL, words = NULL WHERE ";
+    on_each(|place| async move {
+        let store = place.open().await;
+        let mut old = decision(Outcome::Violation);
+        old.at = Millis(1000);
+        for new in [&old, &decision(Outcome::Clear), &decision(Outcome::Clear)] {
+            store.record(new.clone()).await.unwrap();
+        }
+        let third = store.decisions(&DecisionFilter::default(), 2, 1).await.unwrap();
+        store.erase(None, &third[0].decision.id, "ada").await.unwrap();
+        store.erase_before(Some(TENANT), Millis(1001), "ada").await.unwrap();
+        // A word said after the erasure is not of it.
+        store.review(review(&third[0].decision.id, Finding::Appeal)).await.unwrap();
+        let whole = store.verify(None).await.unwrap();
+        assert!(matches!(whole, Verification::Whole(_)), "{whole:?}");
+        for seq in [6, 2] {
+            place
+                .tamper(&format!("{WIPE} record_id = (SELECT id FROM records WHERE seq = {seq})"))
+                .await;
+            let Verification::Broken(broken) = store.verify(None).await.unwrap() else {
+                panic!("{seq}: not found")
+            };
+            assert_eq!((broken.seq, broken.fault), (seq, Fault::Gone));
+        }
+        store.close().await;
+        place
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_exchanged_under_its_hash_is_refused() {
+    on_each(|place| async move {
+        fill(&place).await;
+        let store = place.open().await;
+        let id = policy().id;
+        store.policy_bytes(&id).await.unwrap();
+        place
+            .tamper("UPDATE policy_texts SET bytes = (SELECT hash FROM records WHERE seq = 1)")
+            .await;
+        let error = store.policy_bytes(&id).await.unwrap_err();
+        assert!(matches!(error, StoreError::Altered { what: "policy", .. }), "{error:?}");
         store.close().await;
         place
     })

@@ -1,6 +1,6 @@
 //! `safeguard audit replay`: whether the same question gets the same answer.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use policy::{Judge, Policy, Silent, Stage, Verdict};
 use serde_json::{Value, json};
 use store::{Decision, DecisionId, Kept};
@@ -40,6 +40,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     })?;
     let bytes = open.wait(store.policy_bytes(&decision.policy.id))?;
     let policy = Policy::parse(&decision.policy.name, &bytes).context("the stored policy")?;
+    // What the hash of the store's bytes proves, the decision must have named.
+    ensure!(
+        policy.id == decision.policy.id,
+        "the stored policy {} is not {}, which the decision rests on",
+        policy.id,
+        decision.policy.id,
+    );
     let judge = args.model.open()?.judge;
     let is_exact = is_exact(&decision, judge.as_ref());
     let settings = decision.sampling.settings();
