@@ -102,7 +102,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// Seconds until a verdict is undetermined, where the request does not say.
     pub deadline_s: f64,
-    /// Seconds between two pieces of a request's body before its sender counts as gone.
+    /// Seconds between two pieces of a request's body before its sender counts as gone, and those in which the
+    /// reader of a reply in pieces may take none.
     pub read_s: f64,
     /// Seconds that requests under way have to finish after a signal to stop.
     pub shutdown_s: f64,

@@ -2,12 +2,13 @@
 //!
 //! `settings.rs` says where and how, `check.rs` judges, `proxy.rs` is a request's way through and `stream.rs`
 //! that of a reply in pieces. `release.rs` decides how much of a reply may leave and `frames.rs` takes its
-//! events apart; both are plain functions of what came, without clocks or connections.
+//! events apart, and `said.rs` puts what a judge reads together; all three are plain functions of what came, without clocks or connections.
 
 mod check;
 mod frames;
 mod proxy;
 mod release;
+mod said;
 mod settings;
 mod stream;
 

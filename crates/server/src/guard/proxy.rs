@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::check::{Checked, Ruling};
+use super::said::Said;
 use super::settings::{GuardMode, GuardSettings};
 use super::stream;
 use crate::api::{App, Message, now};
@@ -193,6 +194,10 @@ pub(crate) async fn forward(
         return refused(reply).await;
     }
     if is_stream {
+        let kind = reply.headers().get(header::CONTENT_TYPE);
+        if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json")) {
+            return Err(ApiError::Upstream { problem: "it does not reply in pieces" });
+        }
         return Ok(stream::reply(passage, reply));
     }
     whole(passage, reply).await
@@ -294,9 +299,8 @@ async fn whole(passage: Passage, reply: reqwest::Response) -> Result<Response, A
 
 /// All that a message says, whichever fields it is in.
 fn said(message: &Value) -> String {
+    let mut said = Said::default();
     let fields = message.as_object().into_iter().flatten();
-    let fields = fields.filter(|(name, value)| *name != "role" && !value.is_null());
-    let texts =
-        fields.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-    texts.collect::<Vec<_>>().join("\n")
+    fields.filter(|(name, _)| *name != "role").for_each(|(name, value)| said.push(name, value));
+    said.whole()
 }

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
+use super::said::Said;
 use super::settings::OutputMode;
 
 /// A part of a reply.
@@ -37,18 +38,17 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
-    /// What a judge reads.
-    fn text(&self) -> String {
-        match self {
-            Piece::Text { text, .. } => text.clone(),
-            Piece::Whole { value, .. } => value.to_string(),
-        }
-    }
-
     fn n_chars(&self) -> usize {
         match self {
             Piece::Text { text, .. } => text.chars().count(),
             Piece::Whole { value, .. } => value.to_string().chars().count(),
+        }
+    }
+
+    fn n_bytes(&self) -> usize {
+        match self {
+            Piece::Text { text, .. } => text.len(),
+            Piece::Whole { value, .. } => value.to_string().len(),
         }
     }
 }
@@ -59,7 +59,8 @@ pub(crate) struct Release {
     mode: OutputMode,
     window: usize,
     /// All that came, for the judge.
-    text: String,
+    said: Said,
+    n_bytes: usize,
     n_came: usize,
     n_sent: usize,
     /// Characters seen by the last check that found nothing.
@@ -77,7 +78,8 @@ impl Release {
         Release {
             mode,
             window,
-            text: String::new(),
+            said: Said::default(),
+            n_bytes: 0,
             n_came: 0,
             n_sent: 0,
             n_clear: 0,
@@ -92,7 +94,11 @@ impl Release {
     pub(crate) fn push(&mut self, piece: Piece) {
         let n_chars = piece.n_chars();
         if n_chars > 0 {
-            self.text += &piece.text();
+            match &piece {
+                Piece::Text { field, text } => self.said.text(field, "", text),
+                Piece::Whole { field, value } => self.said.push(field, value),
+            }
+            self.n_bytes += piece.n_bytes();
             self.n_came += n_chars;
             self.held.push_back(piece);
         }
@@ -109,7 +115,7 @@ impl Release {
 
     /// Bytes that came.
     pub(crate) fn n_bytes(&self) -> usize {
-        self.text.len()
+        self.n_bytes
     }
 
     /// Characters that have left.
@@ -118,7 +124,7 @@ impl Release {
     }
 
     /// The text to be judged now, if a check is due; the answer goes to [`Release::cleared`]. One at a time.
-    pub(crate) fn due(&mut self) -> Option<&str> {
+    pub(crate) fn due(&mut self) -> Option<String> {
         let n_new = self.n_came - self.n_asked;
         let is_due = if self.has_ended {
             !self.is_whole_clear
@@ -127,7 +133,7 @@ impl Release {
         };
         is_due.then(|| {
             self.n_asked = self.n_came;
-            self.text.as_str()
+            self.said.whole()
         })
     }
 
@@ -197,8 +203,8 @@ mod tests {
     use super::*;
 
     /// A judge that finds something once it has seen `at` characters.
-    fn finds(text: &str, at: Option<usize>) -> bool {
-        at.is_some_and(|at| text.chars().count() >= at)
+    fn finds(n_chars: usize, at: Option<usize>) -> bool {
+        at.is_some_and(|at| n_chars >= at)
     }
 
     fn is_done(release: &Release) -> bool {
@@ -206,7 +212,11 @@ mod tests {
     }
 
     fn text_of(pieces: &[Piece]) -> String {
-        pieces.iter().map(Piece::text).collect()
+        let text = |piece: &Piece| match piece {
+            Piece::Text { text, .. } => text.clone(),
+            Piece::Whole { value, .. } => value.to_string(),
+        };
+        pieces.iter().map(text).collect()
     }
 
     fn piece() -> impl Strategy<Value = Piece> {
@@ -242,7 +252,8 @@ mod tests {
             let is_blocked = loop {
                 if check.is_none() {
                     let saw_end = release.has_ended();
-                    let found = release.due().map(|text| finds(text, found_at));
+                    let due = release.due();
+                    let found = due.map(|_| finds(release.n_asked(), found_at));
                     check = found.map(|found| (release.n_asked(), found, saw_end));
                 }
                 sent += &text_of(&release.ready());
@@ -276,7 +287,7 @@ mod tests {
                     },
                 }
             };
-            prop_assert_eq!(is_blocked, finds(&whole, found_at), "the whole is always judged");
+            prop_assert_eq!(is_blocked, finds(whole.chars().count(), found_at), "the whole is always judged");
             if !is_blocked {
                 prop_assert_eq!(sent, whole);
             } else if let (OutputMode::Window, Some(at)) = (mode, found_at) {
@@ -299,7 +310,7 @@ mod tests {
     fn an_empty_reply_is_judged_too() {
         let mut release = Release::new(OutputMode::Hold, 0);
         release.end();
-        assert_eq!(release.due(), Some(""));
+        assert_eq!(release.due().as_deref(), Some(""));
         release.cleared(0, true);
         assert!(is_done(&release));
     }

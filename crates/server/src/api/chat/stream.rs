@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -15,12 +16,17 @@ use super::reply::{ChatUsage, chunk, content, finish, logprobs_of, now};
 use super::request::Question;
 use crate::error::ApiError;
 use crate::pool::{Heard, Ticket};
+use crate::settings::duration;
 
 /// Events that may wait for a slow reader.
 const N_WAITING: usize = 64;
 
 /// Where events go; a reader who is gone is an error.
-pub(crate) struct Events(mpsc::Sender<Event>);
+pub(crate) struct Events {
+    sender: mpsc::Sender<Event>,
+    /// How long a reader may take none before it counts as gone.
+    patience: Duration,
+}
 
 /// The reader is gone.
 #[derive(Debug)]
@@ -28,12 +34,15 @@ pub(crate) struct Gone;
 
 impl Events {
     /// A response, and where its events go.
-    pub(crate) fn open() -> (Events, Response) {
+    pub(crate) fn open(patience: Duration) -> (Events, Response) {
         let (sender, mut receiver) = mpsc::channel(N_WAITING);
         let events = poll_fn(move |context| {
             receiver.poll_recv(context).map(|it| it.map(Ok::<_, Infallible>))
         });
-        (Events(sender), Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+        (
+            Events { sender, patience },
+            Sse::new(events).keep_alive(KeepAlive::default()).into_response(),
+        )
     }
 
     pub(crate) async fn json(&self, value: &Value) -> Result<(), Gone> {
@@ -41,12 +50,13 @@ impl Events {
     }
 
     pub(crate) async fn text(&self, text: impl AsRef<str>) -> Result<(), Gone> {
-        self.0.send(Event::default().data(text)).await.map_err(|_| Gone)
+        let event = Event::default().data(text);
+        self.sender.send_timeout(event, self.patience).await.map_err(|_| Gone)
     }
 
     /// Returns once the reader is gone.
     pub(crate) async fn gone(&self) {
-        self.0.closed().await;
+        self.sender.closed().await;
     }
 }
 
@@ -58,7 +68,7 @@ pub(crate) fn reply(
     ticket: Ticket,
     heard: mpsc::UnboundedReceiver<Heard>,
 ) -> Response {
-    let (events, response) = Events::open();
+    let (events, response) = Events::open(duration(app.settings.limits.read_s));
     let writer = Writer { events, id, created: now(), question, has_answered: false };
     // A reader who is gone ends the task, and with it the ticket.
     tokio::spawn(async move { drop(writer.write(&app, ticket, heard).await) });
@@ -139,5 +149,19 @@ impl Writer {
         let choice =
             json!([{ "index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish }]);
         self.events.json(&chunk(&self.id, self.created, &self.question.model, choice)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_who_takes_nothing_is_gone() {
+        let (events, _response) = Events::open(Duration::from_millis(20));
+        for _ in 0..N_WAITING {
+            events.text("x").await.unwrap();
+        }
+        events.text("x").await.unwrap_err();
     }
 }
