@@ -44,6 +44,25 @@ pub(crate) enum Erased {
     Before(Millis),
 }
 
+/// What an erasure came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErasureDone {
+    /// How many records lost something.
+    pub n_records: u64,
+    /// Whether the database's log lost it too.
+    pub log: LogState,
+}
+
+/// Whether the database's log may still hold what was erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogState {
+    /// As empty as the database makes it: SQLite's was cut, PostgreSQL keeps its own time.
+    Settled,
+    /// A reader held SQLite's log until our patience ended. It goes with the next erasure, or when the last
+    /// program closes the file.
+    Held,
+}
+
 /// A change of one policy of one tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangeOf {

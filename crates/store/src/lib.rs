@@ -29,6 +29,7 @@ mod verify;
 mod writer;
 
 pub use decision::{Decision, DecisionFilter, NewDecision, Origin, Sampling, StoredDecision};
+pub use entry::{ErasureDone, LogState};
 pub use error::StoreError;
 pub use file::{CHUNK_BYTES, File};
 pub use id::{DecisionId, DeliveryId, FileId, ItemId, JobId, KeyId, RecordId, ReviewId};

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgConnection, Pool, Transaction};
 
 use super::dialect::Driver;
+use crate::entry::LogState;
 use crate::error::{Result, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -58,8 +59,8 @@ impl Db {
 
     /// After an erasure: the server's own vacuum frees the old rows in its time.
     #[expect(clippy::unused_async, reason = "the twin of a call that waits")]
-    pub(crate) async fn forget(&self) -> Result<()> {
-        Ok(())
+    pub(crate) async fn forget(&self) -> Result<LogState> {
+        Ok(LogState::Settled)
     }
 
     pub(crate) async fn close(&self) {

@@ -9,12 +9,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Pool, Transaction};
 
 use super::dialect::Driver;
+use crate::entry::LogState;
 use crate::error::{Result, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a writer waits for another process.
-const BUSY: Duration = Duration::from_secs(30);
+const BUSY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// Readers see the last commit and never wait for the writer.
 const N_READERS: u32 = 4;
 /// How often the first connection is tried.
@@ -69,9 +70,11 @@ impl Db {
     }
 
     /// After an erasure: the old pages leave the log too, as far as no reader holds them.
-    pub(crate) async fn forget(&self) -> Result<()> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
-        Ok(())
+    pub(crate) async fn forget(&self) -> Result<LogState> {
+        // Busy is no error here: it stands in the row, before the pages logged and those brought home.
+        let (busy, _, _): (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+        Ok(if busy == 0 { LogState::Settled } else { LogState::Held })
     }
 
     pub(crate) async fn close(&self) {
@@ -99,4 +102,24 @@ async fn connect(n: u32, options: &SqliteConnectOptions) -> sqlx::Result<Pool<Dr
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_log_that_a_reader_holds_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open("sqlite:", &folder.path().join("store.db")).await.unwrap();
+        let mut reader = db.snapshot().await.unwrap();
+        sqlx::query("SELECT seq FROM chain_head").fetch_all(&mut *reader).await.unwrap();
+        let mut writer = db.begin().await.unwrap();
+        sqlx::query("UPDATE chain_head SET seq = 1").execute(&mut *writer).await.unwrap();
+        writer.commit().await.unwrap();
+        assert_eq!(db.forget().await.unwrap(), LogState::Held);
+        reader.rollback().await.unwrap();
+        assert_eq!(db.forget().await.unwrap(), LogState::Settled);
+        db.close().await;
+    }
 }

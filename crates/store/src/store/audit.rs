@@ -4,7 +4,7 @@ use policy::{Content, PolicyId};
 
 use super::{Store, page_of, twin};
 use crate::decision::{Decision, DecisionFilter, NewDecision, StoredDecision};
-use crate::entry::{Applied, Entry, Erased, Erasure};
+use crate::entry::{Applied, Entry, Erased, Erasure, ErasureDone};
 use crate::error::{Result, StoreError};
 use crate::id::DecisionId;
 use crate::review::{Disagreement, NewReview, Overturned, Review, StoredReview};
@@ -77,11 +77,16 @@ impl Store {
     }
 
     /// Erases content, rationale, reasoning and salt of a decision, and the reasons of its reviews. The chain
-    /// stays whole and records the erasure. Returns how many records lost something.
+    /// stays whole and records the erasure.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] without such a decision of this tenant.
-    pub async fn erase(&self, tenant: Option<&str>, id: &DecisionId, actor: &str) -> Result<u64> {
+    pub async fn erase(
+        &self,
+        tenant: Option<&str>,
+        id: &DecisionId,
+        actor: &str,
+    ) -> Result<ErasureDone> {
         self.erase_what(tenant, Erased::Decision(id.clone()), actor).await
     }
 
@@ -94,23 +99,27 @@ impl Store {
         tenant: Option<&str>,
         before: Millis,
         actor: &str,
-    ) -> Result<u64> {
+    ) -> Result<ErasureDone> {
         self.erase_what(tenant, Erased::Before(before), actor).await
     }
 
-    async fn erase_what(&self, tenant: Option<&str>, what: Erased, actor: &str) -> Result<u64> {
+    async fn erase_what(
+        &self,
+        tenant: Option<&str>,
+        what: Erased,
+        actor: &str,
+    ) -> Result<ErasureDone> {
         let erasure = Erasure {
             tenant: tenant.map(str::to_owned),
             what,
             actor: actor.to_owned(),
             at: Millis::now(),
         };
-        let n_erased = match self.writer.append(Entry::Erasure(erasure)).await? {
-            Applied::Erasure(n_erased) => n_erased,
+        let n_records = match self.writer.append(Entry::Erasure(erasure)).await? {
+            Applied::Erasure(n_records) => n_records,
             _ => return Err(StoreError::Closed),
         };
-        self.forget().await?;
-        Ok(n_erased)
+        Ok(ErasureDone { n_records, log: self.forget().await? })
     }
 
     /// Stores a review, in the chain as decisions are.

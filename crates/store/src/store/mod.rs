@@ -10,7 +10,7 @@ mod policies;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::entry::{Applied, Entry};
+use crate::entry::{Applied, Entry, LogState};
 use crate::error::Result;
 use crate::url::Place;
 use crate::writer::Writer;
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    async fn forget(&self) -> Result<()> {
+    async fn forget(&self) -> Result<LogState> {
         match &*self.database {
             Database::Sqlite(db) => db.forget().await,
             Database::Postgres(db) => db.forget().await,

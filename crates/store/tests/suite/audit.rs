@@ -111,8 +111,8 @@ async fn erasure_takes_the_content_and_leaves_the_chain() {
         let error = store.erase(None, &unknown, "ada").await.unwrap_err();
         assert!(matches!(error, StoreError::Unknown { .. }));
         assert!(store.erase(Some("other"), &one.id, "ada").await.is_err());
-        assert_eq!(store.erase(Some(TENANT), &one.id, "ada").await.unwrap(), 2);
-        assert_eq!(store.erase(Some(TENANT), &one.id, "ada").await.unwrap(), 0);
+        assert_eq!(store.erase(Some(TENANT), &one.id, "ada").await.unwrap().n_records, 2);
+        assert_eq!(store.erase(Some(TENANT), &one.id, "ada").await.unwrap().n_records, 0);
         assert_eq!(store.kept(&one.id).await.unwrap(), store::Kept::default());
         assert_eq!(store.reviews(&one.id).await.unwrap()[0].reason, None);
         assert!(store.kept(&other.id).await.unwrap().content.is_some());
@@ -132,9 +132,9 @@ async fn what_was_erased_is_in_no_file_any_more() {
     old.at = Millis(1000);
     store.record(old.clone()).await.unwrap();
     assert!(files_hold(&place, TEXT) && files_hold(&place, THOUGHT));
-    assert_eq!(store.erase_before(None, Millis(1000), "ada").await.unwrap(), 0);
-    assert_eq!(store.erase_before(Some("other"), Millis(1001), "ada").await.unwrap(), 0);
-    assert_eq!(store.erase_before(Some(TENANT), Millis(1001), "ada").await.unwrap(), 1);
+    assert_eq!(store.erase_before(None, Millis(1000), "ada").await.unwrap().n_records, 0);
+    assert_eq!(store.erase_before(Some("other"), Millis(1001), "ada").await.unwrap().n_records, 0);
+    assert_eq!(store.erase_before(Some(TENANT), Millis(1001), "ada").await.unwrap().n_records, 1);
     assert!(!files_hold(&place, TEXT) && !files_hold(&place, THOUGHT));
     assert_eq!(head(&store).await.n_records, 2);
     store.close().await;

@@ -1,12 +1,12 @@
 //! `safeguard audit erase`: content goes, the chain stays.
 
 use anyhow::Result;
-use store::{DecisionId, Millis};
+use store::{DecisionId, LogState, Millis};
 
 use super::days::day;
 use crate::commands::storing::StoreArgs;
 use crate::exit::Exit;
-use crate::output::print_result;
+use crate::output::{print_result, report_note};
 
 /// Erase stored content, rationale and reasoning, of one decision or of all before a day
 ///
@@ -42,11 +42,17 @@ struct What {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let open = args.store.open()?;
     let (store, tenant) = (&open.store, args.tenant.as_deref());
-    let n_erased = match (&args.what.id, args.what.before) {
+    let done = match (&args.what.id, args.what.before) {
         (Some(id), _) => open.wait(store.erase(tenant, id, &args.actor))?,
         (None, Some(before)) => open.wait(store.erase_before(tenant, before, &args.actor))?,
-        (None, None) => 0,
+        (None, None) => return Ok(Exit::Clear),
     };
-    print_result(&format!("erased what {n_erased} records had kept\n"))?;
+    print_result(&format!("erased what {} records had kept\n", done.n_records))?;
+    if done.log == LogState::Held {
+        report_note(
+            "another program reads the store, so its write-ahead log still holds what was erased, \
+             until the next erasure or until all programs have closed the store",
+        );
+    }
     Ok(Exit::Clear)
 }
