@@ -15,6 +15,14 @@ pub(crate) const INLINE: &str = "inline";
 /// Fewest digits that name a version.
 const MIN_DIGITS: usize = 4;
 
+/// Most bytes of a policy's name.
+const MAX_NAME: usize = 200;
+
+/// Whether a policy can have this name: every store can keep it.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME && !name.contains(char::is_control)
+}
+
 /// One policy of a request.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -83,6 +91,11 @@ impl Selector {
     pub(crate) fn find(&self, served: &Served) -> Result<Chosen, ApiError> {
         match self {
             Selector::Named(name) => named(name, served),
+            Selector::Inline(InlinePolicy { name, .. }) if !is_name(name) => {
+                let problem =
+                    format!("it must be at most {MAX_NAME} bytes without control characters");
+                Err(ApiError::field("the name of a policy", problem))
+            }
             Selector::Inline(InlinePolicy { name, text }) => Chosen::inline(name, text)
                 .map_err(|error| ApiError::field(format!("policy {name}"), error.to_string())),
         }

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::app::App;
 use crate::error::{ApiError, Problem};
 use crate::recorder::TENANT;
+use crate::selector::is_name;
 
 /// Which decisions; what is left out asks for all.
 #[derive(Deserialize, IntoParams)]
@@ -21,11 +22,31 @@ pub(crate) struct DecisionQuery {
     /// Under the policy of this name.
     policy: Option<String>,
     /// `violation`, `clear` or `undetermined`.
-    outcome: Option<String>,
+    #[param(value_type = Option<String>)]
+    outcome: Option<OutcomeWord>,
     /// From behind this place of the chain.
     after: Option<i64>,
     /// Most decisions, up to 1000; 100 by default.
     limit: Option<usize>,
+}
+
+/// An outcome, as the store writes it.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OutcomeWord {
+    Violation,
+    Clear,
+    Undetermined,
+}
+
+impl OutcomeWord {
+    fn as_str(self) -> &'static str {
+        match self {
+            OutcomeWord::Violation => "violation",
+            OutcomeWord::Clear => "clear",
+            OutcomeWord::Undetermined => "undetermined",
+        }
+    }
 }
 
 /// A page of the chain.
@@ -53,10 +74,13 @@ pub(crate) async fn decisions(
     query: Result<Query<DecisionQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<axum::Json<Decisions>, ApiError> {
     let Query(query) = query.map_err(|_| ApiError::Query)?;
+    if query.policy.as_deref().is_some_and(|name| !is_name(name)) {
+        return Err(ApiError::Query);
+    }
     let filter = DecisionFilter {
         tenant: Some(TENANT.to_owned()),
         policy: query.policy,
-        outcome: query.outcome,
+        outcome: query.outcome.map(|word| word.as_str().to_owned()),
         ..DecisionFilter::default()
     };
     let recorder = app.recorder.as_ref().ok_or(ApiError::NoStore)?;

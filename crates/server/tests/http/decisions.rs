@@ -43,7 +43,16 @@ fn every_verdict_is_recorded_without_content_and_the_chain_holds() {
     let next = read(&format!("/v1/decisions?policy=ads&after={}", page["next"]));
     assert_eq!(next["decisions"].as_array().unwrap().len(), 3);
     assert_eq!(read("/v1/decisions/nonsense")["status"], 404);
-    assert_eq!(read("/v1/decisions?limit=many")["status"], 400);
+    assert_eq!(read("/v1/decisions?outcome=undetermined")["decisions"], json!([]));
+    let long = format!("policy={}", "x".repeat(201));
+    for query in ["limit=many", "outcome=bad", "outcome=clear%00", "policy=a%00", &long] {
+        assert_eq!(read(&format!("/v1/decisions?{query}"))["status"], 400, "{query}");
+    }
+    for name in ["x".repeat(201), "a\0".to_owned()] {
+        let policies = json!([{ "name": name, "text": "No cinnabar." }]);
+        let body = json!({ "items": ["x"], "policies": policies });
+        assert_eq!(service.ask("/v1/classify", &body)["results"][0]["error"]["status"], 422);
+    }
     drop(service);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let verified =
