@@ -141,6 +141,62 @@ fn conversation(messages: Vec<Turn>) -> Result<Content, ApiError> {
     }
 }
 
+/// Fields of a request in which the model reads nothing, or which are judged as messages.
+const WITHOUT_TEXT: [&str; 14] = [
+    "logit_bias",
+    "messages",
+    "metadata",
+    "modalities",
+    "model",
+    "prompt_cache_key",
+    "reasoning_effort",
+    "safety_identifier",
+    "service_tier",
+    "stop",
+    "stream_options",
+    "tool_choice",
+    "user",
+    "verbosity",
+];
+
+/// All that the model is to read: tools and the like as a turn before the messages.
+fn turns(body: &Value, messages: &[Message]) -> Result<Vec<Turn>, ApiError> {
+    let mut beside = Said::default();
+    for (name, value) in body.as_object().into_iter().flatten() {
+        let is_plain = value.is_number() || value.is_boolean() || bare_format(value);
+        if !is_plain && !WITHOUT_TEXT.contains(&name.as_str()) {
+            beside.push(name, value);
+        }
+    }
+    let text = beside.whole();
+    let beside = Turn { role: "system".to_owned(), text, tool: None };
+    let beside = (!beside.text.is_empty()).then_some(Ok(beside));
+    let raw = body["messages"].as_array().into_iter().flatten();
+    let turns = messages.iter().zip(raw).map(|(message, raw)| turn(message, raw));
+    beside.into_iter().chain(turns).collect()
+}
+
+/// A `response_format` that says nothing.
+fn bare_format(value: &Value) -> bool {
+    *value == json!({ "type": "text" }) || *value == json!({ "type": "json_object" })
+}
+
+/// A message with all of its fields, for all of them go on to the model.
+fn turn(message: &Message, raw: &Value) -> Result<Turn, ApiError> {
+    let mut beside = Said::default();
+    let parts = raw["content"].as_array().into_iter().flatten().filter_map(Value::as_object);
+    let of_parts = parts.flatten().filter(|(name, _)| !matches!(name.as_str(), "type" | "text"));
+    let is_beside = |name: &str| !matches!(name, "role" | "content" | "tool_calls");
+    let of_message = raw.as_object().into_iter().flatten().filter(|(name, _)| is_beside(name));
+    for (name, value) in of_message.chain(of_parts) {
+        beside.push(name, value);
+    }
+    let (text, beside) = (message.text()?, beside.whole());
+    let texts = [text, beside].into_iter().filter(|text| !text.is_empty());
+    let text = texts.collect::<Vec<_>>().join("\n");
+    Ok(Turn { role: message.role.clone(), text, tool: None })
+}
+
 /// Judges a request, sends it on, and lets through what may be.
 ///
 /// # Errors
@@ -167,10 +223,7 @@ pub(crate) async fn forward(
     let policy = asked.as_ref().map(|asked| &asked.policy);
     let input_mode = strictest(policy.and_then(|policy| policy.input.as_ref()));
     let output_mode = strictest(policy.and_then(|policy| policy.output.as_ref()));
-    let turn = |message: &Message| {
-        Ok(Turn { role: message.role.clone(), text: message.text()?, tool: None })
-    };
-    let turns = messages.iter().map(turn).collect::<Result<Vec<_>, ApiError>>();
+    let turns = turns(&body, &messages);
     let input = guard.check(&app, turns.clone().and_then(conversation)).await;
     if let Some(refusal) = input.refusal() {
         return Err(refusal.clone());

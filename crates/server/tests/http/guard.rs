@@ -20,6 +20,8 @@ struct Model {
     /// Bytes that its stream is cut into.
     n_bytes: usize,
     status: StatusCode,
+    /// With it, what a stream is, instead of what the model says.
+    raw: Option<(&'static str, String)>,
     asked: Mutex<Vec<(Value, Option<String>)>>,
 }
 
@@ -29,7 +31,20 @@ impl Model {
     }
 
     fn new(says: &str, n_bytes: usize, status: StatusCode) -> Arc<Model> {
-        Arc::new(Model { says: says.to_owned(), n_bytes, status, asked: Mutex::default() })
+        Arc::new(Model {
+            says: says.to_owned(),
+            n_bytes,
+            status,
+            raw: None,
+            asked: Mutex::default(),
+        })
+    }
+
+    /// Streams these bytes.
+    fn streaming(kind: &'static str, text: &str) -> Arc<Model> {
+        let (says, raw) = (String::new(), Some((kind, text.to_owned())));
+        let status = StatusCode::OK;
+        Arc::new(Model { says, n_bytes: 9, status, raw, asked: Mutex::default() })
     }
 
     fn n_asked(&self) -> usize {
@@ -65,6 +80,9 @@ async fn complete(
         let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
         return axum::Json(json!({ "id": "c", "object": "chat.completion", "created": 7, "model": "m", "choices": [choice], "usage": { "total_tokens": 9 } })).into_response();
     }
+    if let Some((kind, text)) = &model.raw {
+        return in_pieces(kind, text.clone(), model.n_bytes);
+    }
     let mut text = String::new();
     let mut event = |delta: Value, finish: Value| {
         let choice = json!({ "index": 0, "delta": delta, "logprobs": { "content": [{ "token": "BAD" }] }, "finish_reason": finish });
@@ -79,10 +97,14 @@ async fn complete(
     }
     event(json!({}), "stop".into());
     text += "data: [DONE]\n\n";
+    in_pieces("text/event-stream", text, model.n_bytes)
+}
+
+fn in_pieces(kind: &'static str, text: String, n_bytes: usize) -> Response {
     let pieces: Vec<Result<Bytes, std::io::Error>> =
-        text.into_bytes().chunks(model.n_bytes).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
+        text.into_bytes().chunks(n_bytes).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
     let stream = futures_util::stream::iter(pieces);
-    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response()
+    ([(header::CONTENT_TYPE, kind)], Body::from_stream(stream)).into_response()
 }
 
 /// Finds the word `BAD`, and cannot judge `ODD`.
@@ -267,4 +289,91 @@ fn the_other_servers_failures_are_told() {
     let judge =
         json!({ "model": "safeguard/ads", "messages": [{ "role": "user", "content": "fine" }] });
     assert_eq!(gone.post(ROUTE, &judge).status(), 200, "the judge itself is asked as before");
+}
+
+/// A chunk of a stream.
+fn event(delta: &Value, finish: &Value) -> String {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
+    format!("data: {}\n\n", json!({ "id": "c", "model": "m", "choices": [choice] }))
+}
+
+#[test]
+fn a_stream_that_breaks_off_does_not_look_whole() {
+    let said = event(&json!({ "content": "fine" }), &Value::Null);
+    let end = event(&json!({}), &"length".into());
+    for broken in [
+        said.clone(),
+        format!("{said}data: [DONE]\n\n"),
+        format!("{said}data: {{\"error\":{{\"message\":\"no\"}}}}\n\n{end}data: [DONE]\n\n"),
+        format!("{said}data: {{\"choi\n\n{end}data: [DONE]\n\n"),
+        format!("{said}data: 7\n\n{end}data: [DONE]\n\n"),
+        json!({ "choices": [{ "message": { "content": "fine" } }] }).to_string(),
+    ] {
+        let service = guarded(&Model::streaming("text/event-stream", &broken), |_| {});
+        let raw = service.post(ROUTE, &chat("hi", true)).text().unwrap();
+        let last = raw.trim_end().lines().last().unwrap().strip_prefix("data: ").unwrap();
+        let last: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(last["error"]["code"], "upstream", "{broken}: {raw}");
+        assert!(!raw.contains("\"stop\""), "{raw}");
+    }
+    let whole = guarded(&Model::streaming("text/event-stream", &(said + &end)), |_| {});
+    let (text, last) = streamed(&whole, &chat("hi", true));
+    assert_eq!((&*text, &last["choices"][0]["finish_reason"]), ("fine", &json!("length")));
+    let plain = guarded(&Model::streaming("application/json", "{}"), |_| {});
+    assert_eq!(plain.post(ROUTE, &chat("hi", true)).status(), 502);
+}
+
+#[test]
+fn a_word_in_two_fragments_of_a_call_is_seen() {
+    let call = |function: Value| {
+        event(&json!({ "tool_calls": [{ "index": 0, "function": function }] }), &Value::Null)
+    };
+    let reply = |second: &str| {
+        let first = call(json!({ "name": "look", "arguments": "{\"q\":\"B" }));
+        let rest = call(json!({ "arguments": second }));
+        format!("{first}{rest}{}data: [DONE]\n\n", event(&json!({}), &"tool_calls".into()))
+    };
+    for (second, finish) in [("AD\"}", "content_filter"), ("ED\"}", "tool_calls")] {
+        let service = guarded(&Model::streaming("text/event-stream", &reply(second)), |_| {});
+        let (_, last) = streamed(&service, &chat("hi", true));
+        assert_eq!(last["choices"][0]["finish_reason"], finish);
+    }
+}
+
+#[test]
+fn whatever_goes_on_to_the_model_is_judged() {
+    let model = Model::saying("fine");
+    let service = guarded(&model, |_| {});
+    let part = json!([{ "type": "text", "text": "x", "title": "BAD" }]);
+    for (field, value) in [
+        ("name", json!("BAD")),
+        ("function_call", json!({ "name": "f", "arguments": "BAD" })),
+        ("reasoning", json!("BAD")),
+        ("reasoning_content", json!("BAD")),
+        ("refusal", json!("BAD")),
+        ("content", part),
+    ] {
+        let mut body = chat("hi", false);
+        body["messages"][0][field] = value;
+        assert_eq!(service.ask(ROUTE, &body)["safeguard"]["blocked"], "input", "{field}");
+    }
+    let function = json!({ "name": "f", "description": "BAD" });
+    for (field, value) in [
+        ("tools", json!([{ "type": "function", "function": function }])),
+        ("functions", json!([function])),
+        ("prediction", json!({ "type": "content", "content": "BAD" })),
+        ("response_format", json!({ "type": "json_schema", "json_schema": { "name": "BAD" } })),
+        ("chat_template", json!("BAD")),
+    ] {
+        let mut body = chat("hi", false);
+        body[field] = value;
+        assert_eq!(service.ask(ROUTE, &body)["safeguard"]["blocked"], "input", "{field}");
+    }
+    assert_eq!(model.n_asked(), 0);
+    let mut plain = chat("hi", false);
+    plain["moderation"] = Value::Null;
+    plain["response_format"] = json!({ "type": "text" });
+    let reply = service.ask(ROUTE, &plain);
+    assert_eq!(reply["choices"][0]["message"]["content"], "fine");
+    assert!(reply.get("moderation").is_none());
 }
