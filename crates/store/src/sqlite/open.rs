@@ -19,7 +19,7 @@ const BUSY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// Readers see the last commit and never wait for the writer.
 const N_READERS: u32 = 4;
 /// How often the first connection is tried.
-const N_TRIES: usize = 20;
+const N_TRIES: usize = 60;
 /// How long it waits between.
 const PAUSE: Duration = Duration::from_millis(50);
 

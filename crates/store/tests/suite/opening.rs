@@ -1,9 +1,12 @@
 //! Opening: again, at once, of a newer program, of nothing.
 
+use std::time::Duration;
+
+use sqlx::{Connection, SqliteConnection};
 use store::{Store, StoreError};
 
 use crate::fixture::decision;
-use crate::place::on_each;
+use crate::place::{Place, on_each};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_may_make_the_same_store_at_once() {
@@ -18,6 +21,20 @@ async fn many_may_make_the_same_store_at_once() {
         place
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_file_that_another_writes_is_waited_for() {
+    let place = Place::sqlite().await;
+    let url = format!("{}?mode=rwc", place.url);
+    let mut other = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let url = place.url.clone();
+    let opened = tokio::spawn(async move { Store::open(&url).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    opened.await.unwrap().unwrap().close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
