@@ -88,11 +88,16 @@ impl<J: Judge> Judge for RoutedJudge<J> {
             if verdict.outcome == Outcome::Undetermined(Cause::OverBudget)
                 && let Some((tier, earlier, doubts)) = before
             {
-                let outcome = match earlier.outcome {
-                    Outcome::Clear => verdict.outcome,
-                    decided => decided,
+                let stands = match earlier.outcome {
+                    Outcome::Clear => Verdict {
+                        outcome: verdict.outcome,
+                        label: None,
+                        rule_ids: Vec::new(),
+                        ..earlier
+                    },
+                    _ => earlier,
                 };
-                let verdict = Verdict { outcome, usage: spent, given_up, ..earlier };
+                let verdict = Verdict { usage: spent, given_up, ..stands };
                 return self.ended(tier, &doubts, verdict);
             }
             let answer = Answer::of(std::slice::from_ref(&verdict)).expect("one vote is there");

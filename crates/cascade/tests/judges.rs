@@ -131,13 +131,18 @@ fn routes_go_on_only_while_there_is_doubt() {
 }
 
 #[test]
-fn where_nothing_is_left_for_a_dearer_answer_the_doubtful_one_stands() {
-    // Room for one answer at low effort.
-    let (_, within) = budgeted(settings(20.0, WhenSpent::Undetermined));
-    let routed = RoutedJudge::new(within, Routes { start: 0, margins: vec![0.6; 3] }).unwrap();
-    let verdict = ask(&routed, "0.4,0.4,0.4");
-    assert_eq!(verdict.outcome, Outcome::Clear, "{verdict:?}");
-    assert_eq!((verdict.doubts.len(), verdict.given_up.len()), (1, 1), "{verdict:?}");
+fn where_nothing_is_left_for_a_dearer_answer_a_doubtful_violation_stands_and_a_clear_does_not() {
+    for (scores, outcome) in [
+        ("0.6,0.6,0.6", Outcome::Violation),
+        ("0.4,0.4,0.4", Outcome::Undetermined(Cause::OverBudget)),
+    ] {
+        // Room for one answer at low effort.
+        let (_, within) = budgeted(settings(20.0, WhenSpent::Undetermined));
+        let routed = RoutedJudge::new(within, Routes { start: 0, margins: vec![0.6; 3] }).unwrap();
+        let verdict = ask(&routed, scores);
+        assert_eq!(verdict.outcome, outcome, "{verdict:?}");
+        assert_eq!((verdict.doubts.len(), verdict.given_up.len()), (1, 1), "{verdict:?}");
+    }
 }
 
 #[test]
