@@ -39,6 +39,10 @@ pub(crate) struct VerdictBody {
     capped: bool,
     /// What went wrong, or stood in the way of the usual course.
     detail: Option<String>,
+    /// What a budget gave up for it.
+    given_up: Vec<String>,
+    /// Why a person should look at it.
+    doubts: Vec<String>,
     /// `filter`, `classifier` or `reasoner`: who decided.
     stage: &'static str,
     /// The model that answered.
@@ -84,6 +88,8 @@ impl VerdictBody {
             reasoning: with_reasoning.then_some(verdict.reasoning),
             capped: verdict.capped,
             detail: verdict.detail,
+            given_up: verdict.given_up,
+            doubts: verdict.doubts,
             stage: verdict.stage.name(),
             model: verdict.model,
             usage: UsageBody {
