@@ -34,7 +34,7 @@ const UPSTREAM_KEY: &str = "SAFEGUARD_UPSTREAM_KEY";
 ///
 /// Starts with nothing: the built-in model, ./policies or else the policies that come with safeguard, on this
 /// machine only. Policies are read again when their files change. Flags go over SAFEGUARD_* in the environment, and
-/// these over the table [serve] of safeguard.toml.
+/// these over the table serve of safeguard.toml.
 ///
 /// Exit status: 0 stopped by a signal, 2 could not run.
 #[derive(Debug, clap::Args)]
