@@ -37,7 +37,7 @@ pub struct Decision {
     pub marker: Option<String>,
     /// `text`, `exchange` or `conversation`.
     pub content_kind: String,
-    /// Salted SHA-256 of the content's JSON; see [`Salt`].
+    /// Salted SHA-256 of the content's JSON; see `Salt`.
     pub content_digest: String,
     /// Salted SHA-256 of rationale, reasoning and detail.
     pub words_digest: String,
