@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use policy::{Content, JudgeSettings, Outcome, PolicyId, Verdict, hex};
+use policy::{Content, JudgeSettings, Outcome, PolicyId, VERDICT_FORM, Verdict, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -238,7 +238,7 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
         // The time allowed decides whether there is a verdict, not which.
         let settings = JudgeSettings { timeout: None, ..question.settings.clone() };
         let mut hash = Sha256::new();
-        hash.update(FORM);
+        hash.update(VERDICT_FORM);
         // What was judged with metadata answers only those for whom metadata decide nothing.
         hash.update([u8::from(self.ignores_metadata)]);
         for part in [question.judge, &question.policy.0, &format!("{settings:?}")] {
@@ -266,9 +266,6 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
         self.exact_key(&Question { content: &content, ..*question })
     }
 }
-
-/// Changes whenever a verdict of old would not be one of today: what is remembered on disk is then forgotten.
-const FORM: &str = "verdict 1";
 
 /// The key behind 64 hexadecimal digits.
 fn key(digits: &str) -> Option<Key> {

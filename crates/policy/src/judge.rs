@@ -81,6 +81,10 @@ pub struct AnswerToken {
     pub choices: Vec<(String, f32)>,
 }
 
+/// Raised when prompts or the way replies are read change, so that whoever keeps verdicts does not take old ones for
+/// new.
+pub const VERDICT_FORM: &str = "verdict 1";
+
 /// Hears of a verdict in the making, and may call it off.
 pub trait Observer {
     /// More of the analysis, as it is made.

@@ -52,6 +52,15 @@ impl Outcome {
             Outcome::Undetermined(_) => None,
         }
     }
+
+    /// Its name and that of its cause, as files and wires have them.
+    pub fn names(self) -> (&'static str, Option<String>) {
+        match self {
+            Outcome::Violation => ("violation", None),
+            Outcome::Clear => ("clear", None),
+            Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
+        }
+    }
 }
 
 impl Cause {
@@ -117,13 +126,20 @@ pub enum Confidence {
     High,
 }
 
-impl fmt::Display for Confidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Confidence {
+    /// Its name as files and wires have it.
+    pub fn name(self) -> &'static str {
+        match self {
             Confidence::Low => "low",
             Confidence::Medium => "medium",
             Confidence::High => "high",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -8,11 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use policy::{Content, Judge, JudgeSettings, Observer, Outcome, Policy, Verdict, hex};
+use policy::{
+    Content, Judge, JudgeSettings, Observer, Outcome, Policy, VERDICT_FORM, Verdict, hex,
+};
 use sha2::{Digest, Sha256};
-
-/// Raised when prompts or the way replies are read change, so that old verdicts are not taken for new ones.
-pub const FORM: &str = "verdict 1";
 
 /// Wraps a judge; verdicts are kept in a folder. Undetermined ones are not kept: the next try may succeed.
 pub struct CachedJudge<J> {
@@ -43,7 +42,7 @@ impl<J: Judge> CachedJudge<J> {
         // The time allowed decides whether there is a verdict, not which.
         let settings = JudgeSettings { timeout: None, ..settings.clone() };
         let mut hash = Sha256::new();
-        for part in [FORM, &self.identity, &policy.id.0, &format!("{settings:?}")] {
+        for part in [VERDICT_FORM, &self.identity, &policy.id.0, &format!("{settings:?}")] {
             hash.update(part);
             hash.update([0]);
         }

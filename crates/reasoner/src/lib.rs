@@ -17,7 +17,7 @@ mod reply;
 mod schema;
 mod score;
 
-pub use cached::{CachedJudge, FORM};
+pub use cached::CachedJudge;
 pub use grammar::reply_grammar;
 pub use local::{LocalJudge, ReasonerError};
 pub use many::{Job, judge_many};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use policy::{Outcome, Verdict};
+use policy::Verdict;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -160,11 +160,8 @@ impl Metrics {
 
     pub(crate) fn judged(&self, verdict: &Verdict, took: Duration) {
         let stage = verdict.stage.name();
-        let (outcome, cause) = match verdict.outcome {
-            Outcome::Violation => ("violation", String::new()),
-            Outcome::Clear => ("clear", String::new()),
-            Outcome::Undetermined(cause) => ("undetermined", cause.code()),
-        };
+        let (outcome, cause) = verdict.outcome.names();
+        let cause = cause.unwrap_or_default();
         self.verdicts.get_or_create(&VerdictLabels { outcome, cause, stage }).inc();
         self.stage_seconds.get_or_create(&StageLabel { stage }).observe(took.as_secs_f64());
         let usage = &verdict.usage;

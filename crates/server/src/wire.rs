@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use policy::{Confidence, Outcome, ScoreMethod, Verdict};
+use policy::{Confidence, ScoreMethod, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -66,11 +66,7 @@ pub(crate) struct UsageBody {
 
 impl VerdictBody {
     pub(crate) fn new(verdict: Verdict, with_reasoning: bool) -> VerdictBody {
-        let (outcome, cause) = match verdict.outcome {
-            Outcome::Violation => ("violation", None),
-            Outcome::Clear => ("clear", None),
-            Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
-        };
+        let (outcome, cause) = verdict.outcome.names();
         VerdictBody {
             outcome,
             cause,
@@ -83,7 +79,7 @@ impl VerdictBody {
                 ScoreMethod::None => "none",
             },
             probability: verdict.probability,
-            confidence: verdict.confidence.map(confidence_word),
+            confidence: verdict.confidence.map(Confidence::name),
             rationale: verdict.rationale,
             reasoning: with_reasoning.then_some(verdict.reasoning),
             capped: verdict.capped,
@@ -99,14 +95,6 @@ impl VerdictBody {
                 seconds: verdict.usage.seconds,
             },
         }
-    }
-}
-
-pub(crate) fn confidence_word(confidence: Confidence) -> &'static str {
-    match confidence {
-        Confidence::Low => "low",
-        Confidence::Medium => "medium",
-        Confidence::High => "high",
     }
 }
 

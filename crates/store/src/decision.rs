@@ -202,15 +202,6 @@ impl NewDecision {
     }
 }
 
-/// `violation`, `clear` or `undetermined`, and the cause as JSON writes it.
-pub(crate) fn outcome_words(outcome: Outcome) -> (&'static str, Option<String>) {
-    match outcome {
-        Outcome::Violation => ("violation", None),
-        Outcome::Clear => ("clear", None),
-        Outcome::Undetermined(cause) => ("undetermined", Some(cause.code())),
-    }
-}
-
 /// Which decisions; unset fields ask for all.
 #[derive(Clone, Debug, Default)]
 pub struct DecisionFilter {

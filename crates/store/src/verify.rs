@@ -6,7 +6,7 @@ use std::fmt;
 use policy::hex;
 use serde::Deserialize;
 
-use crate::decision::{Decision, outcome_words};
+use crate::decision::Decision;
 use crate::id::{DecisionId, ItemId, JobId};
 use crate::policies::PolicyChange;
 use crate::record::{DECISION, Hash, POLICY, REVIEW, Record, START};
@@ -325,7 +325,7 @@ impl Told {
 
 /// The columns of `decisions`, as the query of the walk joins them.
 fn decision_columns(decision: &Decision) -> String {
-    let (outcome, cause) = outcome_words(decision.outcome);
+    let (outcome, cause) = decision.outcome.names();
     [
         decision.id.as_str(),
         &decision.origin.tenant,

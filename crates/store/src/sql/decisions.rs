@@ -4,9 +4,7 @@ use policy::Content;
 
 use super::Db;
 use super::chain::Chain;
-use crate::decision::{
-    Decision, DecisionFilter, NewDecision, SealedDecision, StoredDecision, outcome_words,
-};
+use crate::decision::{Decision, DecisionFilter, NewDecision, SealedDecision, StoredDecision};
 use crate::entry::{Applied, Erased, Erasure};
 use crate::error::{Result, StoreError};
 use crate::id::{DecisionId, RecordId};
@@ -33,7 +31,7 @@ pub(crate) async fn write(chain: &mut Chain, sealed: &SealedDecision) -> Result<
     let decision = &sealed.decision;
     let body = serde_json::to_string(decision)?;
     let seq = chain.append(decision.id.as_str(), DECISION, decision.at.0, body).await?;
-    let (outcome, cause) = outcome_words(decision.outcome);
+    let (outcome, cause) = decision.outcome.names();
     sqlx::query(
         "INSERT INTO decisions (seq, id, tenant, at, policy_name, policy_id, outcome, cause, \
              label, stage, job_id, item_id, shadow_of) \

@@ -1,6 +1,6 @@
 //! One item with its verdicts, and the one decision that they come to.
 
-use policy::{Effort, GoldenCase, Outcome, Verdict, label_of};
+use policy::{Effort, GoldenCase, Verdict, label_of};
 use serde::Serialize;
 
 use policy::eval::Scored;
@@ -130,7 +130,8 @@ impl Decision {
             .position(|verdict| verdict.outcome.is_violation() == majority)
             .unwrap_or(0);
         let Some(side) = majority else {
-            let cause = most_common(verdicts.iter().filter_map(cause));
+            let cause =
+                most_common(verdicts.iter().filter_map(|verdict| verdict.outcome.names().1));
             let cause = Some(cause.unwrap_or_else(|| NO_MAJORITY.to_owned()));
             let (label, score, probability) = (None, None, None);
             return Decision { is_violation: None, cause, label, score, probability, telling };
@@ -162,12 +163,6 @@ pub(super) fn effort_word(effort: Option<Effort>) -> String {
     effort.map_or_else(|| "as the policy says".to_owned(), |effort| effort.to_string())
 }
 
-/// A cause as JSON names it.
-fn cause(verdict: &Verdict) -> Option<String> {
-    let Outcome::Undetermined(cause) = verdict.outcome else { return None };
-    Some(cause.code())
-}
-
 /// `None` of nothing.
 fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
     let numbers: Vec<f64> = numbers.collect();
@@ -189,7 +184,7 @@ fn most_common(words: impl Iterator<Item = String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use policy::{Cause, PolicyId, PolicyRef};
+    use policy::{Cause, Outcome, PolicyId, PolicyRef};
 
     use super::*;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use cascade::{CascadeError, Encoder, Windows};
 use engine::EngineError;
-use policy::{Content, Effort, JudgeSettings, Policy};
-use reasoner::{FORM, LocalJudge, Reading, ReasonerError};
+use policy::{Content, Effort, JudgeSettings, Policy, VERDICT_FORM};
+use reasoner::{LocalJudge, Reading, ReasonerError};
 
 /// Log-odds beyond these say no more than that the model is certain.
 const MOST_LOG_ODDS: f64 = 20.0;
@@ -27,7 +27,7 @@ impl Probe {
     pub(crate) fn new(judge: Arc<LocalJudge>, policy: Policy) -> Probe {
         let effort = JudgeSettings::default().effort_for(&policy);
         let model = judge.engine().model().fingerprint();
-        let identity = format!("probe {model} {} {effort} {FORM}", policy.id.0);
+        let identity = format!("probe {model} {} {effort} {VERDICT_FORM}", policy.id.0);
         Probe { judge, policy, effort, identity }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use cascade::{FilterStage, Spending, Unit};
-use policy::{Outcome, Verdict};
+use policy::Verdict;
 
 use super::cascade::Cascaded;
 use crate::commands::files::write;
@@ -50,11 +50,8 @@ impl Metrics {
     /// Counts a verdict, and writes the file if it is some seconds ago that it was.
     pub(crate) fn add(&mut self, verdict: &Verdict, cascaded: Option<&Cascaded>) -> Result<()> {
         let stage = verdict.stage.name();
-        let (outcome, cause) = match verdict.outcome {
-            Outcome::Violation => ("violation", String::new()),
-            Outcome::Clear => ("clear", String::new()),
-            Outcome::Undetermined(cause) => ("undetermined", cause.code()),
-        };
+        let (outcome, cause) = verdict.outcome.names();
+        let cause = cause.unwrap_or_default();
         let key = (verdict.policy.name.clone(), stage, outcome, cause);
         *self.verdicts.entry(key).or_default() += 1;
         if self.written.is_none_or(|written| written.elapsed() >= EVERY) {

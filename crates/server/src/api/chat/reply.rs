@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use policy::{AnswerToken, Outcome, Verdict};
+use policy::{AnswerToken, Confidence, Outcome, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 
 use super::request::Question;
 use crate::pool::Heard;
-use crate::wire::confidence_word;
 
 /// A reply in one piece.
 #[derive(Debug, Serialize, ToSchema)]
@@ -147,7 +146,7 @@ pub(crate) fn content(verdict: &Verdict) -> String {
         violation,
         label: verdict.label.as_deref().unwrap_or_default(),
         rule_ids: &verdict.rule_ids,
-        confidence: verdict.confidence.map_or("medium", confidence_word),
+        confidence: verdict.confidence.map_or("medium", Confidence::name),
         rationale: verdict.rationale.as_deref().unwrap_or_default(),
     };
     serde_json::to_string(&reply).expect("a reply is plain data")
