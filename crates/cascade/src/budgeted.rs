@@ -7,7 +7,10 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use policy::{Cause, Content, Judge, JudgeSettings, Observer, Policy, Verdict};
+use policy::{
+    Cause, Content, Judge, JudgeSettings, Observer, Outcome, PassedOn, Policy, ScoreMethod, Stage,
+    Verdict,
+};
 
 use crate::budget::{
     Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Standing, Step, Unit, Wait,
@@ -32,6 +35,8 @@ pub struct GivenUp {
     pub votes: u64,
     /// Made to wait, as nothing was left.
     pub queued: u64,
+    /// Left to the filter, under a threshold above its proven one.
+    pub thresholds: u64,
     /// Not judged, as nothing was left.
     pub over_budget: u64,
 }
@@ -44,18 +49,18 @@ impl GivenUp {
             Step::Votes { .. } => self.votes += 1,
             Step::Queued => self.queued += 1,
             Step::OverBudget => self.over_budget += 1,
-            // Items come without a filter's score here, so no threshold is raised for them.
-            Step::Threshold { .. } => {}
+            Step::Threshold { .. } => self.thresholds += 1,
         }
     }
 
     /// Each with its name.
-    pub fn all(&self) -> [(&'static str, u64); 5] {
+    pub fn all(&self) -> [(&'static str, u64); 6] {
         [
             ("effort", self.effort),
             ("deferred", self.deferred),
             ("votes", self.votes),
             ("queued", self.queued),
+            ("thresholds", self.thresholds),
             ("over_budget", self.over_budget),
         ]
     }
@@ -145,14 +150,14 @@ impl<J: Judge> BudgetedJudge<J> {
         events.iter().filter(is_told).for_each(|event| (self.listener)(event));
     }
 
-    /// Waits until the item is granted, or for the cause why it is not: nothing is left, the time allowed is over, or
-    /// nobody waits any more. With it, what was given up, in words.
+    /// Waits until the item is granted, or for why it is not: nothing is left, the time allowed is over, nobody waits
+    /// any more, or the filter's word is taken. With it, what was given up, in words.
     fn ask(
         &self,
         mut item: Item,
         allowed: Option<Duration>,
         observer: &dyn Observer,
-    ) -> (Result<Grant, Cause>, Vec<String>) {
+    ) -> (Result<Grant, Refusal>, Vec<String>) {
         let asked = Instant::now();
         let mut words = Vec::new();
         loop {
@@ -181,17 +186,21 @@ impl<J: Judge> BudgetedJudge<J> {
                     let left = allowed.map(|allowed| allowed.saturating_sub(asked.elapsed()));
                     if left.is_some_and(|left| left.is_zero()) {
                         words.push(Step::Queued.to_string());
-                        return (Err(Cause::Timeout), words);
+                        return (Err(Refusal::None(Cause::Timeout)), words);
                     }
                     if observer.is_cancelled() {
-                        return (Err(Cause::Cancelled), words);
+                        return (Err(Refusal::None(Cause::Cancelled)), words);
                     }
                     let wait = Duration::from_millis(at_ms.saturating_sub(now_ms).max(1));
                     std::thread::sleep(wait.min(LONGEST_SLEEP).min(left.unwrap_or(LONGEST_SLEEP)));
                 }
-                Decision::LeaveToFilter { .. } | Decision::OverBudget { .. } => {
+                Decision::LeaveToFilter { given_up } => {
+                    words.extend(given_up.iter().map(Step::to_string));
+                    return (Err(Refusal::LeftToFilter), words);
+                }
+                Decision::OverBudget { .. } => {
                     words.push(Step::OverBudget.to_string());
-                    return (Err(Cause::OverBudget), words);
+                    return (Err(Refusal::None(Cause::OverBudget)), words);
                 }
             }
         }
@@ -208,6 +217,48 @@ impl<J: Judge> BudgetedJudge<J> {
         } else {
             state.budget.abandoned(grant.ticket, cost, now_ms);
         }
+    }
+}
+
+/// Why an item is not judged.
+enum Refusal {
+    /// There is no verdict, by this cause.
+    None(Cause),
+    /// The filter's threshold was raised above the item's score.
+    LeftToFilter,
+}
+
+impl Refusal {
+    fn verdict(&self, policy: &Policy, passed_on: Option<PassedOn>) -> Verdict {
+        let cause = match (self, passed_on) {
+            (Refusal::LeftToFilter, Some(passed_on)) => return left(policy, passed_on),
+            (Refusal::LeftToFilter, None) => Cause::OverBudget,
+            (Refusal::None(cause), _) => *cause,
+        };
+        let why = match cause {
+            Cause::OverBudget => "no compute was left for it in the budget",
+            Cause::Timeout => "the time allowed ran out before the budget had compute for it",
+            _ => "nobody waited for it any more while the budget had no compute for it",
+        };
+        Verdict::undetermined(cause, why, policy.reference(), "")
+    }
+}
+
+/// The filter's word in the place of the judge's, where compute is short and the policy's owner allows it.
+fn left(policy: &Policy, passed_on: PassedOn) -> Verdict {
+    let rationale = format!(
+        "The filter found little: its score, {:.4}, is above the threshold of {:.4} with the proven recall, but compute \
+         was short. No recall is promised for this.",
+        passed_on.score, passed_on.proven
+    );
+    Verdict {
+        outcome: Outcome::Clear,
+        score: Some(passed_on.score),
+        score_method: ScoreMethod::Filter,
+        rationale: Some(rationale),
+        detail: None,
+        stage: Stage::Filter,
+        ..Verdict::undetermined(Cause::OverBudget, "", policy.reference(), "filter")
     }
 }
 
@@ -238,26 +289,28 @@ impl<J: Judge> Judge for BudgetedJudge<J> {
     ) -> Verdict {
         let until = |wait: Duration| self.now_ms().saturating_add(wait.as_millis() as u64);
         let wait = self.may_wait.map_or(Wait::No, |wait| Wait::Until(until(wait)));
-        let item = Item { wait, ..Item::new(settings.effort_for(policy)) };
+        let item = Item {
+            wait,
+            votes: settings.votes,
+            passed: settings.passed_on,
+            ..Item::new(settings.effort_for(policy))
+        };
         let asked = Instant::now();
         let (grant, given_up) = self.ask(item, settings.timeout, observer);
         let grant = match grant {
             Ok(grant) => grant,
-            Err(cause) => {
-                let why = match cause {
-                    Cause::OverBudget => "no compute was left for it in the budget",
-                    Cause::Timeout => {
-                        "the time allowed ran out before the budget had compute for it"
-                    }
-                    _ => "nobody waited for it any more while the budget had no compute for it",
-                };
-                let verdict = Verdict::undetermined(cause, why, policy.reference(), "");
-                return Verdict { given_up, ..verdict };
+            Err(refusal) => {
+                return Verdict { given_up, ..refusal.verdict(policy, settings.passed_on) };
             }
         };
         // What was waited for is part of the time allowed.
         let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(asked.elapsed()));
-        let settings = JudgeSettings { effort: Some(grant.effort), timeout, ..settings.clone() };
+        let settings = JudgeSettings {
+            effort: Some(grant.effort),
+            votes: grant.votes,
+            timeout,
+            ..settings.clone()
+        };
         let mut verdict = self.next.judge(policy, content, &settings, observer);
         self.report_back(&grant, &verdict);
         verdict.given_up.splice(0..0, given_up);

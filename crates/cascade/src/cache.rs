@@ -236,7 +236,7 @@ impl<N: Fn(&str) -> String> VerdictCache<N> {
     fn exact_key(&self, question: &Question<'_>) -> Key {
         let content = serde_json::to_vec(question.content).expect("a content is plain data");
         // The time allowed decides whether there is a verdict, not which.
-        let settings = JudgeSettings { timeout: None, ..question.settings.clone() };
+        let settings = question.settings.deciding();
         let mut hash = Sha256::new();
         hash.update(VERDICT_FORM);
         // What was judged with metadata answers only those for whom metadata decide nothing.

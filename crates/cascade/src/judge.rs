@@ -117,10 +117,13 @@ impl<J: Judge> Judge for CascadeJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Verdict {
-        let mut next = || self.recall_or_judge(policy, content, settings, observer);
+        let mut next = |passed_on| {
+            let settings = JudgeSettings { passed_on, ..settings.clone() };
+            self.recall_or_judge(policy, content, &settings, observer)
+        };
         match self.stages.get(&policy.id) {
             Some(stage) => stage.judge(policy, content, next),
-            None => next(),
+            None => next(None),
         }
     }
 }

@@ -31,10 +31,11 @@ mod stage;
 mod table;
 pub mod text;
 mod train;
+mod voted;
 
 pub use budget::{
-    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, PerEffort,
-    Rung, Standing, Step, Ticket, Unit, Wait, WhenSpent,
+    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, PerEffort, Rung,
+    Standing, Step, Ticket, Unit, Wait, WhenSpent,
 };
 pub use budgeted::{BudgetedJudge, GivenUp, HostMeter, Listener, Spending};
 pub use cache::{CacheCounts, Hit, Question, Remembered, VerdictCache};
@@ -56,3 +57,4 @@ pub use train::{
     HeldOutScore, LabelReport, MIN_SIDE, Reading, Row, Stretch, TrainSettings, TrainingReport,
     passing_for, recall_passing, train, train_and_score,
 };
+pub use voted::VotedJudge;

@@ -49,7 +49,10 @@ impl Answer {
         Some(Answer {
             is_violation: first.outcome.is_violation(),
             score: first.score,
-            is_unanimous: votes.iter().all(|vote| vote.outcome == first.outcome),
+            is_unanimous: votes.iter().all(|vote| {
+                let own = vote.votes.is_none_or(|votes| votes.are_unanimous());
+                own && vote.outcome == first.outcome
+            }),
             has_unknown_rule: votes.iter().any(is_unknown),
             confidence: first.confidence,
             tokens: votes.iter().map(tokens).sum::<usize>() as f64,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use policy::{
-    Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, Policy, Usage, Verdict,
+    Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, Policy, Stage, Usage, Verdict,
 };
 
 use crate::error::CascadeError;
@@ -81,7 +81,7 @@ impl<J: Judge> Judge for RoutedJudge<J> {
         loop {
             let asked = JudgeSettings { effort: Some(EFFORTS[tier]), ..settings.clone() };
             let mut verdict = self.next.judge(policy, content, &asked, observer);
-            add(&mut spent, &verdict.usage);
+            spent += verdict.usage;
             given_up.append(&mut verdict.given_up);
             // Where nothing is left for a dearer answer, the one in doubt is what there is; but a doubtful `clear`
             // is none.
@@ -100,6 +100,10 @@ impl<J: Judge> Judge for RoutedJudge<J> {
                 let verdict = Verdict { usage: spent, given_up, ..stands };
                 return self.ended(tier, &doubts, verdict);
             }
+            // A budget that took the filter's word is short of compute, and more effort would be refused as well.
+            if verdict.stage == Stage::Filter {
+                return self.ended(tier, &[], Verdict { usage: spent, given_up, ..verdict });
+            }
             let answer = Answer::of(std::slice::from_ref(&verdict)).expect("one vote is there");
             let verdict = Verdict { usage: spent, given_up: given_up.clone(), ..verdict };
             match self.routes.next(tier, &answer) {
@@ -112,11 +116,4 @@ impl<J: Judge> Judge for RoutedJudge<J> {
             }
         }
     }
-}
-
-fn add(sum: &mut Usage, one: &Usage) {
-    sum.prompt_tokens += one.prompt_tokens;
-    sum.cached_tokens += one.cached_tokens;
-    sum.generated_tokens += one.generated_tokens;
-    sum.seconds += one.seconds;
 }

@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use policy::{
-    Content, Outcome, Policy, PolicyId, ScoreMethod, Side, Stage, Usage, Verdict, hex, label_of,
+    Content, Outcome, PassedOn, Policy, PolicyId, ScoreMethod, Side, Stage, Usage, Verdict, hex,
+    label_of,
 };
 use sha2::{Digest, Sha256};
 
@@ -28,6 +29,8 @@ pub struct FilterStage {
     policy: PolicyId,
     /// First bytes of the digest of the filter's file.
     name: String,
+    /// How far a budget may raise the threshold, at most.
+    highest: Option<f64>,
     watch: Option<Watch>,
 }
 
@@ -65,7 +68,7 @@ impl FilterStage {
         let policy = filter.about.policy.as_ref().ok_or(CascadeError::Unbound)?.id.clone();
         let name = filter.print();
         filter.scorer(encoder.as_deref())?;
-        Ok(FilterStage { filter, encoder, policy, name, watch: None })
+        Ok(FilterStage { filter, encoder, policy, name, highest: None, watch: None })
     }
 
     /// The same filter watched by an audit that begins, or goes on. `keep_on_alarm` leaves the filter in
@@ -86,6 +89,11 @@ impl FilterStage {
             keep_on_alarm,
         });
         Ok(FilterStage { watch, ..self })
+    }
+
+    /// The same, whose threshold a budget that may do so raises up to `highest` at most where compute is short.
+    pub fn raised_up_to(self, highest: f64) -> FilterStage {
+        FilterStage { highest: Some(highest), ..self }
     }
 
     /// The filter.
@@ -121,11 +129,11 @@ impl FilterStage {
         &self,
         policy: &Policy,
         content: &Content,
-        next: impl FnOnce() -> Verdict,
+        next: impl FnOnce(Option<PassedOn>) -> Verdict,
     ) -> Verdict {
         if self.is_bypassed() {
             let passed_by = "the filter was passed by: its audit found the promise broken";
-            let verdict = next();
+            let verdict = next(None);
             return Verdict {
                 detail: verdict.detail.or_else(|| Some(passed_by.to_owned())),
                 ..verdict
@@ -137,7 +145,7 @@ impl FilterStage {
             Ok(found) => found,
             Err(error) => {
                 let failed = format!("the filter failed: {error}");
-                let verdict = next();
+                let verdict = next(None);
                 return Verdict { detail: verdict.detail.or(Some(failed)), ..verdict };
             }
         };
@@ -147,17 +155,22 @@ impl FilterStage {
         let is_taken = watch.is_some_and(|(watch, text)| watch.takes(&text, ruling));
         match ruling {
             Ruling::PassedOn => {
-                let verdict = next();
+                let verdict = next(self.passed_on(found.score));
+                if verdict.stage == Stage::Filter {
+                    // The budget took the filter's word, which tells the audit nothing.
+                    count(Seen::PassedUndetermined);
+                    return Verdict { model: format!("filter {}", self.name), ..verdict };
+                }
                 count(Seen::passed_on(verdict.outcome));
                 verdict
             }
             Ruling::Stopped | Ruling::Clear if is_taken => {
-                let verdict = next();
+                let verdict = next(None);
                 count(Seen::audited(verdict.outcome));
                 verdict
             }
             Ruling::Violation if is_taken => {
-                let verdict = next();
+                let verdict = next(None);
                 count(Seen::passed_on(verdict.outcome));
                 watch.iter().for_each(|(watch, _)| watch.agree(verdict.outcome));
                 verdict
@@ -179,6 +192,13 @@ impl FilterStage {
 
     fn score(&self, text: &str) -> Result<FilterScore, CascadeError> {
         self.filter.scorer(self.encoder.as_deref())?.score(text)
+    }
+
+    /// What a budget may go by, where the owner lets the threshold be raised.
+    fn passed_on(&self, score: f64) -> Option<PassedOn> {
+        let proven = self.filter.about.calibration.as_ref()?.chosen.threshold;
+        let highest = self.highest.filter(|highest| *highest > proven)?;
+        Some(PassedOn { score, proven, highest })
     }
 
     fn stopped(&self, policy: &Policy, score: f64) -> Verdict {
@@ -252,6 +272,7 @@ impl FilterStage {
             model,
             marker: None,
             usage: Usage::default(),
+            votes: None,
             given_up: Vec::new(),
             doubts: Vec::new(),
         }

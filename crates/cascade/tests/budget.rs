@@ -5,10 +5,10 @@
 mod simulation;
 
 use cascade::{
-    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Passed, Rung, Step,
-    Unit, Wait, WhenSpent,
+    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Limit, Rung, Step, Unit, Wait,
+    WhenSpent,
 };
-use policy::Effort;
+use policy::{Effort, PassedOn};
 use simulation::{Run, SHARE, Scenario, TOKENS, play};
 
 /// Points of all compute.
@@ -197,7 +197,7 @@ fn settings_that_make_no_sense_are_refused() {
 #[test]
 fn the_ladder_is_in_order_and_passed_items_need_permission() {
     assert!(Rung::ALL.is_sorted());
-    let passed = Some(Passed { score: 0.1, proven: 0.05, highest: 0.9 });
+    let passed = Some(PassedOn { score: 0.1, proven: 0.05, highest: 0.9 });
     let mut budget = Budget::new(small(), 0).unwrap();
     let item = Item { passed, ..Item::new(Effort::High) };
     for _ in 0..500 {

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use cascade::{
-    BudgetSettings, BudgetedJudge, Limit, PerEffort, RoutedJudge, Routes, Unit, WhenSpent,
+    BudgetSettings, BudgetedJudge, Limit, PerEffort, RoutedJudge, Routes, Unit, VotedJudge,
+    WhenSpent,
 };
 use policy::{
-    Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, Policy, Silent, Usage, Verdict,
+    Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, PassedOn, Policy, Silent,
+    Stage, Usage, Verdict, Votes,
 };
 
 /// A judge whose score at each effort is the text, `low,medium,high`, and whose tokens are 100, 200, 400.
@@ -154,4 +156,99 @@ fn routes_for_other_tiers_are_refused() {
     ] {
         assert!(RoutedJudge::new(Scripted::default(), routes).is_err());
     }
+}
+
+/// A judge that says by the seed what the text says at its place: `v`iolation, `c`lear, or nothing.
+struct BySeed;
+
+impl Judge for BySeed {
+    fn identity(&self) -> String {
+        "by seed".to_owned()
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        content: &Content,
+        settings: &JudgeSettings,
+        _: &mut dyn Observer,
+    ) -> Verdict {
+        let place = usize::try_from(settings.seed.expect("votes have seeds")).expect("small");
+        let outcome = match content.texts()[0].as_bytes()[place] {
+            b'v' => Outcome::Violation,
+            b'c' => Outcome::Clear,
+            _ => Outcome::Undetermined(Cause::Truncated),
+        };
+        let verdict = Verdict::undetermined(Cause::Refused, "", policy.reference(), "by seed");
+        let usage = Usage { generated_tokens: 10, ..Usage::default() };
+        Verdict { outcome, rule_ids: vec![place.to_string()], usage, ..verdict }
+    }
+}
+
+#[test]
+fn more_than_half_of_all_votes_decide() {
+    let none = |cause| Outcome::Undetermined(cause);
+    for (text, outcome, shown, votes) in [
+        ("cvv", Outcome::Violation, vec!["1"], (2, 1, 0)),
+        ("ccv", Outcome::Clear, vec!["0"], (1, 2, 0)),
+        ("cv", none(Cause::NoMajority), vec![], (1, 1, 0)),
+        ("c-v", none(Cause::Truncated), vec![], (1, 1, 1)),
+        ("c--", none(Cause::Truncated), vec![], (0, 1, 2)),
+    ] {
+        let n_votes = text.len() as u32;
+        let settings = JudgeSettings { votes: n_votes, ..JudgeSettings::default() };
+        let voted = VotedJudge::new(BySeed);
+        let verdict = voted.judge(&policy(), &Content::text(text), &settings, &mut Silent);
+        assert_eq!(
+            (verdict.outcome, verdict.rule_ids),
+            (outcome, shown.iter().map(|it| (*it).to_owned()).collect()),
+            "{text}"
+        );
+        let (violation, clear, undetermined) = votes;
+        assert_eq!(verdict.votes, Some(Votes { violation, clear, undetermined }), "{text}");
+        assert_eq!(verdict.usage.generated_tokens, 10 * text.len(), "what all votes took");
+    }
+}
+
+#[test]
+fn votes_are_given_up_before_an_item_is() {
+    let within = BudgetedJudge::new(
+        VotedJudge::new(Scripted::default()),
+        settings(520.0, WhenSpent::Undetermined),
+        None,
+        None,
+        Box::new(|_| {}),
+    )
+    .unwrap();
+    let asked = JudgeSettings { effort: Some(Effort::Low), votes: 3, ..JudgeSettings::default() };
+    let judge = || within.judge(&policy(), &Content::text("0.1,0.1,0.1"), &asked, &mut Silent);
+    let verdicts: Vec<Verdict> = (0..40).map(|_| judge()).collect();
+    assert_eq!(verdicts[0].votes, Some(Votes { clear: 3, ..Votes::default() }));
+    assert!(
+        verdicts.iter().any(|it| it.votes.is_none() && it.given_up == ["votes 1 instead of 3"])
+    );
+    assert!(within.spending().given_up.votes > 0);
+}
+
+#[test]
+fn a_filters_word_is_taken_only_under_its_highest_threshold_and_with_permission() {
+    let word = |may_raise_threshold, score| {
+        let settings =
+            BudgetSettings { may_raise_threshold, ..settings(20.0, WhenSpent::Undetermined) };
+        let (_, within) = budgeted(settings);
+        let passed_on = Some(PassedOn { score, proven: 0.1, highest: 0.4 });
+        let asked =
+            JudgeSettings { passed_on, effort: Some(Effort::Low), ..JudgeSettings::default() };
+        let judge = || within.judge(&policy(), &Content::text("0.9,0.9,0.9"), &asked, &mut Silent);
+        let verdicts: Vec<Verdict> = (0..30).map(|_| judge()).collect();
+        verdicts.into_iter().last().expect("thirty verdicts")
+    };
+    let left = word(true, 0.2);
+    assert_eq!((left.outcome, left.stage), (Outcome::Clear, Stage::Filter));
+    assert_eq!(left.score, Some(0.2));
+    assert!(left.given_up[0].starts_with("filter threshold"), "{:?}", left.given_up);
+    assert!(left.rationale.expect("a reason").contains("No recall is promised"));
+    let over_budget = Outcome::Undetermined(Cause::OverBudget);
+    assert_eq!(word(true, 0.5).outcome, over_budget);
+    assert_eq!(word(false, 0.2).outcome, over_budget);
 }

@@ -48,6 +48,21 @@ pub struct JudgeSettings {
     pub max_analysis_tokens: Option<usize>,
     /// Time allowed from call to verdict.
     pub timeout: Option<Duration>,
+    /// Verdicts of which more than half decide, each with a seed of its own; 0 is 1.
+    pub votes: u32,
+    /// What the filter said that passed the content on, for a budget that may take its word.
+    pub passed_on: Option<PassedOn>,
+}
+
+/// A filter's score of a content that it passed on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PassedOn {
+    /// The score.
+    pub score: f64,
+    /// The threshold with the proven recall.
+    pub proven: f64,
+    /// The highest threshold that the policy's owner allows where compute is short.
+    pub highest: f64,
 }
 
 impl Default for JudgeSettings {
@@ -59,11 +74,18 @@ impl Default for JudgeSettings {
             top_p: 1.0,
             max_analysis_tokens: None,
             timeout: None,
+            votes: 1,
+            passed_on: None,
         }
     }
 }
 
 impl JudgeSettings {
+    /// What decides the verdict: not the time allowed, nor what a filter said before.
+    pub fn deciding(&self) -> JudgeSettings {
+        JudgeSettings { timeout: None, passed_on: None, ..self.clone() }
+    }
+
     /// The effort that holds for a policy.
     pub fn effort_for(&self, policy: &Policy) -> Effort {
         self.effort.or(policy.front.effort).unwrap_or_default()

@@ -16,13 +16,17 @@ mod policy;
 mod rule;
 mod section;
 mod verdict;
+mod votes;
 
 pub use content::{Content, Turn};
 pub use error::{CalibrationError, ContentError, GoldenError, PolicyError};
 pub use example::Example;
 pub use front_matter::FrontMatter;
 pub use golden::{GoldenCase, GoldenOutcome, check_golden, parse_golden, parse_golden_fully};
-pub use judge::{AnswerToken, Effort, Judge, JudgeSettings, Observer, Silent, VERDICT_FORM};
+pub use judge::{
+    AnswerToken, Effort, Judge, JudgeSettings, Observer, PassedOn, Silent, VERDICT_FORM,
+};
 pub use policy::{PROSE_LABEL, PROSE_SAFE_LABEL, Policy, PolicyId, hex};
 pub use rule::{Rule, Side, label_of};
 pub use verdict::{Cause, Confidence, Outcome, PolicyRef, ScoreMethod, Stage, Usage, Verdict};
+pub use votes::{Majority, Votes};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::PolicyId;
+use crate::votes::Votes;
 
 /// What was decided. An error is never [`Outcome::Clear`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub enum Cause {
     BackendError,
     /// Whoever asked did not wait for it.
     Cancelled,
+    /// Of several votes, no more than half agree.
+    NoMajority,
 }
 
 impl Outcome {
@@ -65,7 +68,7 @@ impl Outcome {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 9] = [
+    pub const ALL: [Cause; 10] = [
         Cause::Timeout,
         Cause::Truncated,
         Cause::Unparseable,
@@ -75,6 +78,7 @@ impl Cause {
         Cause::UnsupportedInput,
         Cause::BackendError,
         Cause::Cancelled,
+        Cause::NoMajority,
     ];
 }
 
@@ -97,6 +101,7 @@ impl fmt::Display for Cause {
             Cause::UnsupportedInput => "unsupported input",
             Cause::BackendError => "backend error",
             Cause::Cancelled => "cancelled",
+            Cause::NoMajority => "no majority",
         })
     }
 }
@@ -175,7 +180,7 @@ pub struct PolicyRef {
     pub id: PolicyId,
 }
 
-/// What a verdict took.
+/// What a verdict took; of several votes, all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt.
@@ -186,6 +191,15 @@ pub struct Usage {
     pub generated_tokens: usize,
     /// Seconds from call to verdict.
     pub seconds: f64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Usage) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.generated_tokens += other.generated_tokens;
+        self.seconds += other.seconds;
+    }
 }
 
 /// A judge's answer on one content under one policy.
@@ -224,6 +238,9 @@ pub struct Verdict {
     pub marker: Option<String>,
     /// What it took.
     pub usage: Usage,
+    /// The votes, where several were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<Votes>,
     /// What the budget took from it, in words: less effort, fewer votes, a wait.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<String>,
@@ -257,6 +274,7 @@ impl Verdict {
             model: model.to_owned(),
             marker: None,
             usage: Usage::default(),
+            votes: None,
             given_up: Vec::new(),
             doubts: Vec::new(),
         }

@@ -40,7 +40,7 @@ impl<J: Judge> CachedJudge<J> {
     fn path(&self, policy: &Policy, content: &Content, settings: &JudgeSettings) -> PathBuf {
         let content = serde_json::to_vec(content).expect("a content is plain data");
         // The time allowed decides whether there is a verdict, not which.
-        let settings = JudgeSettings { timeout: None, ..settings.clone() };
+        let settings = settings.deciding();
         let mut hash = Sha256::new();
         for part in [VERDICT_FORM, &self.identity, &policy.id.0, &format!("{settings:?}")] {
             hash.update(part);

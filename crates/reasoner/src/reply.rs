@@ -157,6 +157,7 @@ impl Reply {
             model: model.to_owned(),
             marker: None,
             usage: Usage::default(),
+            votes: None,
             given_up: Vec::new(),
             doubts: Vec::new(),
         }

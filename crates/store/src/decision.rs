@@ -103,6 +103,14 @@ pub struct Sampling {
     pub top_p: f32,
     /// Most tokens of analysis; unset: by effort.
     pub max_analysis_tokens: Option<usize>,
+    /// Verdicts asked for, where there were several; 0 is one.
+    #[serde(default, skip_serializing_if = "is_one_vote")]
+    pub votes: u32,
+}
+
+/// One vote is left out, as in records from before there were more.
+fn is_one_vote(votes: &u32) -> bool {
+    *votes == 0
 }
 
 impl Sampling {
@@ -114,6 +122,7 @@ impl Sampling {
             temperature: settings.temperature,
             top_p: settings.top_p,
             max_analysis_tokens: settings.max_analysis_tokens,
+            votes: if settings.votes > 1 { settings.votes } else { 0 },
         }
     }
 
@@ -125,7 +134,9 @@ impl Sampling {
             temperature: self.temperature,
             top_p: self.top_p,
             max_analysis_tokens: self.max_analysis_tokens,
+            votes: self.votes.max(1),
             timeout: None,
+            passed_on: None,
         }
     }
 }

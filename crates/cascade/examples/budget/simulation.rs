@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 
 use cascade::{
-    Budget, BudgetSettings, Decision, Event, Happening, Item, Limit, Passed, PerEffort, Ticket,
-    Unit, Wait, WhenSpent,
+    Budget, BudgetSettings, Decision, Event, Happening, Item, Limit, PerEffort, Ticket, Unit, Wait,
+    WhenSpent,
 };
-use policy::eval::SplitMix;
 use policy::{Cause, Effort, Outcome};
+use policy::{PassedOn, eval::SplitMix};
 
 /// A step, in milliseconds.
 const STEP_MS: u64 = 100;
@@ -293,7 +293,7 @@ impl World<'_> {
         let is_deferrable = self.random.share() < share;
         let wait = if is_deferrable { Wait::Until(now_ms + longest_s * 1000) } else { Wait::No };
         let score = self.random.share();
-        let passed = Passed { score, proven: 0.0, highest: 0.5 };
+        let passed = PassedOn { score, proven: 0.0, highest: 0.5 };
         // The sum of two exponentials, of mean 1: half of the verdicts cost less than 0.84 of the mean.
         let size = -(self.random_open().ln() + self.random_open().ln()) / 2.0;
         let passed = self.scenario.has_filter.then_some(passed);

@@ -1,6 +1,6 @@
 //! What the budget is asked, and what it answers.
 
-use policy::Effort;
+use policy::{Effort, PassedOn};
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
@@ -18,7 +18,7 @@ pub struct Item {
     /// Whether somebody waits for the verdict.
     pub wait: Wait,
     /// What a filter that passed the item on said, where the threshold may be raised.
-    pub passed: Option<Passed>,
+    pub passed: Option<PassedOn>,
     /// Whether it was offered before and told to come back.
     pub again: bool,
 }
@@ -37,17 +37,6 @@ pub enum Wait {
     No,
     /// Asynchronous work: may be deferred until this moment in milliseconds, and is as urgent as any after it.
     Until(u64),
-}
-
-/// A filter's score for an item that it passed on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Passed {
-    /// The item's score.
-    pub score: f64,
-    /// The threshold with the proven recall.
-    pub proven: f64,
-    /// The highest that the policy's owner allows.
-    pub highest: f64,
 }
 
 /// The name of what was granted, to report back under.

@@ -25,7 +25,7 @@ mod settings;
 mod step;
 
 pub use controller::{Budget, Standing};
-pub use item::{Decision, Grant, Item, Passed, Ticket, Wait};
+pub use item::{Decision, Grant, Item, Ticket, Wait};
 pub use ladder::Rung;
 pub use settings::{BudgetSettings, Limit, PerEffort, Unit, WhenSpent};
 pub use step::{Event, Happening, Step};

@@ -20,6 +20,7 @@ use reasoner::{Job, judge_many};
 use super::files::read_policy;
 use super::judging::{
     Calibrations, CascadeArgs, Cascaded, JudgeArgs, Metrics, MetricsArgs, Progress, Traffic,
+    VotesArgs,
 };
 use crate::exit::Exit;
 use crate::output::{hinted, report_note};
@@ -73,6 +74,8 @@ pub(crate) struct Args {
     cascade: CascadeArgs,
     #[command(flatten)]
     judge: JudgeArgs,
+    #[command(flatten)]
+    votes: VotesArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -99,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let run = Run {
         judge: open.judge.as_ref(),
         policies: &policies,
-        settings: args.judge.settings(),
+        settings: args.votes.on(args.judge.settings()),
         n_in_flight: args.max_inflight.into(),
         progress: Progress::new(n_verdicts, earlier.done.len()),
         judges: Mutex::new(earlier.judges),

@@ -12,7 +12,7 @@ use policy::{Content, Judge, Outcome, Verdict};
 
 use self::record::RecordingArgs;
 use super::files::read_policy;
-use super::judging::{Calibrations, CascadeArgs, JudgeArgs, Traffic};
+use super::judging::{Calibrations, CascadeArgs, JudgeArgs, Traffic, VotesArgs};
 use crate::exit::Exit;
 use crate::output::{Format, hinted};
 
@@ -40,6 +40,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     judge: JudgeArgs,
     #[command(flatten)]
+    votes: VotesArgs,
+    #[command(flatten)]
     recording: RecordingArgs,
     /// How to write the verdict: for people, or one JSON object a line for each policy
     #[arg(long, value_enum, default_value_t)]
@@ -60,7 +62,7 @@ struct Input {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let policies = args.policy.iter().map(|path| read_policy(path)).collect::<Result<Vec<_>>>()?;
     let content = read_content(args)?;
-    let settings = args.judge.settings();
+    let settings = args.votes.on(args.judge.settings());
     let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
     let calibrations = Calibrations::beside(beside)?;
     let recording = args.recording.open()?;

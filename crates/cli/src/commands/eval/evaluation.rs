@@ -188,7 +188,7 @@ impl Curves {
 
 fn causes(items: &[Item<'_>]) -> BTreeMap<String, u64> {
     let mut causes = BTreeMap::new();
-    for cause in items.iter().filter_map(|item| item.decision.cause.clone()) {
+    for cause in items.iter().filter_map(|item| item.decision.outcome.names().1) {
         *causes.entry(cause).or_default() += 1;
     }
     causes

@@ -89,7 +89,7 @@ pub(super) fn per_rule(
             .map(|item| {
                 let is_expected = item.truth() && item.expected_label() == Some(label);
                 let is_given = item.decision.label.as_deref() == Some(label);
-                let predicted = item.decision.is_violation.map(|said| said && is_given);
+                let predicted = item.decision.outcome.is_violation().map(|said| said && is_given);
                 (label.to_owned(), is_expected, predicted)
             })
             .collect()

@@ -38,7 +38,7 @@ pub(super) fn expected_of<'a>(item: &'a Item<'_>) -> &'a str {
 }
 
 fn given_of<'a>(item: &'a Item<'_>) -> &'a str {
-    item.decision.label.as_deref().unwrap_or(word(item.decision.is_violation))
+    item.decision.label.as_deref().unwrap_or(word(item.decision.outcome.is_violation()))
 }
 
 /// Each word once: labels in the order of the policy, then other words.

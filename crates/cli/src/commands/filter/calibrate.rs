@@ -1,9 +1,11 @@
 //! `safeguard filter calibrate`: the threshold at which a promised recall is proven.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
+use cascade::text::normalise;
 use cascade::{Encoder, Evidence, Filter, Prints, Promise, PromiseRow, Row};
 use comfy_table::{Table, presets};
 use policy::eval::{Level, Scored};
@@ -78,6 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if held_out.n_seen > 0 {
         report_note(&format!("{} left out, as training saw them", counted(held_out.n_seen, "row")));
     }
+    if held_out.n_again > 0 {
+        let n = counted(held_out.n_again, "row");
+        report_note(&format!("{n} left out, as their text came before"));
+    }
     let evidence = cascade::calibrate(&held_out.scored, promise, args.base_rate)
         .map_err(|error| advised(error, held_out.n_seen))
         .with_context(|| args.source.place())?;
@@ -119,14 +125,21 @@ struct HeldOut {
     positives: Vec<(usize, f64)>,
     texts: Prints,
     n_seen: usize,
+    /// Rows whose text another row has.
+    n_again: usize,
 }
 
 /// Scores of the rows that training did not see and whose truths say whether they must be passed on.
 fn score(filter: &Filter, encoder: Option<&dyn Encoder>, rows: &[Row]) -> Result<HeldOut> {
     let known =
         rows.iter().enumerate().filter_map(|(at, row)| Some((at, row, truth(&row.truths)?)));
-    let (seen, unseen): (Vec<_>, Vec<_>) =
+    let (seen, mut unseen): (Vec<_>, Vec<_>) =
         known.partition(|(_, row, _)| filter.has_seen(&row.text));
+    // A text that comes many times is one proof; it must be passed on if any of its rows must.
+    unseen.sort_by_key(|(_, _, truth)| !truth);
+    let n_unseen = unseen.len();
+    let mut forms = HashSet::new();
+    unseen.retain(|(_, row, _)| forms.insert(normalise(&row.text).text));
     let texts: Vec<&str> = unseen.iter().map(|(_, row, _)| row.text.as_str()).collect();
     let scores = filter.scorer(encoder)?.score_all(&texts)?;
     let scored =
@@ -137,6 +150,7 @@ fn score(filter: &Filter, encoder: Option<&dyn Encoder>, rows: &[Row]) -> Result
         positives: scored.iter().filter(|it| it.1).map(|(at, _, score)| (*at, *score)).collect(),
         texts: Prints::of(texts),
         n_seen: seen.len(),
+        n_again: n_unseen - unseen.len(),
     })
 }
 

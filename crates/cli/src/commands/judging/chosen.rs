@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use cascade::VotedJudge;
 use engine::{Engine, EngineSettings};
 use model::Model;
 use policy::Judge;
@@ -84,13 +85,15 @@ impl ChosenModel {
             ChosenModel::Folder(dir) => open_folder(dir)?,
             ChosenModel::Hub(name) => open_folder(&hub::resolve(name)?)?,
             ChosenModel::Url(url) => {
-                return Ok(OpenJudge { judge: Box::new(served.connect(url)?), local: None });
+                let judge = Box::new(VotedJudge::new(served.connect(url)?));
+                return Ok(OpenJudge { judge, local: None });
             }
         };
         let mut settings = EngineSettings::default();
         settings.n_threads = n_threads.unwrap_or(settings.n_threads);
         let local = Arc::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?));
-        Ok(OpenJudge { judge: Box::new(Arc::clone(&local)), local: Some(local) })
+        let judge = Box::new(VotedJudge::new(Arc::clone(&local)));
+        Ok(OpenJudge { judge, local: Some(local) })
     }
 }
 

@@ -72,6 +72,22 @@ pub(crate) struct JudgeArgs {
     top_p: f32,
 }
 
+/// How many verdicts decide.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VotesArgs {
+    /// Ask for this many verdicts, each with a seed of its own; more than half of them must agree, or the item is
+    /// undetermined
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=99))]
+    votes: u16,
+}
+
+impl VotesArgs {
+    /// The settings, with so many votes.
+    pub(crate) fn on(&self, settings: JudgeSettings) -> JudgeSettings {
+        JudgeSettings { votes: self.votes.into(), ..settings }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EffortName {
     /// A line or two

@@ -15,7 +15,7 @@ use server::{
 
 use super::files::read_if_there;
 use super::judging::{
-    Calibrations, CascadeArgs, Cascaded, JudgeArgs, OpenJudge, Traffic, cascade_page,
+    Calibrations, CascadeArgs, Cascaded, JudgeArgs, OpenJudge, Traffic, VotesArgs, cascade_page,
 };
 use crate::exit::Exit;
 use crate::output::{hinted, print_result, report_hint, report_note};
@@ -67,6 +67,8 @@ pub(crate) struct Args {
     cascade: CascadeArgs,
     #[command(flatten)]
     judge: JudgeArgs,
+    #[command(flatten)]
+    votes: VotesArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -91,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let setup = Setup {
         settings,
         judge: Arc::from(open.judge),
-        judging: args.judge.settings(),
+        judging: args.votes.on(args.judge.settings()),
         model: args.judge.model_name(),
         before,
         policies: source,

@@ -62,10 +62,10 @@ fn details(item: &Item<'_>, judged: &Judged<'_>) -> Html {
 fn summary(item: &Item<'_>) -> Html {
     let expected = item.case.rule.as_deref().unwrap_or(word(Some(item.truth())));
     let decision = &item.decision;
-    let given = match (&decision.label, &decision.cause) {
+    let given = match (&decision.label, &decision.outcome.names().1) {
         (Some(label), _) => label.clone(),
         (None, Some(cause)) => format!("undetermined ({})", cause.replace('_', " ")),
-        (None, None) => word(decision.is_violation).to_owned(),
+        (None, None) => word(decision.outcome.is_violation()).to_owned(),
     };
     let numbers = [("score", decision.score), ("probability", decision.probability)];
     let numbers = numbers.map(|(name, it)| it.map(|it| format!(", {name} {it:.3}")));
@@ -80,7 +80,7 @@ fn summary(item: &Item<'_>) -> Html {
             Html::leaf(
                 "span",
                 &[("class", class)],
-                &format!("given {} {given}", word(decision.is_violation)),
+                &format!("given {} {given}", word(decision.outcome.is_violation())),
             ),
             Html::leaf("span", &[("class", "dim")], &numbers),
         ],

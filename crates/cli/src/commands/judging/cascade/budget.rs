@@ -44,6 +44,9 @@ pub(super) struct BudgetTable {
     first_guess: Option<PerEffort>,
     #[serde(default)]
     when_spent: WhenSpent,
+    /// Whether filters' thresholds may be raised above the proven ones, up to each filter's `highest_threshold`.
+    #[serde(default)]
+    pub(super) may_raise_threshold: bool,
     /// How long an item of `batch` may be put off; by default the window.
     defer_s: Option<f64>,
 }
@@ -103,8 +106,7 @@ impl BudgetTable {
             window_ms: (self.window_s * 1000.0) as u64,
             first_guess: self.first_guess.unwrap_or(usual),
             when_spent: self.when_spent,
-            // Items come to the budget without a filter's score, so no threshold could be raised for them.
-            may_raise_threshold: false,
+            may_raise_threshold: self.may_raise_threshold,
         };
         settings.check()?;
         self.check_room(&settings)?;
@@ -183,7 +185,7 @@ impl BudgetTable {
     }
 
     fn wrong(&self, problem: &str) -> anyhow::Error {
-        let example = "for example tokens_per_second = 500, or share = 0.16 and host_per_second = 20000; window_s, when_spent = \"undetermined\" or \"queue\", defer_s and first_guess if wanted";
+        let example = "for example tokens_per_second = 500, or share = 0.16 and host_per_second = 20000; window_s, when_spent = \"undetermined\" or \"queue\", defer_s, first_guess and may_raise_threshold if wanted";
         hinted(anyhow!("[budget]: {problem}"), example)
     }
 }
@@ -250,6 +252,7 @@ pub(super) fn report(spending: &Spending) {
         (given_up.effort, "judged with less effort"),
         (given_up.deferred, "put off"),
         (given_up.votes, "judged with fewer votes"),
+        (given_up.thresholds, "left to the filter under a raised threshold"),
         (given_up.queued, "queued"),
         (given_up.over_budget, "over budget"),
     ];

@@ -223,10 +223,25 @@ fn stage(
         let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
         hinted(anyhow!(error).context(place()), how)
     })?;
+    let stage = match settings.highest_threshold {
+        Some(highest) => raised_up_to(stage, highest).with_context(place)?,
+        None => stage,
+    };
     let (false, Some(evidence)) = (traffic == Traffic::Trial, evidence) else { return Ok(stage) };
     let policy = bound(&stage).context("a filter in service is bound to a policy")?.id.clone();
     let audit = audits::open(settings, &stage, &policy, evidence.chosen.recall)?;
     Ok(stage.watched(audit, settings.on_alarm == OnAlarm::Keep)?)
+}
+
+fn raised_up_to(stage: FilterStage, highest: f64) -> Result<FilterStage> {
+    let proven = stage.filter().about.calibration.as_ref().map_or(0.0, |it| it.chosen.threshold);
+    if !(highest > proven && highest <= 1.0) {
+        let error = anyhow!(
+            "highest_threshold = {highest} is not above the proven {proven:.4} and at most 1"
+        );
+        return Err(hinted(error, "`safeguard filter show` tells the proven threshold"));
+    }
+    Ok(stage.raised_up_to(highest))
 }
 
 fn bound(stage: &FilterStage) -> Option<&policy::PolicyRef> {

@@ -45,6 +45,8 @@ pub(super) struct FilterSettings {
     pub(super) audit_rate: f64,
     /// Draws them; by default a random number that is kept with the audit.
     pub(super) audit_seed: Option<u64>,
+    /// How far a budget that may do so raises the threshold where compute is short.
+    pub(super) highest_threshold: Option<f64>,
     /// What happens once the promise is found broken.
     #[serde(default)]
     pub(super) on_alarm: OnAlarm,
@@ -89,13 +91,14 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
             embed: None,
             audit_rate: usual_rate(),
             audit_seed: None,
+            highest_threshold: None,
             on_alarm: OnAlarm::Bypass,
         };
         return Ok(Settings { filter: vec![filter], ..Settings::default() });
     };
     let settings: Settings = toml::from_str(&text).map_err(|error| {
         let error = anyhow!(error).context(path.display().to_string());
-        hinted(error, "cache_mb and routes stand first; a filter is named by [[filter]] and file = \"…\", with embed, audit_rate, audit_seed and on_alarm if wanted; a budget is [budget] with tokens_per_second = …")
+        hinted(error, "cache_mb and routes stand first; a filter is named by [[filter]] and file = \"…\", with embed, audit_rate, audit_seed, highest_threshold and on_alarm if wanted; a budget is [budget] with tokens_per_second = …")
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let beside = |one: FilterSettings| FilterSettings {
@@ -103,16 +106,39 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
         embed: one.embed.map(|embed| found_beside(folder, embed)),
         ..one
     };
-    let filter = settings.filter.into_iter().map(beside).collect();
+    let filter: Vec<FilterSettings> = settings.filter.into_iter().map(beside).collect();
     let learned =
         settings.routes.as_ref().map(|file| read_routes(&folder.join(file))).transpose()?;
     let budget = settings.budget.map(|budget| budget.beside(folder));
+    check_raising(path, &budget, &filter)?;
     let cache_file = settings.cache_file.map(|file| folder.join(file));
     if cache_file.is_some() && settings.cache_mb == 0 {
         let error = anyhow!("{}: cache_file keeps nothing without cache_mb", path.display());
         return Err(hinted(error, "cache_mb = 64 remembers 64 MB of verdicts"));
     }
     Ok(Settings { filter, learned, budget, cache_file, ..settings })
+}
+
+/// Raising thresholds takes a budget's word and an owner's.
+fn check_raising(
+    path: &Path,
+    budget: &Option<BudgetTable>,
+    filters: &[FilterSettings],
+) -> Result<()> {
+    let may_raise = budget.as_ref().is_some_and(|budget| budget.may_raise_threshold);
+    let is_allowed = filters.iter().any(|filter| filter.highest_threshold.is_some());
+    if may_raise == is_allowed {
+        return Ok(());
+    }
+    let problem = if may_raise {
+        "the budget may raise thresholds, and no filter says how far"
+    } else {
+        "a filter has a highest_threshold, and no budget may raise it"
+    };
+    Err(hinted(
+        anyhow!("{}: {problem}", path.display()),
+        "it takes both: may_raise_threshold = true in [budget], highest_threshold = … in [[filter]]; what is cleared so has no proven recall",
+    ))
 }
 
 /// A directory relative to the folder; anything else is a name.
