@@ -73,6 +73,33 @@ pub struct Decision {
     pub doubts: Vec<String>,
 }
 
+impl Decision {
+    /// The verdict as it was, as far as its words are still known.
+    pub fn verdict(&self, words: Option<Words>) -> Verdict {
+        let words = words.unwrap_or_default();
+        Verdict {
+            outcome: self.outcome,
+            label: self.label.clone(),
+            rule_ids: self.rule_ids.clone(),
+            score: self.score,
+            score_method: self.score_method,
+            probability: self.probability,
+            confidence: self.confidence,
+            rationale: words.rationale,
+            reasoning: words.reasoning,
+            capped: self.capped,
+            detail: words.detail,
+            stage: self.stage,
+            policy: self.policy.clone(),
+            model: self.model.clone(),
+            marker: self.marker.clone(),
+            usage: self.usage,
+            given_up: self.given_up.clone(),
+            doubts: self.doubts.clone(),
+        }
+    }
+}
+
 /// Where a decision comes from and whom it is for: what the verdict does not say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {

@@ -126,6 +126,13 @@ pub(crate) async fn erase(chain: &mut Chain, erasure: &Erasure) -> Result<Applie
             .await?;
             found.ok_or_else(|| StoreError::unknown("decision", id))?;
             sqlx::query(
+                "UPDATE items SET words = NULL \
+                 WHERE id = (SELECT item_id FROM decisions WHERE id = $1) AND words IS NOT NULL",
+            )
+            .bind(id.as_str())
+            .execute(&mut *chain.tx)
+            .await?;
+            sqlx::query(
                 "UPDATE sealed SET salt = NULL, content = NULL, words = NULL \
                  WHERE decision_id = $1 AND salt IS NOT NULL",
             )
@@ -134,6 +141,15 @@ pub(crate) async fn erase(chain: &mut Chain, erasure: &Erasure) -> Result<Applie
             .await?
         }
         Erased::Before(before) => {
+            sqlx::query(
+                "UPDATE items SET words = NULL \
+                 WHERE words IS NOT NULL AND done_at < $1 AND (CAST($2 AS TEXT) IS NULL OR job_id IN \
+                     (SELECT id FROM jobs WHERE tenant = $2))",
+            )
+            .bind(before.0)
+            .bind(erasure.tenant.as_deref())
+            .execute(&mut *chain.tx)
+            .await?;
             sqlx::query(
                 "UPDATE sealed SET salt = NULL, content = NULL, words = NULL \
                  WHERE at < $1 AND salt IS NOT NULL AND (CAST($2 AS TEXT) IS NULL OR decision_id IN \

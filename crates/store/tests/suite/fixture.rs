@@ -2,8 +2,8 @@
 
 use policy::{Content, JudgeSettings, Outcome, Policy, PolicyRef, Verdict};
 use store::{
-    DecisionId, Finding, Millis, NewDecision, NewItem, NewJob, NewReview, Notify, Origin, ReviewId,
-    Sampling,
+    DecisionId, Finding, Millis, NewDecision, NewItem, NewJob, NewReview, Notify, OnDeadline,
+    Origin, ReviewId, Sampling,
 };
 
 pub(crate) const TENANT: &str = "acme";
@@ -77,6 +77,7 @@ pub(crate) fn job(n_items: usize) -> NewJob {
         kind: "classify".to_owned(),
         priority: 0,
         deadline_at: None,
+        on_deadline: OnDeadline::Wait,
         webhook: Some("http://127.0.0.1:9/hook".to_owned()),
         notify: Notify::Items,
         keep_content: false,
