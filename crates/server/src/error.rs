@@ -8,7 +8,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::Cause;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::settings::SettingsError;
@@ -42,6 +42,12 @@ pub enum ServerError {
     #[error("serve.guard.upstream: {problem}")]
     Upstream {
         /// What is wrong with its address or key; neither is repeated.
+        problem: &'static str,
+    },
+    /// Nobody can be told anything by webhook.
+    #[error("serve.webhooks: {problem}")]
+    Webhooks {
+        /// What is wrong; no URL or secret is repeated.
         problem: &'static str,
     },
     /// An origin that no header can hold.
@@ -108,6 +114,14 @@ pub(crate) enum ApiError {
     NoStore,
     #[error("there is no such decision")]
     NoDecision,
+    #[error("there is no such {what}")]
+    Missing { what: &'static str },
+    #[error("the idempotency key was used for another request; send a new key with a new request")]
+    KeyReused,
+    #[error("the body must be a form, with content-type: multipart/form-data")]
+    Form,
+    #[error("web pages may not send this")]
+    Page,
     #[error("the query cannot be read")]
     Query,
     #[error("the service is stopping")]
@@ -123,13 +137,26 @@ impl ApiError {
         ApiError::Field { field: field.into(), problem: problem.into() }
     }
 
+    /// What a failure of the store becomes; what went wrong is in the log.
+    pub(crate) fn store(error: store::StoreError) -> ApiError {
+        match error {
+            store::StoreError::Unknown { what, .. } => ApiError::Missing { what },
+            error => {
+                tracing::error!("the store failed: {error}");
+                ApiError::Store
+            }
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             ApiError::NoRoute => StatusCode::NOT_FOUND,
             ApiError::Method => StatusCode::METHOD_NOT_ALLOWED,
-            ApiError::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ApiError::MediaType | ApiError::Form => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            ApiError::NoDecision => StatusCode::NOT_FOUND,
+            ApiError::NoDecision | ApiError::Missing { .. } => StatusCode::NOT_FOUND,
+            ApiError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::Page => StatusCode::FORBIDDEN,
             ApiError::Store | ApiError::NoStore => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Broken | ApiError::Query | ApiError::Json { .. } => StatusCode::BAD_REQUEST,
             ApiError::Field { .. } | ApiError::TooMany { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -152,7 +179,7 @@ impl ApiError {
         match self {
             ApiError::NoRoute => "no_route",
             ApiError::Method => "method_not_allowed",
-            ApiError::MediaType => "unsupported_media_type",
+            ApiError::MediaType | ApiError::Form => "unsupported_media_type",
             ApiError::TooLarge { .. } => "too_large",
             ApiError::Broken => "broken_body",
             ApiError::Json { .. } => "invalid_json",
@@ -168,6 +195,9 @@ impl ApiError {
             ApiError::Store => "store",
             ApiError::NoStore => "no_store",
             ApiError::NoDecision => "no_decision",
+            ApiError::Missing { .. } => "not_found",
+            ApiError::KeyReused => "idempotency_key_reused",
+            ApiError::Page => "web_page",
             ApiError::Query => "invalid_query",
             ApiError::Stopping => "stopping",
             ApiError::Undetermined { .. } => "undetermined",
@@ -240,7 +270,7 @@ impl IntoResponse for ApiError {
 }
 
 /// What went wrong, as of RFC 9457.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Problem {
     /// `urn:safeguard:` and a word for programs.
     #[serde(rename = "type")]

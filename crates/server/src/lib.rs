@@ -3,12 +3,15 @@
 //! `serve.rs` is its life from binding to shutdown, `settings.rs` what can be set, `api/` one file a route.
 //! `pool.rs` leads from async requests to the judges, which block: threads of its own behind a bounded queue.
 //! `guard/` stands before another chat model. `shelf.rs` holds the policies and follows their folder. `error.rs` knows every refusal and its status.
+//! `jobs/` judges what was accepted to be judged later, `webhooks/` tells of it, `batches/` is the same in OpenAI's shape.
 //! `recorder.rs` puts decisions into the store before their callers hear of them.
 //! Which judge answers is not known here: the caller brings a [`policy::Judge`].
 
 mod api;
+mod batches;
 mod error;
 mod guard;
+mod jobs;
 mod log;
 mod metrics;
 mod pool;
@@ -17,10 +20,12 @@ mod selector;
 mod serve;
 mod settings;
 mod shelf;
+mod webhooks;
 mod wire;
 
 pub use error::ServerError;
 pub use guard::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
+pub use jobs::JobSettings;
 pub use log::{LogFormat, start_log};
 pub use serve::{Before, Server, Setup, Stopper};
 pub use settings::{
@@ -28,3 +33,4 @@ pub use settings::{
     Tls,
 };
 pub use shelf::{Fault, PolicySource, read_folder};
+pub use webhooks::WebhookSettings;

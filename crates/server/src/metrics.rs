@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::jobs::JobMetrics;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: String,
@@ -83,6 +85,7 @@ pub(crate) struct Metrics {
     queue: Gauge,
     policies: Gauge,
     faults: Gauge,
+    pub(crate) jobs: JobMetrics,
 }
 
 /// From 1 ms to 2 minutes and a bit, in steps of a factor of 2.
@@ -103,6 +106,7 @@ impl Metrics {
             queue: Gauge::default(),
             policies: Gauge::default(),
             faults: Gauge::default(),
+            jobs: JobMetrics::default(),
         };
         let mut registry = Registry::with_prefix("safeguard");
         registry.register("requests", "Requests answered", metrics.requests.clone());
@@ -136,6 +140,7 @@ impl Metrics {
             "Policy files that cannot be served as they are now",
             metrics.faults.clone(),
         );
+        metrics.jobs = JobMetrics::register(&mut registry);
         metrics.registry = registry;
         metrics
     }

@@ -1,4 +1,4 @@
-//! From async requests to judges that block: a bounded queue in three classes, and threads that take from it.
+//! From async requests to judges that block: a bounded queue in classes, and threads that take from it.
 //!
 //! Who drops a [`Ticket`] takes the work back: it is not begun, or the judge is told to stop. A judge that
 //! panics costs its own verdict and nothing else.
@@ -27,10 +27,12 @@ pub(crate) enum Class {
     Guard,
     /// Somebody waits for this answer now.
     Sync,
+    /// It is told of later.
+    Job,
 }
 
 impl Class {
-    const N: usize = 2;
+    const N: usize = 3;
 }
 
 /// One judgement wanted.

@@ -46,35 +46,52 @@ impl Recorder {
             tracing::error!(source, "a decision could not be recorded: {error}");
             ApiError::Store
         };
-        let policy = &chosen.policy;
-        let is_known = self.known().contains(&policy.id);
-        if !is_known {
-            let added = self.store.add_policy(TENANT, &policy.name, &chosen.bytes).await;
-            added.map_err(failed)?;
-            let mut known = self.known();
-            if known.len() >= MAX_KNOWN {
-                known.clear();
-            }
-            known.insert(policy.id.clone());
-        }
+        self.remember(chosen).await?;
         let at = Millis::now();
         let id = DecisionId::new(at).map_err(failed)?;
         let decision = NewDecision {
             id: id.clone(),
             at,
-            origin: Origin {
-                tenant: TENANT.to_owned(),
-                source: source.to_owned(),
-                judge: self.judge.clone(),
-                ..Origin::default()
-            },
-            sampling: Sampling::of(settings, policy),
+            origin: self.origin(source),
+            sampling: Sampling::of(settings, &chosen.policy),
             verdict: verdict.clone(),
             content: content.clone(),
             keep_content: self.keep_content,
         };
         self.store.record(decision).await.map_err(failed)?;
         Ok(id)
+    }
+
+    /// Where a decision of this judge comes from.
+    pub(crate) fn origin(&self, source: &str) -> Origin {
+        Origin {
+            tenant: TENANT.to_owned(),
+            source: source.to_owned(),
+            judge: self.judge.clone(),
+            ..Origin::default()
+        }
+    }
+
+    /// Stores the text of a policy, where that is new; when it returns, it is on the disk.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`]; what went wrong is in the log.
+    pub(crate) async fn remember(&self, chosen: &Chosen) -> Result<(), ApiError> {
+        let policy = &chosen.policy;
+        if self.known().contains(&policy.id) {
+            return Ok(());
+        }
+        let added = self.store.add_policy(TENANT, &policy.name, &chosen.bytes).await;
+        added.map_err(|error| {
+            tracing::error!("a policy could not be stored: {error}");
+            ApiError::Store
+        })?;
+        let mut known = self.known();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(policy.id.clone());
+        Ok(())
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashSet<PolicyId>> {

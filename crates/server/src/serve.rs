@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use crate::api::{self, App};
 use crate::error::ServerError;
 use crate::guard::Guard;
+use crate::jobs::{Crew, Jobs, Phase};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::settings::{ServerSettings, Tls, duration};
 use crate::shelf::{PolicySource, Shelf};
+use crate::webhooks::Webhooks;
 
 /// How often the folder of policies is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,6 +43,8 @@ pub struct Setup {
     pub policies: PolicySource,
     /// The key of the guarded model's server; unset: callers bring their own.
     pub upstream_key: Option<String>,
+    /// What messages to webhooks are signed with whose request brings no secret: `whsec_…`.
+    pub webhook_secret: Option<String>,
 }
 
 /// What stands before the judge, as far as the service has to do with it.
@@ -81,7 +85,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] for whatever of these cannot be done.
     pub fn bind(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { settings, judge, judging, model, before, policies, upstream_key } = setup;
+        let Setup { settings, judge, judging, model, before, policies, .. } = setup;
         settings.check()?;
         let metrics = Arc::new(Metrics::new());
         let shelf = Shelf::open(policies)?;
@@ -93,12 +97,13 @@ impl Server {
         let listener = TcpListener::bind(settings.listen).map_err(listening)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let guard = settings.guard.clone().map(|it| Guard::new(it, upstream_key.as_deref()));
+        let guard = settings.guard.clone().map(|it| Guard::new(it, setup.upstream_key.as_deref()));
         let guard = guard.transpose()?.map(Arc::new);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let store = settings.store.as_deref();
         let store = store.map(|url| runtime.block_on(store::Store::open(url))).transpose()?;
         let recorder = store.map(|it| Recorder::new(it, settings.keep_content, identity));
+        let jobs = Jobs::new(Webhooks::new(settings.webhooks.clone(), setup.webhook_secret)?);
         let is_stopping = AtomicBool::new(false);
         let app = Arc::new(App {
             settings,
@@ -110,6 +115,7 @@ impl Server {
             guard,
             before,
             recorder,
+            jobs,
             is_stopping,
         });
         Ok(Server { listener, address, app, runtime, stop: watch::Sender::new(false) })
@@ -162,8 +168,10 @@ fn run_on(
     let patience = duration(app.settings.limits.read_s);
     let handle = Handle::new();
     runtime.block_on(async {
+        let (phase, phases) = watch::channel(Phase::Open);
+        let crew = Crew::start(&app, &phases);
         tokio::spawn(follow(Arc::clone(&app)));
-        tokio::spawn(end_gently(Arc::clone(&app), stop, handle.clone()));
+        tokio::spawn(end_gently(Arc::clone(&app), stop, phase, handle.clone()));
         match &app.settings.tls {
             None => {
                 let server = axum_server::from_tcp(listener)?.handle(handle);
@@ -175,6 +183,7 @@ fn run_on(
                 server.first_request_timeout(patience).serve(router).await?;
             }
         }
+        crew.finish().await;
         app.pool.close();
         Ok(())
     })
@@ -218,13 +227,20 @@ async fn follow(app: Arc<App>) {
     }
 }
 
-async fn end_gently(app: Arc<App>, stop: watch::Sender<bool>, handle: Handle<SocketAddr>) {
+async fn end_gently(
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+    handle: Handle<SocketAddr>,
+) {
     asked_to_stop(&stop).await;
     app.is_stopping.store(true, Ordering::Relaxed);
+    phase.send_replace(Phase::Finishing);
     tracing::info!("stopping: requests under way may finish");
     handle.graceful_shutdown(Some(duration(app.settings.limits.shutdown_s)));
     stop.send_replace(false);
     asked_to_stop(&stop).await;
+    phase.send_replace(Phase::Ending);
     handle.shutdown();
 }
 

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::guard::GuardSettings;
+use crate::jobs::JobSettings;
+use crate::webhooks::WebhookSettings;
 
 /// How the service runs.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -29,6 +31,10 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// What `/v1/moderations` answers.
     pub moderations: Moderations,
+    /// How jobs are worked off.
+    pub jobs: JobSettings,
+    /// Whom webhooks may tell.
+    pub webhooks: WebhookSettings,
     /// With it, other chat models are guarded.
     pub guard: Option<GuardSettings>,
     /// With it, https.
@@ -47,6 +53,8 @@ impl Default for ServerSettings {
             keep_content: false,
             limits: Limits::default(),
             moderations: Moderations::default(),
+            jobs: JobSettings::default(),
+            webhooks: WebhookSettings::default(),
             guard: None,
             tls: None,
             cors: Cors::default(),
@@ -64,6 +72,8 @@ impl fmt::Debug for ServerSettings {
             keep_content,
             limits,
             moderations,
+            jobs,
+            webhooks,
             guard,
             tls,
             cors,
@@ -76,6 +86,8 @@ impl fmt::Debug for ServerSettings {
             .field("keep_content", keep_content)
             .field("limits", limits)
             .field("moderations", moderations)
+            .field("jobs", jobs)
+            .field("webhooks.url", &webhooks.url.is_some())
             .field("guard", guard)
             .field("tls", tls)
             .field("cors", cors)
@@ -302,6 +314,8 @@ impl ServerSettings {
             let expected = "at most a day and 16 million characters";
             return Err(SettingsError::Value { setting, found, expected });
         }
+        self.jobs.check()?;
+        self.webhooks.check()?;
         let mapped = self.moderations.map.values().flatten();
         match mapped.into_iter().find(|it| !crate::api::STOCK.contains(&it.as_str())) {
             Some(category) => Err(SettingsError::Category { category: category.clone() }),
@@ -358,6 +372,10 @@ mod tests {
             ("[serve.limits]\nqueue = 10", "limits.pairs"),
             ("[serve.limits]\ndeadline_s = -1.0", "limits.deadline_s"),
             ("[serve.limits]\nread_s = nan", "limits.read_s"),
+            ("[serve.jobs]\npairs = 100001", "jobs.pairs"),
+            ("[serve.jobs]\nlease_s = 0.0", "jobs.lease_s"),
+            ("[serve.webhooks]\ntries = 0", "webhooks.tries"),
+            ("[serve.webhooks]\ntimeout_s = inf", "webhooks.timeout_s"),
             ("[serve.moderations.map]\na = [\"hat\"]", "hat"),
             ("[serve.moderations]\non_undetermined = \"allow\"", "allow"),
         ] {

@@ -11,6 +11,7 @@ use super::classify::Action;
 
 use crate::error::ApiError;
 use crate::guard::Guard;
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::pool::{Class, Pool, Task};
 use crate::recorder::Recorder;
@@ -18,7 +19,7 @@ use crate::selector::Chosen;
 use crate::serve::Before;
 use crate::settings::{OnUndetermined, ServerSettings, duration};
 use crate::shelf::Shelf;
-use store::DecisionId;
+use store::{DecisionId, Store};
 
 /// The service's parts.
 pub(crate) struct App {
@@ -35,6 +36,7 @@ pub(crate) struct App {
     pub(crate) before: Option<Arc<dyn Before>>,
     /// Where decisions go; without a store, nowhere.
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) jobs: Jobs,
     pub(crate) is_stopping: AtomicBool,
 }
 
@@ -48,6 +50,19 @@ pub(crate) struct Pair {
 impl App {
     pub(crate) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`ApiError::NoStore`] where there is none.
+    pub(crate) fn store(&self) -> Result<&Store, ApiError> {
+        self.recorder.as_ref().map(|recorder| &recorder.store).ok_or(ApiError::NoStore)
+    }
+
+    /// For how long an item is a worker's.
+    pub(crate) fn lease(&self) -> Duration {
+        duration(self.settings.jobs.lease_s)
     }
 
     /// When a request that allows this much time has to have its answer.

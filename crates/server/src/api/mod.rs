@@ -1,13 +1,19 @@
 //! The routes, one file each, and what stands around all of them.
 
 mod app;
+mod batches;
 mod chat;
 mod classify;
 mod decisions;
+mod deliveries;
 mod docs;
+mod files;
 mod health;
+mod jobs;
+mod later;
 mod moderations;
 mod observe;
+mod page;
 
 use std::sync::Arc;
 
@@ -21,8 +27,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use app::{App, Pair};
-pub(crate) use chat::{Events, Gone, Message, chunk, now};
-pub(crate) use moderations::{STOCK, stock_result};
+pub(crate) use chat::{ChatRequest, Completion, Events, Gone, Message, Question, chunk, now};
+pub(crate) use classify::{
+    Action, ClassifyRequest, ClassifyResponse, PairResult, PolicyBody, check_sync,
+    items_and_policies, settings,
+};
+pub(crate) use later::MAX_FAULTS;
+pub(crate) use moderations::{
+    ModerationRequest, ModerationResponse, STOCK, contents_and_policies, stock_result,
+};
 
 use crate::error::{ApiError, ServerError};
 use crate::settings::{Cors, duration};
@@ -56,6 +69,15 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
         .routes(routes!(chat::models))
         .routes(routes!(decisions::decisions))
         .routes(routes!(decisions::decision))
+        .routes(routes!(jobs::jobs))
+        .routes(routes!(jobs::job))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(deliveries::deliveries))
+        .routes(routes!(deliveries::redeliver))
+        .merge(files::routes(app.settings.jobs.file_bytes))
+        .routes(routes!(batches::create, batches::list))
+        .routes(routes!(batches::retrieve))
+        .routes(routes!(batches::cancel))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

@@ -115,8 +115,7 @@ pub(crate) async fn moderations(
     State(app): State<Arc<App>>,
     OpenAiJson(request): OpenAiJson<ModerationRequest>,
 ) -> Result<axum::Json<ModerationResponse>, OpenAiRefusal> {
-    let contents = contents(request.input)?;
-    let policies = policies(&app)?;
+    let (contents, policies) = contents_and_policies(&app, request)?;
     app.check_count(contents.len().saturating_mul(policies.len()))?;
     let pairs = contents.iter().flat_map(|content| {
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(content) };
@@ -135,10 +134,36 @@ pub(crate) async fn moderations(
         let (_, disposition) = Action::of(verdict.outcome, otherwise);
         app.metrics.disposed(&chosen.metric, disposition);
     }
-    let results = verdicts.chunks(policies.len()).map(|verdicts| result(verdicts, settings));
-    let results = results.collect::<Result<Vec<_>, _>>()?;
     let id = format!("modr-{:016x}", getrandom::u64().map_err(|_| ApiError::Random)?);
-    Ok(axum::Json(ModerationResponse { id, model: app.model.clone(), results }))
+    let items = verdicts.chunks(policies.len());
+    Ok(axum::Json(ModerationResponse::new(id, &app.model, items, settings)?))
+}
+
+impl ModerationResponse {
+    /// One result for the verdicts of each item.
+    ///
+    /// # Errors
+    /// [`ApiError::Undetermined`], where the settings say so.
+    pub(crate) fn new<'a>(
+        id: String,
+        model: &str,
+        items: impl Iterator<Item = &'a [Verdict]>,
+        settings: &Moderations,
+    ) -> Result<ModerationResponse, ApiError> {
+        let results = items.map(|verdicts| result(verdicts, settings)).collect::<Result<_, _>>()?;
+        Ok(ModerationResponse { id, model: model.to_owned(), results })
+    }
+}
+
+/// What is to be judged, each by all of what.
+///
+/// # Errors
+/// [`ApiError::Field`] for an input that cannot be judged, [`ApiError::NoPolicies`], or as [`Selector::find`].
+pub(crate) fn contents_and_policies(
+    app: &App,
+    request: ModerationRequest,
+) -> Result<(Vec<Arc<Content>>, Vec<Chosen>), ApiError> {
+    Ok((contents(request.input)?, policies(app)?))
 }
 
 fn contents(input: ModerationInput) -> Result<Vec<Arc<Content>>, ApiError> {

@@ -64,6 +64,7 @@ impl Running {
             before: None,
             policies,
             upstream_key: None,
+            webhook_secret: None,
         };
         let server = Server::bind(setup).expect("it binds");
         let (url, stopper) = (server.url(), server.stopper());

@@ -29,6 +29,8 @@ const POLICIES: &str = "policies";
 const STORE: &str = "sqlite:safeguard.db";
 /// Where the key of a guarded model's server comes from: never from a file or a flag.
 const UPSTREAM_KEY: &str = "SAFEGUARD_UPSTREAM_KEY";
+/// Likewise, what messages to webhooks are signed with whose request brings no secret.
+const WEBHOOK_SECRET: &str = "SAFEGUARD_WEBHOOK_SECRET";
 
 /// Serve verdicts over HTTP, in our shape and in OpenAI's
 ///
@@ -95,7 +97,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         model: args.judge.model_name(),
         before,
         policies: source,
-        upstream_key: std::env::var(UPSTREAM_KEY).ok().filter(|key| !key.trim().is_empty()),
+        upstream_key: secret(UPSTREAM_KEY),
+        webhook_secret: secret(WEBHOOK_SECRET),
     };
     let server = Server::bind(setup).map_err(advised)?;
     if !server.address().ip().is_loopback() {
@@ -122,6 +125,10 @@ impl Before for InService {
     fn tick(&self) -> Result<(), String> {
         self.0.save_if_due().map_err(|error| format!("{error:#}"))
     }
+}
+
+fn secret(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|secret| !secret.trim().is_empty())
 }
 
 fn settings(args: &Args) -> Result<ServerSettings> {

@@ -22,10 +22,9 @@ use crate::error::{ApiError, OpenAiError};
 use crate::guard::forward;
 use crate::pool::{Class, Task};
 use crate::wire::{OpenAiJson, OpenAiRefusal};
-use reply::{Completion, Said};
-pub(crate) use reply::{chunk, now};
-pub(crate) use request::Message;
-use request::{ChatRequest, Question};
+use reply::Said;
+pub(crate) use reply::{Completion, chunk, now};
+pub(crate) use request::{ChatRequest, Message, Question};
 pub(crate) use stream::{Events, Gone};
 
 /// The judge's name as a chat model, whatever model judges.

@@ -89,6 +89,25 @@ impl Said {
 }
 
 impl Completion {
+    /// The reply to a question that was asked before: nothing was heard of it but its verdict.
+    pub(crate) fn later(id: String, model: &str, reasoning: bool, verdict: &Verdict) -> Completion {
+        let message = Answer {
+            role: "assistant",
+            content: content(verdict),
+            reasoning: reasoning.then(|| verdict.reasoning.clone()),
+            refusal: None,
+        };
+        let choice = Choice { index: 0, message, logprobs: None, finish_reason: finish(verdict) };
+        Completion {
+            id,
+            object: "chat.completion",
+            created: now(),
+            model: model.to_owned(),
+            choices: vec![choice],
+            usage: ChatUsage::of(verdict),
+        }
+    }
+
     pub(crate) fn new(
         id: String,
         question: &Question,
