@@ -17,6 +17,7 @@ mod server;
 mod clients;
 mod kill;
 mod log;
+mod share;
 mod start;
 mod webhooks;
 

@@ -10,15 +10,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use store::{Job, JobId, Millis, Notify, OnDeadline, Store};
+use store::{Job, Millis, Notify, OnDeadline, Store};
 use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::files::PURPOSE;
 use super::page::check_page;
-use crate::batches::{Conclusion, ENDPOINTS, parse as parse_file};
+use crate::batches::{BatchBody, ENDPOINTS, parse as parse_file, parse_id};
 use crate::error::{ApiError, OpenAiError};
-use crate::jobs::{Asked, BATCH, BatchDetails, BatchError, JobDetails, accept};
+use crate::jobs::{Asked, BATCH, BatchDetails, JobDetails, accept};
 use crate::recorder::TENANT;
 use crate::wire::{OpenAiJson, OpenAiRefusal};
 
@@ -26,8 +26,6 @@ use crate::wire::{OpenAiJson, OpenAiRefusal};
 const WINDOW: (&str, Duration) = ("24h", Duration::from_secs(24 * 3600));
 /// Most pairs of metadata, and most characters of a key and of a value.
 const METADATA: (usize, usize, usize) = (16, 64, 512);
-const PREFIX: &str = "batch_";
-const JOB_PREFIX: &str = "job_";
 
 /// A batch to be made of a file.
 #[derive(Deserialize, ToSchema)]
@@ -42,49 +40,6 @@ pub(crate) struct BatchRequest {
     /// The caller's own notes.
     #[serde(default)]
     metadata: Option<BTreeMap<String, String>>,
-}
-
-/// A batch and how far it is; times in seconds since 1970.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BatchBody {
-    id: String,
-    object: &'static str,
-    endpoint: String,
-    /// What is wrong with the file.
-    errors: Option<BatchErrors>,
-    input_file_id: String,
-    completion_window: String,
-    /// `failed`, `in_progress`, `finalizing`, `completed`, `expired`, `cancelling` or `cancelled`.
-    status: &'static str,
-    output_file_id: Option<String>,
-    error_file_id: Option<String>,
-    created_at: i64,
-    in_progress_at: Option<i64>,
-    expires_at: Option<i64>,
-    finalizing_at: Option<i64>,
-    completed_at: Option<i64>,
-    failed_at: Option<i64>,
-    expired_at: Option<i64>,
-    cancelling_at: Option<i64>,
-    cancelled_at: Option<i64>,
-    request_counts: RequestCounts,
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<serde_json::Value>,
-}
-
-/// What is wrong with a file.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BatchErrors {
-    object: &'static str,
-    data: Vec<BatchError>,
-}
-
-/// How many of the file's requests came to what.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct RequestCounts {
-    total: usize,
-    completed: usize,
-    failed: usize,
 }
 
 /// Make a batch of a file
@@ -138,7 +93,7 @@ pub(crate) async fn create(
     };
     let id = accept(&app, asked).await?;
     let job = store.job(Some(TENANT), &id).await.map_err(ApiError::store)?;
-    Ok(axum::Json(body(store, &job).await?))
+    Ok(axum::Json(BatchBody::read(store, &job).await?))
 }
 
 fn check(request: &BatchRequest) -> Result<(), ApiError> {
@@ -218,15 +173,15 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<BatchList>, OpenAiRefusal> {
     let Query(BatchesQuery { after, limit }) = query.map_err(|_| ApiError::Query)?;
     let store = app.store()?;
-    let after = after.map(|id| parse(&id)).transpose()?;
+    let after = after.map(|id| parse_id(&id)).transpose()?;
     let limit = limit.unwrap_or(20).clamp(1, 100);
     let page = store.jobs(TENANT, Some(BATCH), after.as_ref(), limit + 1).await;
     let page = page.map_err(ApiError::store)?;
     let mut data = Vec::new();
     for job in page.iter().take(limit) {
-        data.push(body(store, job).await?);
+        data.push(BatchBody::read(store, job).await?);
     }
-    let id = |batch: Option<&BatchBody>| batch.map(|batch| batch.id.clone());
+    let id = |batch: Option<&BatchBody>| batch.map(|batch| batch.id().to_owned());
     let (first_id, last_id) = (id(data.first()), id(data.last()));
     Ok(axum::Json(BatchList {
         object: "list",
@@ -251,7 +206,7 @@ pub(crate) async fn retrieve(
     Path(id): Path<String>,
 ) -> Result<axum::Json<BatchBody>, OpenAiRefusal> {
     let store = app.store()?;
-    Ok(axum::Json(body(store, &find(store, &id).await?).await?))
+    Ok(axum::Json(BatchBody::read(store, &find(store, &id).await?).await?))
 }
 
 /// Cancel what of a batch was not judged yet
@@ -275,86 +230,14 @@ pub(crate) async fn cancel(
     if store.cancel(TENANT, &job.id).await.map_err(ApiError::store)? > 0 {
         app.metrics.jobs.job(BATCH, "cancelled");
     }
-    Ok(axum::Json(body(store, &find(store, &id).await?).await?))
+    Ok(axum::Json(BatchBody::read(store, &find(store, &id).await?).await?))
 }
 
 async fn find(store: &Store, id: &str) -> Result<Job, ApiError> {
     let missing = ApiError::Missing { what: "batch" };
-    match store.job(Some(TENANT), &parse(id)?).await {
+    match store.job(Some(TENANT), &parse_id(id)?).await {
         Ok(job) if job.kind == BATCH => Ok(job),
         Ok(_) | Err(store::StoreError::Unknown { .. }) => Err(missing),
         Err(error) => Err(ApiError::store(error)),
     }
-}
-
-/// A batch's id is its job's under another name.
-fn parse(id: &str) -> Result<JobId, ApiError> {
-    let letters = id.strip_prefix(PREFIX).map(|letters| format!("{JOB_PREFIX}{letters}"));
-    letters.and_then(|id| id.parse().ok()).ok_or(ApiError::Missing { what: "batch" })
-}
-
-fn name(id: &JobId) -> String {
-    format!("{PREFIX}{}", id.as_str().trim_start_matches(JOB_PREFIX))
-}
-
-async fn body(store: &Store, job: &Job) -> Result<BatchBody, ApiError> {
-    let unreadable = |_| {
-        tracing::error!("what the store keeps of a batch cannot be read");
-        ApiError::Store
-    };
-    let details: JobDetails = serde_json::from_str(&job.details).map_err(unreadable)?;
-    let batch = details.batch.ok_or(ApiError::Missing { what: "batch" })?;
-    let conclusion = job.conclusion.as_deref().map(serde_json::from_str::<Conclusion>);
-    let conclusion = conclusion.transpose().map_err(unreadable)?;
-    let has_failed = !batch.errors.is_empty();
-    let status = match (&conclusion, job.finished_at, job.cancelled_at) {
-        _ if has_failed => "failed",
-        (None, None, _) => "in_progress",
-        (None, Some(_), None) => "finalizing",
-        (None, Some(_), Some(_)) => "cancelling",
-        (Some(_), _, Some(_)) => "cancelled",
-        (Some(conclusion), ..) if conclusion.n_expired > 0 => "expired",
-        (Some(_), ..) => "completed",
-    };
-    let request_counts = match &conclusion {
-        Some(it) => RequestCounts {
-            total: batch.n_lines,
-            completed: it.n_completed,
-            failed: it.n_failed + it.n_expired,
-        },
-        None => {
-            let (n, n_open) = store.n_names(&job.id).await.map_err(ApiError::store)?;
-            let completed = usize::try_from(n - n_open).unwrap_or_default();
-            RequestCounts { total: batch.n_lines, completed, failed: batch.faults.len() }
-        }
-    };
-    let seconds = |at: Millis| at.0 / 1000;
-    let at = conclusion.as_ref().map(|conclusion| seconds(conclusion.at));
-    let at_if = |wanted: &str| at.filter(|_| status == wanted);
-    let accepted_at = seconds(job.accepted_at);
-    Ok(BatchBody {
-        id: name(&job.id),
-        object: "batch",
-        endpoint: batch.endpoint,
-        errors: has_failed.then_some(BatchErrors { object: "list", data: batch.errors }),
-        input_file_id: batch.input_file,
-        completion_window: batch.window,
-        status,
-        output_file_id: conclusion.as_ref().and_then(|it| it.output_file.clone()).map(String::from),
-        error_file_id: conclusion.as_ref().and_then(|it| it.error_file.clone()).map(String::from),
-        created_at: accepted_at,
-        in_progress_at: (!has_failed).then_some(accepted_at),
-        expires_at: job.deadline_at.map(seconds),
-        finalizing_at: job
-            .finished_at
-            .filter(|_| !has_failed && job.cancelled_at.is_none())
-            .map(seconds),
-        completed_at: at_if("completed"),
-        failed_at: has_failed.then_some(accepted_at),
-        expired_at: at_if("expired"),
-        cancelling_at: job.cancelled_at.map(seconds),
-        cancelled_at: at_if("cancelled"),
-        request_counts,
-        metadata: batch.metadata,
-    })
 }

@@ -215,6 +215,8 @@ impl Action {
         (status = 200, body = ClassifyResponse),
         (status = 202, description = "With `async`: the job is on the disk; `Location` is where it is read", body = JobBody),
         (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "With `async`: a policy is not served", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "With `async`: another version of a policy is served", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),

@@ -39,6 +39,7 @@ pub(crate) use moderations::{
 
 use crate::error::{ApiError, ServerError};
 use crate::settings::{Cors, duration};
+use crate::webhooks::Message as WebhookMessage;
 use crate::wire::BodyLimit;
 
 #[derive(OpenApi)]
@@ -47,6 +48,7 @@ use crate::wire::BodyLimit;
         title = "safeguard",
         description = "Bring-your-own-policy safety classification: a policy in Markdown and an item go in, a verdict with the rule it rests on comes out."
     ),
+    components(schemas(WebhookMessage)),
     tags(
         (name = "ours", description = "Verdicts in full"),
         (name = "OpenAI", description = "In the shape of OpenAI's routes: change the base URL and nothing else"),

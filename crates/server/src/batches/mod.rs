@@ -1,13 +1,15 @@
 //! Batches in OpenAI's shape, over the same jobs: a file of requests becomes a job, and what comes of it two files.
 //!
-//! `lines.rs` reads the file, `line.rs` what one request asks for, `conclude.rs` writes the files at the end,
+//! `body.rs` is what callers see of it. `lines.rs` reads the file, `line.rs` what one request asks for, `conclude.rs` writes the files at the end,
 //! `reply.rs` the lines in them.
 
+mod body;
 mod conclude;
 mod line;
 mod lines;
 mod reply;
 
+pub(crate) use body::{BatchBody, parse_id};
 pub(crate) use conclude::{Conclusion, conclude_all};
 pub(crate) use lines::parse;
 

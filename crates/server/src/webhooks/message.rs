@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 use super::sign::Secret;
 use crate::jobs::{JobBody, JobDetails, JobResult};
 
-/// What is sent.
+/// What a webhook is told.
 #[derive(Serialize, ToSchema)]
+#[schema(as = WebhookMessage)]
 pub(crate) struct Message {
     /// `item.done`, `job.finished` or `job.deadline_passed`.
     #[serde(rename = "type")]

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 pub use settings::WebhookSettings;
 
 pub(crate) use deliver::deliver_all;
+pub(crate) use message::Message;
 pub(crate) use sign::Secret;
 
 use crate::error::{ApiError, ServerError};

@@ -170,6 +170,54 @@ fn a_cancelled_batch_says_of_each_request_that_it_was() {
 }
 
 #[test]
+fn what_has_no_verdict_when_the_window_closes_is_expired() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = stored(dir.path());
+    let url = settings.store.clone().unwrap();
+    let service = Running::start(settings, builtin(), ads());
+    // A day ago nobody was there to judge it.
+    let batch = json!({ "endpoint": "/v1/moderations", "input_file": "file-x", "window": "24h", "n_lines": 1 });
+    let policy = policy::Policy::parse("ads", crate::running::ADS.as_bytes()).unwrap();
+    let details =
+        json!({ "index": 0, "sampling": store::Sampling::default(), "line": "moderation" });
+    let item = store::NewItem {
+        custom_id: Some("late".to_owned()),
+        policy: policy.reference(),
+        content: policy::Content::text("x"),
+        details: details.to_string(),
+    };
+    let job = store::NewJob {
+        tenant: "default".to_owned(),
+        key: None,
+        request_key: None,
+        kind: "batch".to_owned(),
+        priority: 0,
+        deadline_at: Some(store::Millis(1)),
+        on_deadline: store::OnDeadline::GiveUp,
+        webhook: None,
+        notify: store::Notify::End,
+        keep_content: false,
+        details: json!({ "source": "/v1/batches", "batch": batch }).to_string(),
+        items: vec![item],
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let accepted = runtime.block_on(async {
+        let store = store::Store::open(&url).await.unwrap();
+        let accepted = store.accept(&job).await.unwrap().0;
+        store.close().await;
+        accepted
+    });
+    let name = json!({ "id": accepted.as_str().replace("job_", "batch_") });
+    let batch = ended(&service, &name);
+    assert_eq!(
+        (&batch["status"], &batch["request_counts"]["failed"]),
+        (&json!("expired"), &json!(1))
+    );
+    let errors = lines(&service, &batch["error_file_id"]);
+    assert_eq!(errors["late"]["error"]["code"], "batch_expired");
+}
+
+#[test]
 fn files_come_in_pieces_and_go_and_what_is_no_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = stored(dir.path());
