@@ -3,12 +3,15 @@
 //! `serve.rs` is its life from binding to shutdown, `settings.rs` what can be set, `api/` one file a route.
 //! `pool.rs` leads from async requests to the judges, which block: threads of its own behind a bounded queue.
 //! `guard/` stands before another chat model. `shelf.rs` holds the policies and follows their folder. `error.rs` knows every refusal and its status.
-//! `recorder.rs` puts decisions into the store before their callers hear of them.
+//! `door/` knows who may call, as whom and how often.
+//! `stored.rs` are policies of the store, `shadow.rs` their candidates. `recorder.rs` puts decisions into the store before their callers hear of them.
 //! Which judge answers is not known here: the caller brings a [`policy::Judge`].
 
 mod api;
+mod door;
 mod error;
 mod guard;
+mod lane;
 mod log;
 mod metrics;
 mod pool;
@@ -16,9 +19,12 @@ mod recorder;
 mod selector;
 mod serve;
 mod settings;
+mod shadow;
 mod shelf;
+mod stored;
 mod wire;
 
+pub use door::Scope;
 pub use error::ServerError;
 pub use guard::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
 pub use log::{LogFormat, start_log};
@@ -27,4 +33,5 @@ pub use settings::{
     Cors, Limits, Moderations, OnUndetermined, ServerSettings, SettingsError, StockUndetermined,
     Tls,
 };
+pub use shadow::ShadowSettings;
 pub use shelf::{Fault, PolicySource, read_folder};

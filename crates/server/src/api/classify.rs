@@ -10,11 +10,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::app::{App, Pair};
+use crate::door::Caller;
 use crate::error::{ApiError, Problem};
 use crate::metrics::Disposition;
 use crate::pool::Class;
 use crate::selector::{Chosen, Selector};
 use crate::settings::{MAX_SECONDS, OnUndetermined};
+use crate::shelf::Served;
 use crate::wire::{Json, VerdictBody};
 
 /// What is to be judged, and by what.
@@ -137,11 +139,13 @@ impl Action {
 )]
 pub(crate) async fn classify(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Json(request): Json<ClassifyRequest>,
 ) -> Result<axum::Json<ClassifyResponse>, ApiError> {
     let settings = settings(&app.judging, &request);
     let deadline = app.deadline(deadline(request.deadline_ms)?);
-    let policies = policies(&app, request.policies)?;
+    let served = app.served(&caller).await?;
+    let policies = policies(&served, request.policies)?;
     if request.items.is_empty() {
         return Err(ApiError::field("items", "there is none"));
     }
@@ -155,8 +159,8 @@ pub(crate) async fn classify(
             }
         }
     }
-    let verdicts = app.judge(Class::Sync, pairs.clone(), &settings, deadline).await?;
-    let ids = app.record_all("/v1/classify", &pairs, &settings, &verdicts).await?;
+    let verdicts = app.judge(&caller, Class::Sync, pairs.clone(), &settings, deadline).await?;
+    let ids = app.record_all(&caller, "/v1/classify", &pairs, &settings, &verdicts).await?;
     let mut verdicts = verdicts.into_iter().zip(ids);
     let mut results = Vec::new();
     for (index, (id, content)) in items.iter().enumerate() {
@@ -232,8 +236,7 @@ fn deadline(asked: Option<u64>) -> Result<Option<Duration>, ApiError> {
 
 type Named<T> = (String, Result<T, ApiError>);
 
-fn policies(app: &App, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>>, ApiError> {
-    let served = app.shelf.served();
+fn policies(served: &Served, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>>, ApiError> {
     let Some(asked) = asked else {
         if served.policies.is_empty() {
             return Err(ApiError::NoPolicies);
@@ -244,7 +247,7 @@ fn policies(app: &App, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>
     if asked.is_empty() {
         return Err(ApiError::field("policies", "there is none; leave it out to mean all"));
     }
-    Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(&served))).collect())
+    Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(served))).collect())
 }
 
 /// An item with its id, if it has one.

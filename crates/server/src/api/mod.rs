@@ -8,6 +8,9 @@ mod docs;
 mod health;
 mod moderations;
 mod observe;
+mod policies;
+mod reviews;
+mod security;
 
 use std::sync::Arc;
 
@@ -23,7 +26,9 @@ use utoipa_axum::routes;
 pub(crate) use app::{App, Pair};
 pub(crate) use chat::{Events, Gone, Message, chunk, now};
 pub(crate) use moderations::{STOCK, stock_result};
+pub(crate) use policies::FindingBody;
 
+use crate::door::{self, Keeper};
 use crate::error::{ApiError, ServerError};
 use crate::settings::{Cors, duration};
 use crate::wire::BodyLimit;
@@ -36,6 +41,8 @@ use crate::wire::BodyLimit;
     ),
     tags(
         (name = "ours", description = "Verdicts in full"),
+        (name = "policies", description = "Versions of policies: stored, activated, tried beside the live one"),
+        (name = "reviews", description = "What people say of decisions"),
         (name = "OpenAI", description = "In the shape of OpenAI's routes: change the base URL and nothing else"),
         (name = "service", description = "Whether it runs, and how")
     )
@@ -49,21 +56,27 @@ struct Description;
 pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
     let limits = app.settings.limits.clone();
     let cors = cors(&app.settings.cors)?;
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(classify::classify))
         .routes(routes!(moderations::moderations))
         .routes(routes!(chat::completions))
         .routes(routes!(chat::models))
         .routes(routes!(decisions::decisions))
         .routes(routes!(decisions::decision))
+        .merge(policies::routes())
+        .merge(reviews::routes())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .split_for_parts();
+    security::describe(&mut description);
+    let openai = Arc::new(security::openai_paths(&description));
+    let keeper = Keeper { app: Arc::clone(&app), openai };
     let router = router
         .merge(docs::routes(&description))
         .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(middleware::from_fn_with_state(keeper, door::enter))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), observe::observe))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(Extension(BodyLimit(limits.body_bytes)))
@@ -85,5 +98,5 @@ fn cors(cors: &Cors) -> Result<Option<CorsLayer>, ServerError> {
     let origins = cors.origins.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let headers: [HeaderName; 2] = [header::CONTENT_TYPE, header::AUTHORIZATION];
     let layer = CorsLayer::new().allow_origin(origins).allow_headers(headers);
-    Ok(Some(layer.allow_methods([Method::GET, Method::POST])))
+    Ok(Some(layer.allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])))
 }
