@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::guard::GuardSettings;
 use crate::jobs::JobSettings;
+use crate::shadow::ShadowSettings;
 use crate::webhooks::WebhookSettings;
 
 /// How the service runs.
@@ -25,6 +26,12 @@ pub struct ServerSettings {
     pub cascade: Option<PathBuf>,
     /// Where decisions are recorded: `sqlite:FILE` or `postgres://…`; without it, nowhere.
     pub store: Option<String>,
+    /// Whether it may be reached from elsewhere without keys.
+    pub open: bool,
+    /// Whether the folder's policies are those of all tenants, not only of the tenant `default`.
+    pub share_policies: bool,
+    /// What candidate versions of policies may take.
+    pub shadow: ShadowSettings,
     /// Whether the store keeps items, rationale and reasoning too.
     pub keep_content: bool,
     /// What no request may exceed.
@@ -50,6 +57,9 @@ impl Default for ServerSettings {
             policies: None,
             cascade: None,
             store: None,
+            open: false,
+            share_policies: false,
+            shadow: ShadowSettings::default(),
             keep_content: false,
             limits: Limits::default(),
             moderations: Moderations::default(),
@@ -69,6 +79,9 @@ impl fmt::Debug for ServerSettings {
             policies,
             cascade,
             store,
+            open,
+            share_policies,
+            shadow,
             keep_content,
             limits,
             moderations,
@@ -83,6 +96,9 @@ impl fmt::Debug for ServerSettings {
             .field("policies", policies)
             .field("cascade", cascade)
             .field("store", &store.as_deref().map(kind))
+            .field("open", open)
+            .field("share_policies", share_policies)
+            .field("shadow", shadow)
             .field("keep_content", keep_content)
             .field("limits", limits)
             .field("moderations", moderations)
@@ -304,6 +320,7 @@ impl ServerSettings {
                 return Err(SettingsError::Value { setting, found, expected });
             }
         }
+        self.shadow.check()?;
         if let Some(guard) = &self.guard
             && !(guard.check_s > 0.0
                 && guard.check_s <= MAX_SECONDS

@@ -98,6 +98,18 @@ impl Decision {
             doubts: self.doubts.clone(),
         }
     }
+
+    /// Why a person should look at it: `undetermined`, or `doubtful` where the judge was not sure. What acted on
+    /// nothing needs nobody.
+    pub fn attention(&self) -> Option<&'static str> {
+        let is_doubtful = self.confidence == Some(Confidence::Low) || !self.doubts.is_empty();
+        match self.outcome {
+            _ if self.origin.shadow_of.is_some() => None,
+            Outcome::Undetermined(_) => Some("undetermined"),
+            _ if is_doubtful => Some("doubtful"),
+            _ => None,
+        }
+    }
 }
 
 /// Where a decision comes from and whom it is for: what the verdict does not say.

@@ -187,6 +187,8 @@ pub struct LeasedItem {
     pub job: JobId,
     /// Whose it is.
     pub tenant: String,
+    /// The API key that asked.
+    pub key: Option<KeyId>,
     /// The caller's name for it.
     pub custom_id: Option<String>,
     /// The policy.

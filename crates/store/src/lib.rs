@@ -41,7 +41,9 @@ pub use job::{
 };
 pub use key::{ApiKey, Grants, KeyUsage, NewKey, Secret};
 pub use policies::{Change, ChangeKind, InUse, PolicyChange, PolicyVersion};
-pub use review::{Disagreement, Finding, NewReview, Overturned, Review, StoredReview};
+pub use review::{
+    Compared, Disagreement, Finding, NewReview, Overturned, Review, StoredReview, Waiting, Why,
+};
 pub use seal::{Kept, Words};
 pub use store::Store;
 pub use time::Millis;

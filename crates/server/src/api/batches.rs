@@ -16,10 +16,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::app::App;
 use super::files::PURPOSE;
 use super::page::check_page;
-use crate::batches::{BatchBody, ENDPOINTS, parse as parse_file, parse_id};
+use crate::batches::{BatchBody, By, ENDPOINTS, parse as parse_file, parse_id};
+use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
-use crate::jobs::{Asked, BATCH, BatchDetails, JobDetails, accept};
-use crate::recorder::TENANT;
+use crate::jobs::{Asked, BATCH, BATCH_SOURCE, BatchDetails, JobDetails, accept};
 use crate::wire::{OpenAiJson, OpenAiRefusal};
 
 /// The one window there is, and how long it is.
@@ -58,13 +58,16 @@ pub(crate) struct BatchRequest {
 )]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
+    caller: Caller,
     OpenAiJson(request): OpenAiJson<BatchRequest>,
 ) -> Result<axum::Json<BatchBody>, OpenAiRefusal> {
     let store = app.store()?;
     check(&request)?;
-    let bytes = input(store, &request.input_file_id).await?;
-    let (reading, endpoint) = (Arc::clone(&app), request.endpoint.clone());
-    let parsed = tokio::task::spawn_blocking(move || parse_file(&reading, &endpoint, &bytes));
+    let bytes = input(store, &caller, &request.input_file_id).await?;
+    let by =
+        By { served: app.served(&caller).await?, caller: caller.clone(), app: Arc::clone(&app) };
+    let endpoint = request.endpoint.clone();
+    let parsed = tokio::task::spawn_blocking(move || parse_file(&by, &endpoint, &bytes));
     let parsed = parsed.await.map_err(|_| ApiError::Stopping)?;
     let batch = BatchDetails {
         endpoint: request.endpoint,
@@ -76,7 +79,7 @@ pub(crate) async fn create(
         errors: parsed.errors,
     };
     let details = JobDetails {
-        source: "/v1/batches".to_owned(),
+        source: BATCH_SOURCE.to_owned(),
         batch: Some(batch),
         reasoning: true,
         ..JobDetails::default()
@@ -91,8 +94,8 @@ pub(crate) async fn create(
         notify: Notify::End,
         request_key: None,
     };
-    let id = accept(&app, asked).await?;
-    let job = store.job(Some(TENANT), &id).await.map_err(ApiError::store)?;
+    let id = accept(&app, &caller, asked).await?;
+    let job = store.job(Some(caller.tenant()), &id).await.map_err(ApiError::of_store)?;
     Ok(axum::Json(BatchBody::read(store, &job).await?))
 }
 
@@ -118,19 +121,18 @@ fn check(request: &BatchRequest) -> Result<(), ApiError> {
 }
 
 /// The bytes of the file that is named.
-async fn input(store: &Store, id: &str) -> Result<Vec<u8>, ApiError> {
-    let missing = ApiError::Missing { what: "file" };
-    let id = id.parse().map_err(|_| missing.clone())?;
-    let file = store.file(TENANT, &id).await.map_err(ApiError::store)?;
+async fn input(store: &Store, caller: &Caller, id: &str) -> Result<Vec<u8>, ApiError> {
+    let id = id.parse().map_err(ApiError::of_store)?;
+    let file = store.file(caller.tenant(), &id).await.map_err(ApiError::of_store)?;
     if file.complete_at.is_none() {
-        return Err(missing);
+        return Err(ApiError::Unknown { what: "file", id: id.to_string() });
     }
     if file.purpose != PURPOSE {
         return Err(ApiError::field("input_file_id", "the file's purpose must be batch"));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(file.n_bytes).unwrap_or_default());
     for chunk_idx in 0.. {
-        match store.file_chunk(&id, chunk_idx).await.map_err(ApiError::store)? {
+        match store.file_chunk(&id, chunk_idx).await.map_err(ApiError::of_store)? {
             Some(chunk) => bytes.extend(chunk),
             None => break,
         }
@@ -169,14 +171,15 @@ pub(crate) struct BatchList {
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller,
     query: Result<Query<BatchesQuery>, QueryRejection>,
 ) -> Result<axum::Json<BatchList>, OpenAiRefusal> {
     let Query(BatchesQuery { after, limit }) = query.map_err(|_| ApiError::Query)?;
     let store = app.store()?;
     let after = after.map(|id| parse_id(&id)).transpose()?;
     let limit = limit.unwrap_or(20).clamp(1, 100);
-    let page = store.jobs(TENANT, Some(BATCH), after.as_ref(), limit + 1).await;
-    let page = page.map_err(ApiError::store)?;
+    let page = store.jobs(caller.tenant(), Some(BATCH), after.as_ref(), limit + 1).await;
+    let page = page.map_err(ApiError::of_store)?;
     let mut data = Vec::new();
     for job in page.iter().take(limit) {
         data.push(BatchBody::read(store, job).await?);
@@ -203,10 +206,11 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn retrieve(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<axum::Json<BatchBody>, OpenAiRefusal> {
     let store = app.store()?;
-    Ok(axum::Json(BatchBody::read(store, &find(store, &id).await?).await?))
+    Ok(axum::Json(BatchBody::read(store, &find(store, &caller, &id).await?).await?))
 }
 
 /// Cancel what of a batch was not judged yet
@@ -221,23 +225,24 @@ pub(crate) async fn retrieve(
 )]
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<axum::Json<BatchBody>, OpenAiRefusal> {
     check_page(&app, &headers)?;
     let store = app.store()?;
-    let job = find(store, &id).await?;
-    if store.cancel(TENANT, &job.id).await.map_err(ApiError::store)? > 0 {
+    let job = find(store, &caller, &id).await?;
+    if store.cancel(caller.tenant(), &job.id).await.map_err(ApiError::of_store)? > 0 {
         app.metrics.jobs.job(BATCH, "cancelled");
     }
-    Ok(axum::Json(BatchBody::read(store, &find(store, &id).await?).await?))
+    Ok(axum::Json(BatchBody::read(store, &find(store, &caller, &id).await?).await?))
 }
 
-async fn find(store: &Store, id: &str) -> Result<Job, ApiError> {
-    let missing = ApiError::Missing { what: "batch" };
-    match store.job(Some(TENANT), &parse_id(id)?).await {
+async fn find(store: &Store, caller: &Caller, id: &str) -> Result<Job, ApiError> {
+    let missing = ApiError::Unknown { what: "batch", id: id.to_owned() };
+    match store.job(Some(caller.tenant()), &parse_id(id)?).await {
         Ok(job) if job.kind == BATCH => Ok(job),
         Ok(_) | Err(store::StoreError::Unknown { .. }) => Err(missing),
-        Err(error) => Err(ApiError::store(error)),
+        Err(error) => Err(ApiError::of_store(error)),
     }
 }

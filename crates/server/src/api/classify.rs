@@ -14,12 +14,14 @@ use utoipa::ToSchema;
 
 use super::app::{App, Pair};
 use super::later::accept_later;
+use crate::door::Caller;
 use crate::error::{ApiError, Problem};
 use crate::jobs::{JobBody, LineDetails};
 use crate::metrics::Disposition;
 use crate::pool::Class;
 use crate::selector::{Chosen, Selector};
 use crate::settings::{MAX_SECONDS, OnUndetermined};
+use crate::shelf::Served;
 use crate::webhooks::WebhookRequest;
 use crate::wire::{Digested, Json, VerdictBody};
 
@@ -226,17 +228,19 @@ impl Action {
 )]
 pub(crate) async fn classify(
     State(app): State<Arc<App>>,
+    caller: Caller,
     headers: HeaderMap,
     Digested { body: Json(mut request), digest }: Digested<ClassifyRequest>,
 ) -> Result<Response, ApiError> {
+    let served = app.served(&caller).await?;
     if request.mode == Mode::Async {
-        return accept_later(&app, &headers, request, digest).await;
+        return accept_later(&app, &caller, &served, &headers, request, digest).await;
     }
     check_sync(&request)?;
     let settings = settings(&app.judging, &request);
     let deadline = app.deadline(deadline(request.deadline_ms)?);
     let n_most = app.settings.limits.pairs;
-    let (items, policies) = items_and_policies(&app, &mut request, n_most)?;
+    let (items, policies) = items_and_policies(&served, &mut request, n_most)?;
     let mut pairs = Vec::new();
     for (_, content) in &items {
         for (_, policy) in &policies {
@@ -245,8 +249,8 @@ pub(crate) async fn classify(
             }
         }
     }
-    let verdicts = app.judge(Class::Sync, pairs.clone(), &settings, deadline).await?;
-    let ids = app.record_all("/v1/classify", &pairs, &settings, &verdicts).await?;
+    let verdicts = app.judge(&caller, Class::Sync, pairs.clone(), &settings, deadline).await?;
+    let ids = app.record_all(&caller, "/v1/classify", &pairs, &settings, &verdicts).await?;
     let mut verdicts = verdicts.into_iter().zip(ids);
     let mut results = Vec::new();
     for (index, (id, content)) in items.iter().enumerate() {
@@ -300,11 +304,11 @@ pub(crate) type Item = (Option<Value>, Result<Arc<Content>, ApiError>);
 /// # Errors
 /// [`ApiError::Field`], [`ApiError::NoPolicies`], [`ApiError::TooMany`]; those of one item or policy are its own.
 pub(crate) fn items_and_policies(
-    app: &App,
+    served: &Served,
     request: &mut ClassifyRequest,
     n_most: usize,
 ) -> Result<(Vec<Item>, Vec<Named<Chosen>>), ApiError> {
-    let policies = policies(app, request.policies.take())?;
+    let policies = policies(served, request.policies.take())?;
     let items = std::mem::take(&mut request.items);
     if items.is_empty() {
         return Err(ApiError::field("items", "there is none"));
@@ -348,8 +352,7 @@ pub(super) fn deadline(asked: Option<u64>) -> Result<Option<Duration>, ApiError>
 /// What the request called it, and what that is.
 pub(crate) type Named<T> = (String, Result<T, ApiError>);
 
-fn policies(app: &App, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>>, ApiError> {
-    let served = app.shelf.served();
+fn policies(served: &Served, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>>, ApiError> {
     let Some(asked) = asked else {
         if served.policies.is_empty() {
             return Err(ApiError::NoPolicies);
@@ -360,7 +363,7 @@ fn policies(app: &App, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>
     if asked.is_empty() {
         return Err(ApiError::field("policies", "there is none; leave it out to mean all"));
     }
-    Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(&served))).collect())
+    Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(served))).collect())
 }
 
 fn item(value: Value) -> Item {

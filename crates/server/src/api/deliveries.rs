@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::page::check_page;
+use crate::door::Caller;
 use crate::error::{ApiError, Problem};
-use crate::recorder::TENANT;
 
 /// Which deliveries.
 #[derive(Deserialize, IntoParams)]
@@ -102,14 +102,15 @@ impl DeliveryBody {
 )]
 pub(crate) async fn deliveries(
     State(app): State<Arc<App>>,
+    caller: Caller,
     query: Result<Query<DeliveriesQuery>, QueryRejection>,
 ) -> Result<axum::Json<Deliveries>, ApiError> {
     let Query(DeliveriesQuery { state, before, limit }) = query.map_err(|_| ApiError::Query)?;
     let store = app.store()?;
     let before = before.map(|id| parse(&id)).transpose()?;
     let limit = limit.unwrap_or(100).clamp(1, 1000);
-    let page = store.deliveries(TENANT, state, before.as_ref(), limit).await;
-    let page = page.map_err(ApiError::store)?;
+    let page = store.deliveries(caller.tenant(), state, before.as_ref(), limit).await;
+    let page = page.map_err(ApiError::of_store)?;
     let next = page.last().filter(|_| page.len() == limit).map(|it| it.id.to_string());
     Ok(axum::Json(Deliveries { deliveries: page.iter().map(DeliveryBody::new).collect(), next }))
 }
@@ -135,18 +136,19 @@ pub(crate) struct Raised {
 )]
 pub(crate) async fn redeliver(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<(axum::http::StatusCode, axum::Json<Raised>), ApiError> {
     check_page(&app, &headers)?;
     let store = app.store()?;
     let id = parse(&id)?;
-    store.retry_delivery(TENANT, &id).await.map_err(ApiError::store)?;
+    store.retry_delivery(caller.tenant(), &id).await.map_err(ApiError::of_store)?;
     app.jobs.signals.deliveries.notify_one();
     let raised = Raised { id: id.to_string(), state: "due" };
     Ok((axum::http::StatusCode::ACCEPTED, axum::Json(raised)))
 }
 
 fn parse(id: &str) -> Result<DeliveryId, ApiError> {
-    id.parse().map_err(|_| ApiError::Missing { what: "delivery" })
+    id.parse().map_err(ApiError::of_store)
 }

@@ -19,8 +19,8 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::page::check_page;
+use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
-use crate::recorder::TENANT;
 use crate::selector::is_name;
 use crate::wire::OpenAiRefusal;
 
@@ -94,23 +94,25 @@ pub(crate) struct UploadForm {
 )]
 pub(crate) async fn upload(
     State(app): State<Arc<App>>,
+    caller: Caller,
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<axum::Json<FileBody>, OpenAiRefusal> {
     check_page(&app, &headers)?;
     let store = app.store()?;
     let form = form.map_err(|_| ApiError::Form)?;
-    let mut upload = Upload { store, limit: app.settings.jobs.file_bytes, file: None };
+    let mut upload =
+        Upload { store, tenant: caller.tenant(), limit: app.settings.jobs.file_bytes, file: None };
     match upload.read(form).await {
         Ok(id) => {
-            store.finish_file(&id).await.map_err(ApiError::store)?;
-            let file = store.file(TENANT, &id).await.map_err(ApiError::store)?;
+            store.finish_file(&id).await.map_err(ApiError::of_store)?;
+            let file = store.file(caller.tenant(), &id).await.map_err(ApiError::of_store)?;
             Ok(axum::Json(FileBody::new(file)))
         }
         Err(error) => {
             if let Some(id) = upload.file {
                 // What cannot be removed now is swept later.
-                let _ = store.delete_file(TENANT, &id).await;
+                let _ = store.delete_file(caller.tenant(), &id).await;
             }
             Err(error.into())
         }
@@ -120,6 +122,7 @@ pub(crate) async fn upload(
 /// A form on its way into the store.
 struct Upload<'a> {
     store: &'a Store,
+    tenant: &'a str,
     limit: usize,
     file: Option<FileId>,
 }
@@ -157,7 +160,8 @@ impl Upload<'_> {
             let problem = "must be at most 200 bytes without control characters";
             return Err(ApiError::field("the file's name", problem));
         }
-        let id = self.store.begin_file(TENANT, name, PURPOSE).await.map_err(ApiError::store)?;
+        let id =
+            self.store.begin_file(self.tenant, name, PURPOSE).await.map_err(ApiError::of_store)?;
         self.file = Some(id.clone());
         let (mut chunk, mut n_bytes) = (Vec::with_capacity(CHUNK_BYTES), 0);
         while let Some(piece) = field.chunk().await.map_err(|error| self.broken(&error))? {
@@ -171,13 +175,13 @@ impl Upload<'_> {
                 chunk.extend_from_slice(now);
                 rest = later;
                 if chunk.len() == CHUNK_BYTES {
-                    self.store.add_to_file(&id, &chunk).await.map_err(ApiError::store)?;
+                    self.store.add_to_file(&id, &chunk).await.map_err(ApiError::of_store)?;
                     chunk.clear();
                 }
             }
         }
         if !chunk.is_empty() {
-            self.store.add_to_file(&id, &chunk).await.map_err(ApiError::store)?;
+            self.store.add_to_file(&id, &chunk).await.map_err(ApiError::of_store)?;
         }
         Ok(())
     }
@@ -226,6 +230,7 @@ pub(crate) struct FileList {
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller,
     query: Result<Query<FilesQuery>, QueryRejection>,
 ) -> Result<axum::Json<FileList>, OpenAiRefusal> {
     let Query(FilesQuery { purpose, after, limit, order }) = query.map_err(|_| ApiError::Query)?;
@@ -238,8 +243,8 @@ pub(crate) async fn list(
     }
     let after = after.map(|id| parse(&id)).transpose()?;
     let limit = limit.unwrap_or(100).clamp(1, 999);
-    let page = store.files(TENANT, purpose.as_deref(), after.as_ref(), limit + 1).await;
-    let mut page = page.map_err(ApiError::store)?;
+    let page = store.files(caller.tenant(), purpose.as_deref(), after.as_ref(), limit + 1).await;
+    let mut page = page.map_err(ApiError::of_store)?;
     let has_more = page.len() > limit;
     page.truncate(limit);
     let data: Vec<FileBody> = page.into_iter().map(FileBody::new).collect();
@@ -259,9 +264,10 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn retrieve(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<axum::Json<FileBody>, OpenAiRefusal> {
-    Ok(axum::Json(FileBody::new(find(&app, &id).await?.1)))
+    Ok(axum::Json(FileBody::new(find(&app, &caller, &id).await?.1)))
 }
 
 /// A file that is gone.
@@ -283,10 +289,11 @@ pub(crate) struct FileGone {
 )]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<axum::Json<FileGone>, OpenAiRefusal> {
-    let (store, file) = find(&app, &id).await?;
-    store.delete_file(TENANT, &file.id).await.map_err(ApiError::store)?;
+    let (store, file) = find(&app, &caller, &id).await?;
+    store.delete_file(caller.tenant(), &file.id).await.map_err(ApiError::of_store)?;
     Ok(axum::Json(FileGone { id: file.id.to_string(), object: "file", deleted: true }))
 }
 
@@ -301,9 +308,10 @@ pub(crate) async fn delete(
 )]
 pub(crate) async fn content(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, OpenAiRefusal> {
-    let (store, file) = find(&app, &id).await?;
+    let (store, file) = find(&app, &caller, &id).await?;
     let chunks = try_unfold((store.clone(), file.id, 0), async |(store, id, chunk_idx)| {
         let chunk = store.file_chunk(&id, chunk_idx).await?;
         Ok::<_, store::StoreError>(chunk.map(|chunk| (chunk, (store, id, chunk_idx + 1))))
@@ -315,16 +323,16 @@ pub(crate) async fn content(
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
-async fn find<'a>(app: &'a App, id: &str) -> Result<(&'a Store, File), ApiError> {
+async fn find<'a>(app: &'a App, caller: &Caller, id: &str) -> Result<(&'a Store, File), ApiError> {
     let store = app.store()?;
-    let file = store.file(TENANT, &parse(id)?).await.map_err(ApiError::store)?;
+    let file = store.file(caller.tenant(), &parse(id)?).await.map_err(ApiError::of_store)?;
     // One that is still being written is not there yet.
     if file.complete_at.is_none() {
-        return Err(ApiError::Missing { what: "file" });
+        return Err(ApiError::Unknown { what: "file", id: id.to_owned() });
     }
     Ok((store, file))
 }
 
 fn parse(id: &str) -> Result<FileId, ApiError> {
-    id.parse().map_err(|_| ApiError::Missing { what: "file" })
+    id.parse().map_err(ApiError::of_store)
 }

@@ -59,7 +59,7 @@ pub(crate) async fn healthz() -> axum::Json<Health> {
     responses((status = 200, body = Readiness), (status = 503, description = "Stopping", body = Readiness))
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let served = app.shelf.served();
+    let served = app.shelf.folder();
     let policies = served.policies.values();
     let faults = served.faults.iter().map(|fault| FaultBody {
         file: fault.file.display().to_string(),

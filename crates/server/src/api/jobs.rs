@@ -13,9 +13,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::page::check_page;
+use crate::door::Caller;
 use crate::error::{ApiError, Problem};
 use crate::jobs::{JobBody, JobDetails};
-use crate::recorder::TENANT;
 
 /// Rows of a page where none are asked for.
 const USUAL_PAGE: usize = 100;
@@ -65,6 +65,7 @@ pub(crate) struct Jobs {
 )]
 pub(crate) async fn jobs(
     State(app): State<Arc<App>>,
+    caller: Caller,
     query: Result<Query<JobsQuery>, QueryRejection>,
 ) -> Result<axum::Json<Jobs>, ApiError> {
     let Query(JobsQuery { kind, before, limit }) = query.map_err(|_| ApiError::Query)?;
@@ -75,7 +76,10 @@ pub(crate) async fn jobs(
     let store = app.store()?;
     let before = before.map(|id| parse(&id)).transpose()?;
     let limit = limit.unwrap_or(USUAL_PAGE).clamp(1, MAX_PAGE);
-    let page = store.jobs(TENANT, kind, before.as_ref(), limit).await.map_err(ApiError::store)?;
+    let page = store
+        .jobs(caller.tenant(), kind, before.as_ref(), limit)
+        .await
+        .map_err(ApiError::of_store)?;
     let next = page.last().filter(|_| page.len() == limit).map(|job| job.id.to_string());
     Ok(axum::Json(Jobs { jobs: page.iter().map(JobBody::new).collect(), next }))
 }
@@ -93,11 +97,12 @@ pub(crate) async fn jobs(
 )]
 pub(crate) async fn job(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
     query: Result<Query<JobQuery>, QueryRejection>,
 ) -> Result<axum::Json<JobBody>, ApiError> {
     let Query(JobQuery { after, limit }) = query.map_err(|_| ApiError::Query)?;
-    let (store, job) = find(&app, &id).await?;
+    let (store, job) = find(&app, &caller, &id).await?;
     read(store, &job, after, limit.unwrap_or(USUAL_PAGE)).await
 }
 
@@ -114,16 +119,17 @@ pub(crate) async fn job(
 )]
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<axum::Json<JobBody>, ApiError> {
     check_page(&app, &headers)?;
-    let (store, job) = find(&app, &id).await?;
-    if store.cancel(TENANT, &job.id).await.map_err(ApiError::store)? > 0 {
+    let (store, job) = find(&app, &caller, &id).await?;
+    if store.cancel(caller.tenant(), &job.id).await.map_err(ApiError::of_store)? > 0 {
         app.metrics.jobs.job(kind(&job), "cancelled");
         app.jobs.signals.deliveries.notify_one();
     }
-    let (store, job) = find(&app, &id).await?;
+    let (store, job) = find(&app, &caller, &id).await?;
     read(store, &job, None, USUAL_PAGE).await
 }
 
@@ -131,9 +137,9 @@ fn kind(job: &Job) -> &'static str {
     if job.kind == crate::jobs::BATCH { crate::jobs::BATCH } else { crate::jobs::CLASSIFY }
 }
 
-async fn find<'a>(app: &'a App, id: &str) -> Result<(&'a Store, Job), ApiError> {
+async fn find<'a>(app: &'a App, caller: &Caller, id: &str) -> Result<(&'a Store, Job), ApiError> {
     let store = app.store()?;
-    let job = store.job(Some(TENANT), &parse(id)?).await.map_err(ApiError::store)?;
+    let job = store.job(Some(caller.tenant()), &parse(id)?).await.map_err(ApiError::of_store)?;
     Ok((store, job))
 }
 
@@ -144,11 +150,11 @@ async fn read(
     limit: usize,
 ) -> Result<axum::Json<JobBody>, ApiError> {
     let limit = limit.clamp(1, MAX_PAGE);
-    let items = store.items(&job.id, after, limit).await.map_err(ApiError::store)?;
+    let items = store.items(&job.id, after, limit).await.map_err(ApiError::of_store)?;
     let details: JobDetails = serde_json::from_str(&job.details).unwrap_or_default();
     Ok(axum::Json(JobBody::with(job, &details, &items, limit)))
 }
 
 fn parse(id: &str) -> Result<JobId, ApiError> {
-    id.parse().map_err(|_| ApiError::Missing { what: "job" })
+    id.parse().map_err(ApiError::of_store)
 }

@@ -8,10 +8,13 @@ use store::{Millis, Notify, OnDeadline, Sampling};
 
 use super::app::App;
 use super::classify::{AtDeadline, ClassifyRequest, deadline, items_and_policies, settings};
+use crate::door::Caller;
 use crate::error::ApiError;
-use crate::jobs::{Asked, AskedItem, CLASSIFY, ItemDetails, JobBody, JobDetails, Refused, accept};
-use crate::recorder::TENANT;
+use crate::jobs::{
+    Asked, AskedItem, CLASSIFY, CLASSIFY_SOURCE, ItemDetails, JobBody, JobDetails, Refused, accept,
+};
 use crate::selector::Chosen;
+use crate::shelf::Served;
 
 /// Most pairs of a job that may be at fault; with more, the request is.
 pub(crate) const MAX_FAULTS: usize = 100;
@@ -24,6 +27,8 @@ const MAX_KEY: usize = 200;
 /// [`ApiError`] for the first thing that stands against it.
 pub(super) async fn accept_later(
     app: &Arc<App>,
+    caller: &Caller,
+    served: &Served,
     headers: &HeaderMap,
     mut request: ClassifyRequest,
     digest: String,
@@ -32,11 +37,11 @@ pub(super) async fn accept_later(
     let request_key = request_key(headers)?;
     let within = deadline(request.deadline_ms)?;
     let webhook = app.jobs.webhooks.choose(request.webhook.take())?;
-    let (items, refused) = pairs(app, &mut request)?;
+    let (items, refused) = pairs(app, served, &mut request)?;
     let (url, secret, notify) =
         webhook.map_or((None, None, Notify::default()), |it| (Some(it.url), it.secret, it.notify));
     let details = JobDetails {
-        source: "/v1/classify".to_owned(),
+        source: CLASSIFY_SOURCE.to_owned(),
         digest: request_key.is_some().then_some(digest),
         on_undetermined: request.on_undetermined,
         reasoning: request.reasoning,
@@ -57,8 +62,8 @@ pub(super) async fn accept_later(
         notify,
         request_key,
     };
-    let id = accept(app, asked).await?;
-    let job = store.job(Some(TENANT), &id).await.map_err(ApiError::store)?;
+    let id = accept(app, caller, asked).await?;
+    let job = store.job(Some(caller.tenant()), &id).await.map_err(ApiError::of_store)?;
     let details: JobDetails = serde_json::from_str(&job.details).unwrap_or_default();
     let location = (header::LOCATION, format!("/v1/jobs/{id}"));
     let body = JobBody::accepted(&job, details);
@@ -75,10 +80,11 @@ fn request_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 /// The pairs to be judged, and those that cannot be.
 fn pairs(
     app: &App,
+    served: &Served,
     request: &mut ClassifyRequest,
 ) -> Result<(Vec<AskedItem>, Vec<Refused>), ApiError> {
     let settings = settings(&app.judging, request);
-    let (items, policies) = items_and_policies(app, request, app.settings.jobs.pairs)?;
+    let (items, policies) = items_and_policies(served, request, app.settings.jobs.pairs)?;
     let (mut asked, mut refused, mut first) = (Vec::new(), Vec::new(), None);
     for (index, (id, content)) in items.iter().enumerate() {
         for (name, policy) in &policies {

@@ -14,6 +14,9 @@ mod later;
 mod moderations;
 mod observe;
 mod page;
+mod policies;
+mod reviews;
+mod security;
 
 use std::sync::Arc;
 
@@ -36,7 +39,9 @@ pub(crate) use later::MAX_FAULTS;
 pub(crate) use moderations::{
     ModerationRequest, ModerationResponse, STOCK, contents_and_policies, stock_result,
 };
+pub(crate) use policies::FindingBody;
 
+use crate::door::{self, Keeper};
 use crate::error::{ApiError, ServerError};
 use crate::settings::{Cors, duration};
 use crate::webhooks::Message as WebhookMessage;
@@ -51,6 +56,8 @@ use crate::wire::BodyLimit;
     components(schemas(WebhookMessage)),
     tags(
         (name = "ours", description = "Verdicts in full"),
+        (name = "policies", description = "Versions of policies: stored, activated, tried beside the live one"),
+        (name = "reviews", description = "What people say of decisions"),
         (name = "OpenAI", description = "In the shape of OpenAI's routes: change the base URL and nothing else"),
         (name = "service", description = "Whether it runs, and how")
     )
@@ -64,7 +71,7 @@ struct Description;
 pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
     let limits = app.settings.limits.clone();
     let cors = cors(&app.settings.cors)?;
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(classify::classify))
         .routes(routes!(moderations::moderations))
         .routes(routes!(chat::completions))
@@ -80,14 +87,20 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
         .routes(routes!(batches::create, batches::list))
         .routes(routes!(batches::retrieve))
         .routes(routes!(batches::cancel))
+        .merge(policies::routes())
+        .merge(reviews::routes())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .split_for_parts();
+    security::describe(&mut description);
+    let openai = Arc::new(security::openai_paths(&description));
+    let keeper = Keeper { app: Arc::clone(&app), openai };
     let router = router
         .merge(docs::routes(&description))
         .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(middleware::from_fn_with_state(keeper, door::enter))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), observe::observe))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(Extension(BodyLimit(limits.body_bytes)))
@@ -109,5 +122,5 @@ fn cors(cors: &Cors) -> Result<Option<CorsLayer>, ServerError> {
     let origins = cors.origins.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let headers: [HeaderName; 2] = [header::CONTENT_TYPE, header::AUTHORIZATION];
     let layer = CorsLayer::new().allow_origin(origins).allow_headers(headers);
-    Ok(Some(layer.allow_methods([Method::GET, Method::POST])))
+    Ok(Some(layer.allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])))
 }

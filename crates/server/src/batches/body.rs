@@ -57,10 +57,12 @@ pub(crate) struct RequestCounts {
 /// A batch's id is its job's under another name.
 ///
 /// # Errors
-/// [`ApiError::Missing`] for one that is none.
+/// [`ApiError::Unknown`] for one that is none.
 pub(crate) fn parse_id(id: &str) -> Result<JobId, ApiError> {
     let letters = id.strip_prefix(PREFIX).map(|letters| format!("{JOB_PREFIX}{letters}"));
-    letters.and_then(|id| id.parse().ok()).ok_or(ApiError::Missing { what: "batch" })
+    letters
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| ApiError::Unknown { what: "batch", id: id.to_owned() })
 }
 
 fn name(id: &JobId) -> String {
@@ -71,14 +73,15 @@ impl BatchBody {
     /// The batch as it is now.
     ///
     /// # Errors
-    /// [`ApiError::Store`], [`ApiError::Missing`] for a job that is no batch.
+    /// [`ApiError::Store`], [`ApiError::Unknown`] for a job that is no batch.
     pub(crate) async fn read(store: &Store, job: &Job) -> Result<BatchBody, ApiError> {
         let unreadable = |_| {
             tracing::error!("what the store keeps of a batch cannot be read");
             ApiError::Store
         };
         let details: JobDetails = serde_json::from_str(&job.details).map_err(unreadable)?;
-        let batch = details.batch.ok_or(ApiError::Missing { what: "batch" })?;
+        let batch =
+            details.batch.ok_or_else(|| ApiError::Unknown { what: "batch", id: name(&job.id) })?;
         let conclusion = job.conclusion.as_deref().map(serde_json::from_str::<Conclusion>);
         let conclusion = conclusion.transpose().map_err(unreadable)?;
         let counts = match &conclusion {
@@ -156,7 +159,7 @@ impl RequestCounts {
         job: &Job,
         batch: &BatchDetails,
     ) -> Result<RequestCounts, ApiError> {
-        let (n, n_open) = store.n_names(&job.id).await.map_err(ApiError::store)?;
+        let (n, n_open) = store.n_names(&job.id).await.map_err(ApiError::of_store)?;
         let completed = usize::try_from(n - n_open).unwrap_or_default();
         Ok(RequestCounts { total: batch.n_lines, completed, failed: batch.faults.len() })
     }

@@ -12,25 +12,35 @@ use crate::api::{
     App, ChatRequest, ClassifyRequest, ModerationRequest, Question, check_sync,
     contents_and_policies, items_and_policies, settings,
 };
+use crate::door::Caller;
 use crate::error::ApiError;
 use crate::jobs::{AskedItem, ItemDetails, LineDetails};
 use crate::selector::Chosen;
+use crate::shelf::Served;
+
+/// By whose policies a file is read.
+pub(crate) struct By {
+    pub(crate) app: Arc<App>,
+    pub(crate) caller: Caller,
+    /// What the caller may use, the same for all lines.
+    pub(crate) served: Arc<Served>,
+}
 
 /// The pairs of a request's body, in the order of their reply.
 ///
 /// # Errors
 /// As the route itself would refuse it.
 pub(super) fn pairs(
-    app: &App,
+    by: &By,
     endpoint: &str,
     custom_id: &str,
     body: Value,
 ) -> Result<Vec<AskedItem>, ApiError> {
-    let line = Line { custom_id, settings: &app.judging };
+    let line = Line { custom_id, settings: &by.app.judging };
     match endpoint {
-        MODERATIONS => line.moderation(app, read(body)?),
-        CLASSIFY => line.classify(app, read(body)?),
-        CHAT => line.chat(app, read(body)?),
+        MODERATIONS => line.moderation(by, read(body)?),
+        CLASSIFY => line.classify(by, read(body)?),
+        CHAT => line.chat(by, read(body)?),
         _ => Err(ApiError::NoRoute),
     }
 }
@@ -45,13 +55,9 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn moderation(
-        &self,
-        app: &App,
-        request: ModerationRequest,
-    ) -> Result<Vec<AskedItem>, ApiError> {
-        let (contents, policies) = contents_and_policies(app, request)?;
-        app.check_count(contents.len().saturating_mul(policies.len()))?;
+    fn moderation(&self, by: &By, request: ModerationRequest) -> Result<Vec<AskedItem>, ApiError> {
+        let (contents, policies) = contents_and_policies(&by.app, &by.served, request)?;
+        by.app.check_count(contents.len().saturating_mul(policies.len()))?;
         let mut items = Vec::new();
         for (index, content) in contents.iter().enumerate() {
             for chosen in &policies {
@@ -63,21 +69,17 @@ impl Line<'_> {
     }
 
     /// A line has one status, so one pair at fault is the whole line's.
-    fn classify(
-        &self,
-        app: &App,
-        mut request: ClassifyRequest,
-    ) -> Result<Vec<AskedItem>, ApiError> {
+    fn classify(&self, by: &By, mut request: ClassifyRequest) -> Result<Vec<AskedItem>, ApiError> {
         if request.is_later() {
             let problem = "leave it out: a batch has one deadline, and all of it is judged later";
             return Err(ApiError::field("mode or deadline_ms", problem));
         }
         check_sync(&request)?;
-        let settings = settings(&app.judging, &request);
+        let settings = settings(&by.app.judging, &request);
         let line = Line { settings: &settings, ..*self };
         let asked = request.asked();
         let (contents, policies) =
-            items_and_policies(app, &mut request, app.settings.limits.pairs)?;
+            items_and_policies(&by.served, &mut request, by.app.settings.limits.pairs)?;
         let mut items = Vec::new();
         for (index, (id, content)) in contents.into_iter().enumerate() {
             let content = content?;
@@ -90,7 +92,7 @@ impl Line<'_> {
         Ok(items)
     }
 
-    fn chat(&self, app: &App, request: ChatRequest) -> Result<Vec<AskedItem>, ApiError> {
+    fn chat(&self, by: &By, request: ChatRequest) -> Result<Vec<AskedItem>, ApiError> {
         let Question {
             model,
             chosen,
@@ -100,7 +102,7 @@ impl Line<'_> {
             include_reasoning,
             n_logprobs,
             ..
-        } = Question::read(app, request)?;
+        } = Question::under(&by.app, &by.served, by.caller.clone(), request)?;
         if stream {
             return Err(ApiError::field("stream", "a line of a batch has its reply in one piece"));
         }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use store::MAX_ITEMS;
 
-use super::line;
-use crate::api::{App, MAX_FAULTS};
+use super::line::{self, By};
+use crate::api::MAX_FAULTS;
 use crate::jobs::{AskedItem, BatchError, Fault};
 use crate::selector::is_name;
 
@@ -41,7 +41,7 @@ struct Request {
 }
 
 /// Reads a file of requests to one route.
-pub(crate) fn parse(app: &App, endpoint: &str, bytes: &[u8]) -> Parsed {
+pub(crate) fn parse(by: &By, endpoint: &str, bytes: &[u8]) -> Parsed {
     let mut parsed = Parsed::default();
     let mut seen = HashSet::new();
     for (at, text) in bytes.split(|&byte| byte == b'\n').enumerate() {
@@ -56,7 +56,7 @@ pub(crate) fn parse(app: &App, endpoint: &str, bytes: &[u8]) -> Parsed {
         }
         match Request::read(text, endpoint, &seen) {
             Ok((custom_id, body)) => {
-                parsed.take(app, endpoint, custom_id.clone(), body);
+                parsed.take(by, endpoint, custom_id.clone(), body);
                 seen.insert(custom_id);
             }
             Err(Wrong { code, message, param }) => parsed.wrong(at, code, message, param),
@@ -76,8 +76,8 @@ pub(crate) fn parse(app: &App, endpoint: &str, bytes: &[u8]) -> Parsed {
 }
 
 impl Parsed {
-    fn take(&mut self, app: &App, endpoint: &str, custom_id: String, body: Value) {
-        match line::pairs(app, endpoint, &custom_id, body) {
+    fn take(&mut self, by: &By, endpoint: &str, custom_id: String, body: Value) {
+        match line::pairs(by, endpoint, &custom_id, body) {
             Ok(items) => self.items.extend(items),
             Err(error) => {
                 let status = error.status().as_u16();

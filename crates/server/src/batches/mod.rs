@@ -11,6 +11,7 @@ mod reply;
 
 pub(crate) use body::{BatchBody, parse_id};
 pub(crate) use conclude::{Conclusion, conclude_all};
+pub(crate) use line::By;
 pub(crate) use lines::parse;
 
 /// The routes that a batch may call.

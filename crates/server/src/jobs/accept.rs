@@ -8,8 +8,8 @@ use store::{JobId, Millis, NewItem, NewJob, Notify, OnDeadline};
 
 use super::details::{ItemDetails, JobDetails, json};
 use crate::api::App;
+use crate::door::Caller;
 use crate::error::ApiError;
-use crate::recorder::TENANT;
 use crate::selector::Chosen;
 
 /// When a caller who found too much open is to come again.
@@ -42,8 +42,8 @@ pub(crate) struct AskedItem {
 ///
 /// # Errors
 /// [`ApiError::NoStore`], [`ApiError::Stopping`], [`ApiError::Busy`] with too much open, [`ApiError::KeyReused`]
-/// for another request, [`ApiError::Store`].
-pub(crate) async fn accept(app: &App, asked: Asked) -> Result<JobId, ApiError> {
+/// for another request, [`ApiError::Door`] where the key's day has not so many left, [`ApiError::StoreUnreadable`].
+pub(crate) async fn accept(app: &App, caller: &Caller, asked: Asked) -> Result<JobId, ApiError> {
     let recorder = app.recorder.as_ref().ok_or(ApiError::NoStore)?;
     if app.is_stopping() {
         return Err(ApiError::Stopping);
@@ -51,12 +51,13 @@ pub(crate) async fn accept(app: &App, asked: Asked) -> Result<JobId, ApiError> {
     if app.metrics.jobs.n_open() + asked.items.len() > app.settings.jobs.backlog {
         return Err(ApiError::Busy { retry_after: COME_AGAIN });
     }
+    caller.take(asked.items.len()).await?;
     for item in &asked.items {
-        recorder.remember(&item.chosen).await?;
+        recorder.keep(&item.chosen).await.map_err(ApiError::of_store)?;
     }
     let (kind, digest) = (asked.kind, asked.details.digest.clone());
-    let new = new_job(app, asked);
-    let (id, is_new) = recorder.store.accept(&new).await.map_err(ApiError::store)?;
+    let new = new_job(app, caller, asked);
+    let (id, is_new) = recorder.store.accept(&new).await.map_err(ApiError::of_store)?;
     if is_new {
         app.metrics.jobs.job(kind, "accepted");
         app.jobs.signals.items.notify_one();
@@ -64,12 +65,12 @@ pub(crate) async fn accept(app: &App, asked: Asked) -> Result<JobId, ApiError> {
         app.jobs.signals.deliveries.notify_one();
         return Ok(id);
     }
-    let first = recorder.store.job(Some(TENANT), &id).await.map_err(ApiError::store)?;
+    let first = recorder.store.job(Some(caller.tenant()), &id).await.map_err(ApiError::of_store)?;
     let details: JobDetails = serde_json::from_str(&first.details).unwrap_or_default();
     if details.digest == digest { Ok(id) } else { Err(ApiError::KeyReused) }
 }
 
-fn new_job(app: &App, asked: Asked) -> NewJob {
+fn new_job(app: &App, caller: &Caller, asked: Asked) -> NewJob {
     let item = |item: AskedItem| NewItem {
         custom_id: item.custom_id,
         policy: item.chosen.policy.reference(),
@@ -77,8 +78,8 @@ fn new_job(app: &App, asked: Asked) -> NewJob {
         details: json(&item.details),
     };
     NewJob {
-        tenant: TENANT.to_owned(),
-        key: None,
+        tenant: caller.tenant().to_owned(),
+        key: caller.key().cloned(),
         request_key: asked.request_key,
         kind: asked.kind.to_owned(),
         priority: 0,

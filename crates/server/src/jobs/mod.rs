@@ -25,6 +25,9 @@ pub(crate) use details::{
 pub(crate) use metrics::JobMetrics;
 pub(crate) use results::{JobBody, JobResult};
 
+/// The routes that make jobs, as decisions name where they come from.
+pub(crate) const CLASSIFY_SOURCE: &str = "/v1/classify";
+pub(crate) const BATCH_SOURCE: &str = "/v1/batches";
 /// What `/v1/classify` makes.
 pub(crate) const CLASSIFY: &str = "classify";
 /// What `/v1/batches` makes.

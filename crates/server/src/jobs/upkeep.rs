@@ -65,7 +65,8 @@ async fn give_up(app: &Arc<App>, store: &Store) -> Result<usize, StoreError> {
         let verdict =
             Verdict::undetermined(Cause::Timeout, detail, item.policy.clone(), &app.model);
         let details = Details::of(item).unwrap_or_default();
-        settle(app, store, item, &details, verdict).await;
+        let chosen = app.jobs.texts.find(app, item).await.ok();
+        settle(app, store, item, &details, chosen.as_ref(), verdict).await;
     }
     Ok(items.len())
 }

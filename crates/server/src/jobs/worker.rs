@@ -14,6 +14,7 @@ use super::settle::settle;
 use crate::api::App;
 use crate::error::ApiError;
 use crate::pool::{Class, Task, Ticket};
+use crate::selector::Chosen;
 use crate::settings::{MAX_SECONDS, duration};
 
 /// Most seconds between two tries after failures of the judge.
@@ -108,23 +109,25 @@ struct Work {
 
 impl Work {
     async fn run(self) {
-        let details = Details::of(&self.item);
-        let verdict = match &details {
-            Ok(details) => self.holding(self.verdict(&details.item)).await.flatten(),
-            Err(_) => {
-                Some(self.none(Cause::BackendError, "what the store keeps of it cannot be read"))
-            }
+        let Ok(details) = Details::of(&self.item) else {
+            let verdict =
+                self.none(Cause::BackendError, "what the store keeps of it cannot be read");
+            return settle(&self.app, &self.store, &self.item, &Details::default(), None, verdict)
+                .await;
         };
+        let chosen = self.app.jobs.texts.find(&self.app, &self.item).await;
+        let judged = self.verdict(&details.item, &chosen);
         let metrics = &self.app.metrics.jobs;
-        match verdict {
+        match self.holding(judged).await.flatten() {
             None => metrics.item("lost"),
             Some(verdict) if is_failure(&verdict) && self.is_worth_another_try() => {
                 metrics.item("retried");
                 self.try_again().await;
             }
             Some(verdict) => {
-                settle(&self.app, &self.store, &self.item, &details.unwrap_or_default(), verdict)
-                    .await;
+                let chosen = chosen.ok();
+                let chosen = chosen.as_ref();
+                settle(&self.app, &self.store, &self.item, &details, chosen, verdict).await;
             }
         }
     }
@@ -150,15 +153,19 @@ impl Work {
     }
 
     /// The verdict; `None` where the service stops or the store failed: whoever leases the item next begins anew.
-    async fn verdict(&self, details: &ItemDetails) -> Option<Verdict> {
+    async fn verdict(
+        &self,
+        details: &ItemDetails,
+        chosen: &Result<Chosen, StoreError>,
+    ) -> Option<Verdict> {
         let (app, item) = (&self.app, &self.item);
         let n_tries = i64::from(app.settings.jobs.attempts);
         if item.attempt > n_tries {
             let detail = format!("given up: {n_tries} tries came to no end");
             return Some(self.none(Cause::BackendError, &detail));
         }
-        let policy = match app.jobs.texts.find(&app.shelf, &self.store, &item.policy).await {
-            Ok(policy) => policy,
+        let policy = match chosen {
+            Ok(chosen) => Arc::clone(&chosen.policy),
             Err(error @ (StoreError::Database(_) | StoreError::Closed)) => {
                 tracing::error!("the policy of an item could not be read: {error}");
                 return None;
@@ -169,6 +176,7 @@ impl Work {
         let settings = JudgeSettings { timeout: Some(judge_s), ..details.sampling.settings() };
         let task = Task {
             class: Class::Job,
+            key: item.key.clone(),
             policy,
             content: Arc::new(item.content.clone()),
             settings,

@@ -24,6 +24,7 @@ pub(crate) const LEASE_ITEMS: &str = "WITH picked AS MATERIALIZED ( \
     RETURNING items.id, job_id, custom_id, policy_name, policy_id, content, details, attempts, \
         priority, position, lease_until, \
         (SELECT tenant FROM jobs WHERE jobs.id = items.job_id) AS tenant, \
+        (SELECT key_id FROM jobs WHERE jobs.id = items.job_id) AS key_id, \
         (SELECT details FROM jobs WHERE jobs.id = items.job_id) AS job_details, \
         (SELECT deadline_at FROM jobs WHERE jobs.id = items.job_id) AS deadline_at, \
         (SELECT on_deadline FROM jobs WHERE jobs.id = items.job_id) AS on_deadline";
@@ -41,6 +42,7 @@ pub(crate) const LEASE_OVERDUE: &str = "WITH picked AS MATERIALIZED ( \
     RETURNING items.id, job_id, custom_id, policy_name, policy_id, content, details, attempts, \
         priority, position, lease_until, \
         (SELECT tenant FROM jobs WHERE jobs.id = items.job_id) AS tenant, \
+        (SELECT key_id FROM jobs WHERE jobs.id = items.job_id) AS key_id, \
         (SELECT details FROM jobs WHERE jobs.id = items.job_id) AS job_details, \
         (SELECT deadline_at FROM jobs WHERE jobs.id = items.job_id) AS deadline_at, \
         (SELECT on_deadline FROM jobs WHERE jobs.id = items.job_id) AS on_deadline";

@@ -34,8 +34,8 @@ pub(crate) async fn write(chain: &mut Chain, sealed: &SealedDecision) -> Result<
     let (outcome, cause) = decision.outcome.names();
     sqlx::query(
         "INSERT INTO decisions (seq, id, tenant, at, policy_name, policy_id, outcome, cause, \
-             label, stage, job_id, item_id, shadow_of) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             label, stage, job_id, item_id, shadow_of, attention) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(seq)
     .bind(decision.id.as_str())
@@ -50,6 +50,7 @@ pub(crate) async fn write(chain: &mut Chain, sealed: &SealedDecision) -> Result<
     .bind(decision.job.as_ref().map(|id| id.as_str()))
     .bind(decision.item.as_ref().map(|id| id.as_str()))
     .bind(decision.origin.shadow_of.as_ref().map(|id| id.as_str()))
+    .bind(decision.attention())
     .execute(&mut *chain.tx)
     .await?;
     let seal = Seal {

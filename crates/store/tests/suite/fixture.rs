@@ -12,8 +12,11 @@ pub(crate) const TEXT: &str = "zanzibar quokka";
 /// Likewise, in the reasoning.
 pub(crate) const THOUGHT: &str = "wombat thought";
 
+/// A policy in free text: its rules are V and V0.
+pub(crate) const POLICY: &[u8] = b"# Tests\n\nNothing may quote a quokka.\n";
+
 pub(crate) fn policy() -> Policy {
-    Policy::parse("tests", b"# Tests\n\nNothing may quote a quokka.\n").unwrap()
+    Policy::parse("tests", POLICY).unwrap()
 }
 
 pub(crate) fn policy_ref() -> PolicyRef {
