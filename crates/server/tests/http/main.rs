@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test's own client and server do must work")]
 
+mod borders;
 mod chat;
 mod classify;
 mod decisions;
