@@ -15,6 +15,7 @@ mod receiver;
 mod server;
 
 mod clients;
+mod keys;
 mod kill;
 mod log;
 mod share;
@@ -47,6 +48,8 @@ impl Service {
         std::fs::write(policies.join("ads.md"), POLICY).unwrap();
         let usual = ["serve", "--listen", "127.0.0.1:0", "--max-analysis-tokens", "24"];
         let mut command = program::command(folder, &[&usual[..], args].concat());
+        // No level of anybody's log shows what ours does not.
+        command.env("RUST_LOG", "trace");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

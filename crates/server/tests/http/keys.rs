@@ -29,6 +29,7 @@ fn from_the_first_key_on_every_request_needs_one() {
     for open in ["/healthz", "/readyz", "/docs", "/openapi.json"] {
         assert_eq!(nobody.get(open).0, 200, "{open}");
     }
+    assert_eq!(nobody.get("/readyz").1["policies"], Value::Null, "not told to anybody");
     assert_eq!(nobody.get("/v1/unheard-of").0, 404);
     assert_eq!(As(&service, &secret).classify(&["x"], &["ads"]).0, 200);
     let (status, error) =
@@ -170,6 +171,27 @@ fn rates_and_days_have_an_end() {
     let messages = json!([{ "role": "user", "content": "x" }]);
     let chat = json!({ "model": "safeguard/ads", "messages": messages });
     assert_eq!(daily.post("/v1/chat/completions", &chat).0, 429);
+}
+
+#[test]
+fn the_description_says_which_routes_ask_for_a_key() {
+    let service = crate::running::start();
+    let (_, description) = As(&service, "").get("/openapi.json");
+    assert_eq!(description["components"]["securitySchemes"]["key"]["scheme"], "bearer");
+    let mut n_asking = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let asks = operation["security"].as_array().is_some_and(|it| it.len() == 2);
+            let is_open = ["/healthz", "/readyz"].contains(&path.as_str());
+            assert_eq!(asks, !is_open, "{method} {path}");
+            for status in ["401", "403", "429"] {
+                let is_told = operation["responses"][status].is_object();
+                assert_eq!(is_told, asks, "{method} {path}: {status}");
+            }
+            n_asking += usize::from(asks);
+        }
+    }
+    assert!(n_asking > 15, "{n_asking}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test's own client and server do must work")]
 
 mod batches;
+mod borders;
 mod chat;
 mod classify;
 mod decisions;
