@@ -65,16 +65,20 @@ impl Held {
 
     pub(super) async fn take(&self, n: u64) -> Result<(), Refusal> {
         let now = Millis::now();
-        let used = self.store.key_usage(&self.key, now).await.map_err(|error| {
+        let unreadable = |error| {
             tracing::error!("a key's usage cannot be read: {error}");
             Refusal::Unreadable
-        })?;
+        };
+        let used = self.store.key_usage(&self.key, now).await.map_err(unreadable)?;
         let (n_items, n_tokens) = (used.n_items.max(0) as u64, used.n_tokens.max(0) as u64);
         if self.tokens_per_day.is_some_and(|limit| n_tokens >= limit) {
             return Err(Refusal::Quota { what: "tokens", left: 0, retry_after: rest_of_day(now) });
         }
         let Some(limit) = self.items_per_day else { return Ok(()) };
-        let taken = self.quotas.take(&self.key, n, limit.saturating_sub(n_items));
+        // What was accepted to be judged later is as good as used.
+        let n_open = self.store.n_open_items_of(&self.key).await.map_err(unreadable)?;
+        let n_used = n_items.saturating_add(n_open.max(0) as u64);
+        let taken = self.quotas.take(&self.key, n, limit.saturating_sub(n_used));
         taken.map_err(|left| {
             let retry_after = rest_of_day(now);
             Refusal::Quota { what: "decisions", left, retry_after }

@@ -22,9 +22,6 @@ pub enum Scope {
     Metrics,
 }
 
-/// What was accepted to be judged later: whoever may have items judged sees it too.
-const JOBS: [&str; 4] = ["/v1/jobs", "/v1/webhooks", "/v1/files", "/v1/batches"];
-
 impl Scope {
     /// Every scope.
     pub const ALL: [Scope; 6] =
@@ -54,9 +51,6 @@ impl Scope {
             "/v1/decisions/{id}/reviews" => &[Scope::Judge, Scope::Review],
             _ if path.starts_with("/v1/reviews") => &[Scope::Review],
             _ if path.starts_with("/v1/decisions") => &[Scope::Read],
-            _ if reads && JOBS.iter().any(|jobs| path.starts_with(jobs)) => {
-                &[Scope::Judge, Scope::Read]
-            }
             _ if path.starts_with("/v1/policies") && reads => &[Scope::Read],
             _ if path.starts_with("/v1/policies") => &[Scope::Policies],
             _ => &[Scope::Judge],
@@ -107,9 +101,9 @@ mod tests {
             (&get, "/v1/reviews/golden", &[Scope::Review]),
             (&get, "/v1/policies/{name}", &[Scope::Read]),
             (&put, "/v1/policies/{name}", &[Scope::Policies]),
-            (&get, "/v1/jobs/{id}", &[Scope::Judge, Scope::Read]),
-            (&post, "/v1/jobs/{id}/cancel", &[Scope::Judge]),
-            (&get, "/v1/files/{id}/content", &[Scope::Judge, Scope::Read]),
+            // Jobs and files hold content, which `read` does not give.
+            (&get, "/v1/jobs/{id}", &[Scope::Judge]),
+            (&get, "/v1/files/{id}/content", &[Scope::Judge]),
             (&post, "/v1/unheard-of", &[Scope::Judge]),
         ] {
             assert_eq!(Scope::needed(method, path), scope, "{method} {path}");

@@ -50,13 +50,13 @@ struct Script {
     outcomes: Mutex<Receiver<Outcome>>,
 }
 
-struct Hand {
+pub(crate) struct Hand {
     begun: Receiver<()>,
-    give: Sender<Outcome>,
+    pub(crate) give: Sender<Outcome>,
 }
 
 impl Hand {
-    fn new() -> (Arc<dyn Judge>, Hand) {
+    pub(crate) fn new() -> (Arc<dyn Judge>, Hand) {
         let (begun, hears_begun) = channel();
         let (give, outcomes) = channel();
         let judge = Script { begun: Mutex::new(begun), outcomes: Mutex::new(outcomes) };

@@ -1,12 +1,15 @@
 //! Jobs, files and batches are their tenant's, and what is judged later is recorded for the key that asked.
 
+use policy::Outcome;
 use reqwest::Method;
 use reqwest::blocking::multipart::{Form, Part};
 use serde_json::{Value, json};
 use server::PolicySource;
 use store::Grants;
 
+use crate::jobs::Hand;
 use crate::keyed::{As, Shared};
+use crate::running::Running;
 
 const POLICY: &str = "## VIOLATES\n- AD1 advertising, strict\n\n## SAFE\n- AD0.a anything else\n";
 
@@ -84,4 +87,28 @@ fn a_candidate_judges_what_is_judged_later_too() {
     while me.get("/v1/policies/ads/shadow").1["n_compared"] != 2 {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn what_waits_to_be_judged_counts_against_its_keys_day() {
+    let shared = Shared::new();
+    let three = Grants { items_per_day: Some(3), ..Grants::default() };
+    let (_, key) = shared.key("default", &["judge"], three);
+    let (judge, hand) = Hand::new();
+    let service = Running::start(shared.settings(), judge, crate::running::ads());
+    let key = As(&service, &key);
+    let body = json!({ "mode": "async", "items": ["x", "y"] });
+    let (_, job) = key.post("/v1/classify", &body);
+    let (status, refused) = key.post("/v1/classify", &body);
+    assert_eq!(status, 429, "one is left: {refused}");
+    for _ in 0..2 {
+        hand.give.send(Outcome::Clear).unwrap();
+    }
+    let job = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    while key.get(&job).1["state"] != "finished" {
+        std::thread::yield_now();
+    }
+    assert_eq!(key.post("/v1/classify", &body).0, 429, "and still is");
+    let one = json!({ "mode": "async", "items": ["z"] });
+    assert_eq!(key.post("/v1/classify", &one).0, 202);
 }

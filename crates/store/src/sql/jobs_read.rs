@@ -4,7 +4,7 @@ use policy::Content;
 
 use super::Db;
 use crate::error::{Result, StoreError};
-use crate::id::{ItemId, JobId};
+use crate::id::{ItemId, JobId, KeyId};
 use crate::job::{Backlog, Item, Job};
 use crate::row::{ItemRow, JobRow};
 
@@ -109,6 +109,18 @@ pub(crate) async fn unconcluded(db: &Db, kind: &str, limit: i64) -> Result<Vec<J
         .fetch_all(db.reader())
         .await?;
     rows.into_iter().map(JobRow::parsed).collect()
+}
+
+/// How many items wait or are leased that one key asked for.
+pub(crate) async fn n_open_of(db: &Db, key: &KeyId) -> Result<i64> {
+    let (n,): (i64,) = sqlx::query_as(
+        "SELECT CAST(COALESCE(SUM(n_items - n_done - n_cancelled), 0) AS BIGINT) FROM jobs \
+         WHERE finished_at IS NULL AND key_id = $1",
+    )
+    .bind(key.as_str())
+    .fetch_one(db.reader())
+    .await?;
+    Ok(n)
 }
 
 /// What is open, in all jobs.

@@ -8,7 +8,7 @@ use super::{Store, page_of, twin};
 use crate::decision::NewDecision;
 use crate::entry::{Applied, Entry};
 use crate::error::{Result, StoreError};
-use crate::id::{FileId, ItemId, JobId};
+use crate::id::{FileId, ItemId, JobId, KeyId};
 use crate::job::{Backlog, Completion, Item, Job, LeasedItem, MAX_ITEMS, NewJob};
 use crate::seal::Words;
 use crate::time::Millis;
@@ -158,6 +158,14 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn n_names(&self, job: &JobId) -> Result<(i64, i64)> {
         twin!(self, jobs_read::n_names(job))
+    }
+
+    /// How many items wait or are being judged that one key asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn n_open_items_of(&self, key: &KeyId) -> Result<i64> {
+        twin!(self, jobs_read::n_open_of(key))
     }
 
     /// What is open, in all jobs of all tenants.

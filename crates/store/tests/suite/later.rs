@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use policy::Outcome;
 use store::{
-    Backlog, Backoff, Completion, DeliveryState, Item, JobId, Millis, NewJob, OnDeadline, Store,
-    Words,
+    Backlog, Backoff, Completion, DeliveryState, Item, JobId, KeyId, Millis, NewJob, OnDeadline,
+    Store, Words,
 };
 
 use crate::fixture::{TENANT, THOUGHT, decision, job};
@@ -120,12 +120,17 @@ async fn what_is_open_is_counted_and_deliveries_are_listed_by_state() {
     on_each(|place| async move {
         let store = place.open().await;
         assert_eq!(store.backlog().await.unwrap(), Backlog::default());
-        store.accept(&job(3)).await.unwrap();
+        let key = KeyId::new(Millis::now()).unwrap();
+        store.accept(&NewJob { key: Some(key.clone()), ..job(3) }).await.unwrap();
         let leased = store.lease("w", 2, LONG).await.unwrap();
+        assert_eq!(leased[0].key.as_ref(), Some(&key));
         let open = Backlog { n_jobs: 1, n_waiting: 1, n_leased: 2, n_due: 0, n_dead: 0 };
         assert_eq!(store.backlog().await.unwrap(), open);
         store.complete(&leased[0].id, decision(Outcome::Clear), None).await.unwrap();
         store.complete(&leased[1].id, decision(Outcome::Clear), None).await.unwrap();
+        assert_eq!(store.n_open_items_of(&key).await.unwrap(), 1);
+        let other = KeyId::new(Millis::now()).unwrap();
+        assert_eq!(store.n_open_items_of(&other).await.unwrap(), 0);
         let due = store.deliveries(TENANT, Some(DeliveryState::Due), None, 10).await.unwrap();
         assert_eq!(due.len(), 2);
         store.delivered(&due[0].id).await.unwrap();
