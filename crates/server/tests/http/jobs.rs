@@ -351,3 +351,58 @@ fn what_is_under_way_when_a_service_stops_is_finished() {
         runtime.block_on(async { Store::open(&store).await.unwrap().backlog().await.unwrap() });
     assert_eq!(backlog, store::Backlog::default());
 }
+
+#[test]
+fn what_felled_its_workers_too_often_is_undetermined() {
+    let dir = tempfile::tempdir().unwrap();
+    let (judge, hand) = Hand::new();
+    let mut settings = stored(dir.path());
+    (settings.jobs.attempts, settings.limits.shutdown_s) = (2, 0.1);
+    let url = settings.store.clone().unwrap();
+    let service = Running::start(settings.clone(), judge, ads());
+    let job = service.ask("/v1/classify", &json!({ "items": ["x"], "mode": "async" }));
+    hand.wait_for_begin();
+    drop(service);
+    // Two workers that lease it and are never heard of again.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(&url).await.unwrap();
+        for worker in ["one", "two"] {
+            while store.lease(worker, 1, Duration::ZERO).await.unwrap().is_empty() {}
+        }
+        store.close().await;
+    });
+    let (judge, _hand) = Hand::new();
+    let service = Running::start(settings, judge, ads());
+    let verdict = service.finished(&job)["results"][0]["verdict"].clone();
+    assert_eq!(
+        (&verdict["outcome"], &verdict["cause"]),
+        (&json!("undetermined"), &json!("backend_error"))
+    );
+    assert!(verdict["detail"].as_str().unwrap().contains("given up: 2 tries"), "{verdict}");
+}
+
+#[test]
+fn with_too_much_open_nothing_more_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (judge, hand) = Hand::new();
+    let mut settings = stored(dir.path());
+    settings.jobs.backlog = 2;
+    let service = Running::start(settings, judge, ads());
+    let body = |items: &[&str]| json!({ "items": items, "mode": "async" });
+    let refused = service.post("/v1/classify", &body(&["x", "y", "z"]));
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (429, &"10".parse().unwrap())
+    );
+    let job = service.ask("/v1/classify", &body(&["x", "y"]));
+    while !service.read("/metrics").contains("safeguard_jobs_open 1") {}
+    assert_eq!(service.post("/v1/classify", &body(&["z"])).status(), 429);
+    for _ in 0..2 {
+        hand.give.send(Outcome::Clear).unwrap();
+    }
+    service.finished(&job);
+    while !service.read("/metrics").contains("safeguard_jobs_open 0") {}
+    service.ask("/v1/classify", &body(&["z"]));
+    hand.give.send(Outcome::Clear).unwrap();
+}

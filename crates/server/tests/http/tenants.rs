@@ -111,4 +111,5 @@ fn what_waits_to_be_judged_counts_against_its_keys_day() {
     assert_eq!(key.post("/v1/classify", &body).0, 429, "and still is");
     let one = json!({ "mode": "async", "items": ["z"] });
     assert_eq!(key.post("/v1/classify", &one).0, 202);
+    hand.give.send(Outcome::Clear).unwrap();
 }
