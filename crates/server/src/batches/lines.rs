@@ -155,3 +155,38 @@ impl Request {
         Ok((custom_id, request.body))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: &str =
+        r#"{"custom_id":"a","method":"POST","url":"/v1/moderations","body":{"input":"cinnabar"}}"#;
+
+    fn read(text: &[u8]) -> Result<(String, Value), Wrong> {
+        Request::read(text, "/v1/moderations", &HashSet::new())
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_request_or_refused_without_being_quoted(
+            at in 0..GOOD.len(), byte: u8, tail in proptest::collection::vec(any::<u8>(), 0..64)
+        ) {
+            let mut line = GOOD.as_bytes().to_vec();
+            line[at] = byte;
+            for text in [&line[..], &[&line[..at], &tail[..]].concat(), &tail] {
+                if let Err(wrong) = read(text) {
+                    prop_assert!(!wrong.message.contains("cinnabar"), "{}", wrong.message);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_good_line_is_its_name_and_its_body() {
+        let Ok((name, body)) = read(GOOD.as_bytes()) else { panic!("it is good") };
+        assert_eq!((name.as_str(), &body["input"]), ("a", &"cinnabar".into()));
+    }
+}
