@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
+use policy::JudgeSettings;
 use serde_json::{Value, json};
+use server::{Server, Setup};
 use sha2::Sha256;
 
 use crate::jobs::stored;
 use crate::receiver::{Received, Receiver, ok};
-use crate::running::{Running, ads, builtin};
+use crate::running::{OWN_SECRET, Running, ads, builtin};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -20,9 +22,9 @@ fn submit(service: &Running, receiver: &Receiver, events: &str) -> Value {
 }
 
 /// As a receiver checks it.
-fn check_signature(message: &Received) {
+fn check_signature(message: &Received, secret: &str) {
     let base64 = base64::engine::general_purpose::STANDARD;
-    let key = base64.decode(SECRET.trim_start_matches("whsec_")).unwrap();
+    let key = base64.decode(secret.trim_start_matches("whsec_")).unwrap();
     let signed =
         format!("{}.{}.{}", message.id(), message.headers["webhook-timestamp"], message.body);
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
@@ -44,7 +46,7 @@ fn outcomes_are_told_signed_as_the_job_has_them() {
     let receiver = Receiver::start(ok);
     let job = submit(&service, &receiver, "items");
     let messages: Vec<Received> = (0..3).map(|_| receiver.next()).collect();
-    messages.iter().for_each(check_signature);
+    messages.iter().for_each(|message| check_signature(message, SECRET));
     let job = service.finished(&job);
     for result in job["results"].as_array().unwrap() {
         let told =
@@ -95,7 +97,7 @@ fn what_fails_comes_again_under_its_id_until_it_is_dead_and_can_be_raised() {
     for _ in 0..2 {
         let again = receiver.next();
         assert_eq!(again.id(), ids[0]);
-        check_signature(&again);
+        check_signature(&again, SECRET);
     }
     while deliveries(&service, "state=delivered").is_empty() {}
     assert_eq!(deliveries(&service, "state=dead").len(), 0);
@@ -138,4 +140,39 @@ fn a_target_that_became_private_is_told_nothing() {
         }
     }
     assert!(receiver.next_now().is_none());
+}
+
+#[test]
+fn a_service_may_have_a_webhook_of_its_own_with_a_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(ok);
+    let mut settings = stored(dir.path());
+    settings.webhooks.url = Some(receiver.url.clone());
+    let service = Running::start(settings.clone(), builtin(), ads());
+    let job = service.ask("/v1/classify", &json!({ "items": ["hello"], "mode": "async" }));
+    for _ in 0..2 {
+        let message = receiver.next();
+        check_signature(&message, OWN_SECRET);
+        let data = &message.json()["data"];
+        assert!([&data["job"], &data["id"]].contains(&&job["id"]), "{data}");
+    }
+    drop(service);
+    let bind = |url: &str, secret: Option<&str>| {
+        let mut settings = settings.clone();
+        settings.webhooks.url = Some(url.to_owned());
+        let bound = Server::bind(Setup {
+            settings,
+            judge: builtin(),
+            judging: JudgeSettings::default(),
+            model: "builtin".to_owned(),
+            before: None,
+            policies: ads(),
+            upstream_key: None,
+            webhook_secret: secret.map(str::to_owned),
+        });
+        bound.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert!(bind(&receiver.url, None).contains("SAFEGUARD_WEBHOOK_SECRET"));
+    assert!(bind(&receiver.url, Some("guess")).contains("whsec_"));
+    assert!(bind("nowhere", Some(OWN_SECRET)).contains("no URL"));
 }
