@@ -82,15 +82,16 @@ const RANK: &str = "CASE WHEN EXISTS ( \
     WHEN d.attention = 'undetermined' THEN 1 ELSE 2 END";
 
 /// Decisions of tenant $1, under policy $2 if it is given, that wait for a person: appealed since anybody last
-/// looked, or never looked at and undetermined or doubtful.
-const WAITING: &str = "FROM decisions d WHERE d.tenant = $1 \
-    AND (CAST($2 AS TEXT) IS NULL OR d.policy_name = $2) \
-    AND ((d.attention IS NOT NULL AND NOT EXISTS ( \
-            SELECT 1 FROM reviews v WHERE v.decision_id = d.id AND v.finding <> 'appeal')) \
-        OR d.id IN (SELECT v.decision_id FROM reviews v \
+/// looked, or never looked at and undetermined or doubtful. Two searches, for each has an index of its own.
+const WAITING: &str = "FROM decisions d WHERE (CAST($2 AS TEXT) IS NULL OR d.policy_name = $2) \
+    AND d.seq IN ( \
+        SELECT o.seq FROM decisions o WHERE o.tenant = $1 AND o.attention IS NOT NULL \
+            AND NOT EXISTS (SELECT 1 FROM reviews v \
+                WHERE v.decision_id = o.id AND v.finding <> 'appeal') \
+        UNION SELECT o.seq FROM reviews v JOIN decisions o ON o.id = v.decision_id \
             WHERE v.tenant = $1 AND v.finding = 'appeal' AND NOT EXISTS ( \
                 SELECT 1 FROM reviews a WHERE a.decision_id = v.decision_id AND a.seq > v.seq \
-                    AND a.finding <> 'appeal')))";
+                    AND a.finding <> 'appeal'))";
 
 /// Decisions that wait for a person, in the order of their need and then of the chain; and how many there are.
 pub(crate) async fn waiting(
