@@ -100,10 +100,10 @@ pub(crate) async fn upload(
 ) -> Result<axum::Json<FileBody>, OpenAiRefusal> {
     check_page(&app, &headers)?;
     let store = app.store()?;
-    let form = form.map_err(|_| ApiError::Form)?;
+    let mut form = form.map_err(|_| ApiError::Form)?;
     let mut upload =
         Upload { store, tenant: caller.tenant(), limit: app.settings.jobs.file_bytes, file: None };
-    match upload.read(form).await {
+    match upload.read(&mut form).await {
         Ok(id) => {
             store.finish_file(&id).await.map_err(ApiError::of_store)?;
             let file = store.file(caller.tenant(), &id).await.map_err(ApiError::of_store)?;
@@ -114,6 +114,8 @@ pub(crate) async fn upload(
                 // What cannot be removed now is swept later.
                 let _ = store.delete_file(caller.tenant(), &id).await;
             }
+            // Who is still sending does not listen yet; the limit of bodies bounds this.
+            while let Ok(Some(_)) = form.next_field().await {}
             Err(error.into())
         }
     }
@@ -128,7 +130,7 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn read(&mut self, mut form: Multipart) -> Result<FileId, ApiError> {
+    async fn read(&mut self, form: &mut Multipart) -> Result<FileId, ApiError> {
         let mut purpose = None;
         while let Some(field) = form.next_field().await.map_err(|error| self.broken(&error))? {
             match field.name() {

@@ -221,7 +221,9 @@ fn what_has_no_verdict_when_the_window_closes_is_expired() {
 fn files_come_in_pieces_and_go_and_what_is_no_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = stored(dir.path());
+    // Files have a limit of their own.
     settings.jobs.file_bytes = 1 << 20;
+    settings.limits.body_bytes = 1 << 10;
     let service = Running::start(settings, builtin(), ads());
     let bytes: Vec<u8> = (0..700_000u32).map(|n| (n % 251) as u8).collect();
     let file = upload(&service, bytes.clone());
