@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test's own client does must work")]
 
+#[path = "../walk/page.rs"]
+mod page;
 #[path = "../program/mod.rs"]
 mod program;
 
 mod clients;
 mod keys;
 mod log;
+mod pages;
 mod start;
 
 use std::io::{BufRead, BufReader, Read};
