@@ -18,6 +18,7 @@ mod clients;
 mod keys;
 mod kill;
 mod log;
+mod pages;
 mod share;
 mod start;
 mod webhooks;

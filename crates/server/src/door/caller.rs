@@ -1,7 +1,6 @@
 //! Who asks: a tenant, the key that was shown and what it may do. Routes take it as an argument; whatever judges,
 //! records or reads for somebody is told for whom.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -10,6 +9,7 @@ use store::{ApiKey, Grants, KeyId, Store};
 
 use super::quota::{Held, Quotas};
 use super::{Refusal, Scope};
+use crate::error::ApiError;
 use crate::recorder::TENANT;
 
 /// Who asks.
@@ -100,11 +100,11 @@ impl std::fmt::Debug for Caller {
     }
 }
 
-/// As the door let them in; it lets in everybody who asks for a route that needs nobody.
+/// As the door let them in. A route that the door leaves open to all has no caller, and must not ask for one.
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Infallible;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Infallible> {
-        Ok(parts.extensions.get::<Caller>().cloned().unwrap_or_else(Caller::anyone))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, ApiError> {
+        parts.extensions.get::<Caller>().cloned().ok_or(ApiError::Door(Refusal::NoKey))
     }
 }
