@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::guard::GuardSettings;
+use crate::jobs::JobSettings;
+use crate::shadow::ShadowSettings;
+use crate::webhooks::WebhookSettings;
 
 /// How the service runs.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -23,12 +26,22 @@ pub struct ServerSettings {
     pub cascade: Option<PathBuf>,
     /// Where decisions are recorded: `sqlite:FILE` or `postgres://…`; without it, nowhere.
     pub store: Option<String>,
+    /// Whether it may be reached from elsewhere without keys.
+    pub open: bool,
+    /// Whether the folder's policies are those of all tenants, not only of the tenant `default`.
+    pub share_policies: bool,
+    /// What candidate versions of policies may take.
+    pub shadow: ShadowSettings,
     /// Whether the store keeps items, rationale and reasoning too.
     pub keep_content: bool,
     /// What no request may exceed.
     pub limits: Limits,
     /// What `/v1/moderations` answers.
     pub moderations: Moderations,
+    /// How jobs are worked off.
+    pub jobs: JobSettings,
+    /// Whom webhooks may tell.
+    pub webhooks: WebhookSettings,
     /// With it, other chat models are guarded.
     pub guard: Option<GuardSettings>,
     /// With it, https.
@@ -44,9 +57,14 @@ impl Default for ServerSettings {
             policies: None,
             cascade: None,
             store: None,
+            open: false,
+            share_policies: false,
+            shadow: ShadowSettings::default(),
             keep_content: false,
             limits: Limits::default(),
             moderations: Moderations::default(),
+            jobs: JobSettings::default(),
+            webhooks: WebhookSettings::default(),
             guard: None,
             tls: None,
             cors: Cors::default(),
@@ -61,9 +79,14 @@ impl fmt::Debug for ServerSettings {
             policies,
             cascade,
             store,
+            open,
+            share_policies,
+            shadow,
             keep_content,
             limits,
             moderations,
+            jobs,
+            webhooks,
             guard,
             tls,
             cors,
@@ -73,9 +96,14 @@ impl fmt::Debug for ServerSettings {
             .field("policies", policies)
             .field("cascade", cascade)
             .field("store", &store.as_deref().map(kind))
+            .field("open", open)
+            .field("share_policies", share_policies)
+            .field("shadow", shadow)
             .field("keep_content", keep_content)
             .field("limits", limits)
             .field("moderations", moderations)
+            .field("jobs", jobs)
+            .field("webhooks.url", &webhooks.url.is_some())
             .field("guard", guard)
             .field("tls", tls)
             .field("cors", cors)
@@ -292,6 +320,7 @@ impl ServerSettings {
                 return Err(SettingsError::Value { setting, found, expected });
             }
         }
+        self.shadow.check()?;
         if let Some(guard) = &self.guard
             && !(guard.check_s > 0.0
                 && guard.check_s <= MAX_SECONDS
@@ -302,6 +331,8 @@ impl ServerSettings {
             let expected = "at most a day and 16 million characters";
             return Err(SettingsError::Value { setting, found, expected });
         }
+        self.jobs.check()?;
+        self.webhooks.check()?;
         let mapped = self.moderations.map.values().flatten();
         match mapped.into_iter().find(|it| !crate::api::STOCK.contains(&it.as_str())) {
             Some(category) => Err(SettingsError::Category { category: category.clone() }),
@@ -358,6 +389,10 @@ mod tests {
             ("[serve.limits]\nqueue = 10", "limits.pairs"),
             ("[serve.limits]\ndeadline_s = -1.0", "limits.deadline_s"),
             ("[serve.limits]\nread_s = nan", "limits.read_s"),
+            ("[serve.jobs]\npairs = 100001", "jobs.pairs"),
+            ("[serve.jobs]\nlease_s = 0.0", "jobs.lease_s"),
+            ("[serve.webhooks]\ntries = 0", "webhooks.tries"),
+            ("[serve.webhooks]\ntimeout_s = inf", "webhooks.timeout_s"),
             ("[serve.moderations.map]\na = [\"hat\"]", "hat"),
             ("[serve.moderations]\non_undetermined = \"allow\"", "allow"),
         ] {

@@ -22,16 +22,28 @@ fn works(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-#[test]
-fn python() {
+/// The program of a Python that has OpenAI's client.
+pub(crate) fn python_with_openai() -> Option<String> {
     let python = std::env::var("SAFEGUARD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    if !works(Command::new(&python).args(["-c", "import openai"])) {
+    let has_it = works(Command::new(&python).args(["-c", "import openai"]));
+    if !has_it {
         eprintln!(
             "SKIPPED: {python} has no openai; SAFEGUARD_TEST_PYTHON names a Python that has it"
         );
-        return;
     }
+    has_it.then_some(python)
+}
+
+#[test]
+fn python() {
+    let Some(python) = python_with_openai() else { return };
     run(Command::new(python), "client.py");
+}
+
+#[test]
+fn python_batches() {
+    let Some(python) = python_with_openai() else { return };
+    run(Command::new(python), "batches.py");
 }
 
 /// `SAFEGUARD_TEST_NODE` names a folder whose `node_modules` has the package.

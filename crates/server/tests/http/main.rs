@@ -2,13 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test's own client and server do must work")]
 
+mod batches;
+mod borders;
 mod chat;
 mod classify;
 mod decisions;
 mod guard;
+mod jobs;
+mod keyed;
+mod keys;
 mod moderations;
+mod policies;
 mod queue;
+mod receiver;
 mod refusals;
+mod reviews;
 mod running;
 mod shelf;
+mod tenants;
 mod tls;
+mod webhooks;

@@ -18,14 +18,15 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::app::App;
+use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::guard::forward;
 use crate::pool::{Class, Task};
+use crate::shelf::Served;
 use crate::wire::{OpenAiJson, OpenAiRefusal};
-use reply::{Completion, Said};
-pub(crate) use reply::{chunk, now};
-pub(crate) use request::Message;
-use request::{ChatRequest, Question};
+use reply::Said;
+pub(crate) use reply::{Completion, chunk, now};
+pub(crate) use request::{ChatRequest, Message, Question};
 pub(crate) use stream::{Events, Gone};
 
 /// The judge's name as a chat model, whatever model judges.
@@ -57,6 +58,7 @@ pub(crate) const JUDGE: &str = "safeguard";
 )]
 pub(crate) async fn completions(
     State(app): State<Arc<App>>,
+    caller: Caller,
     headers: HeaderMap,
     OpenAiJson(body): OpenAiJson<Value>,
 ) -> Result<Response, OpenAiRefusal> {
@@ -64,14 +66,16 @@ pub(crate) async fn completions(
         && !is_judge(&app, body["model"].as_str().unwrap_or_default())
     {
         let guard = Arc::clone(guard);
-        return Ok(forward(app, guard, &headers, body).await?);
+        return Ok(forward(app, guard, caller, &headers, body).await?);
     }
     let request: ChatRequest = serde_json::from_value(body)
         .map_err(|error| ApiError::Json { problem: error.to_string() })?;
-    let question = Question::read(&app, request)?;
+    let question = Question::read(&app, caller, request).await?;
+    question.caller.take(1).await.map_err(ApiError::from)?;
     let (listener, heard) = tokio::sync::mpsc::unbounded_channel();
     let task = Task {
         class: Class::Sync,
+        key: question.caller.key().cloned(),
         policy: Arc::clone(&question.chosen.policy),
         content: Arc::clone(&question.content),
         settings: question.settings.clone(),
@@ -119,15 +123,18 @@ pub(crate) struct ModelBody {
 
 /// The models that can be asked
 #[utoipa::path(get, path = "/v1/models", tag = "OpenAI", responses((status = 200, body = Models)))]
-pub(crate) async fn models(State(app): State<Arc<App>>) -> axum::Json<Models> {
+pub(crate) async fn models(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<axum::Json<Models>, OpenAiRefusal> {
+    let served = app.served(&caller).await?;
     let body = |id| ModelBody { id, object: "model", created: 0, owned_by: "safeguard" };
-    let data = names(&app).into_iter().map(body).collect();
-    axum::Json(Models { object: "list", data })
+    let data = names(&served).into_iter().map(body).collect();
+    Ok(axum::Json(Models { object: "list", data }))
 }
 
 /// The judge, and the judge under each policy of the folder.
-fn names(app: &App) -> Vec<String> {
-    let served = app.shelf.served();
+fn names(served: &Served) -> Vec<String> {
     let under = served.policies.keys().map(|name| format!("{JUDGE}/{name}"));
     std::iter::once(JUDGE.to_owned()).chain(under).collect()
 }

@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 
 use super::super::app::App;
 use super::{JUDGE, names};
+use crate::door::{Caller, Refusal};
 use crate::error::ApiError;
 use crate::selector::{Chosen, INLINE, Selector};
+use crate::shelf::Served;
 
 /// What the judge is asked. Fields that it has no use for are passed over.
 #[derive(Clone, Deserialize, ToSchema)]
@@ -130,6 +132,7 @@ impl Message {
 
 /// A question to the judge.
 pub(crate) struct Question {
+    pub(crate) caller: Caller,
     /// The model's name as the caller wrote it.
     pub(crate) model: String,
     pub(crate) chosen: Chosen,
@@ -147,13 +150,32 @@ impl Question {
     ///
     /// # Errors
     /// [`ApiError`] with the field at fault.
-    pub(crate) fn read(app: &App, request: ChatRequest) -> Result<Question, ApiError> {
+    pub(crate) async fn read(
+        app: &App,
+        caller: Caller,
+        request: ChatRequest,
+    ) -> Result<Question, ApiError> {
+        let served = app.served(&caller).await?;
+        Question::under(app, &served, caller, request)
+    }
+
+    /// The same, with the policies that the caller may use known already.
+    ///
+    /// # Errors
+    /// [`ApiError`] with the field at fault.
+    pub(crate) fn under(
+        app: &App,
+        served: &Served,
+        caller: Caller,
+        request: ChatRequest,
+    ) -> Result<Question, ApiError> {
         let settings = settings(&app.judging, &request)?;
-        let (chosen, content) = pair(app, &request)?;
+        let (chosen, content) = pair(app, served, &request)?;
         check_format(request.response_format.as_ref(), &chosen.policy)?;
         let n_logprobs =
             request.logprobs.unwrap_or(false).then(|| request.top_logprobs.unwrap_or(0));
         Ok(Question {
+            caller,
             model: request.model,
             chosen,
             content: Arc::new(content),
@@ -173,7 +195,8 @@ impl Question {
     /// [`ApiError::Store`].
     pub(crate) async fn record(&self, app: &App, verdict: &Verdict) -> Result<(), ApiError> {
         let source = "/v1/chat/completions";
-        app.record(source, &self.chosen, &self.content, &self.settings, verdict).await.map(drop)
+        let Question { caller, chosen, content, settings, .. } = self;
+        app.record(caller, source, chosen, content, settings, verdict).await.map(drop)
     }
 }
 
@@ -213,16 +236,19 @@ fn settings(usual: &JudgeSettings, request: &ChatRequest) -> Result<JudgeSetting
 }
 
 /// The policy and the item of a request.
-fn pair(app: &App, request: &ChatRequest) -> Result<(Chosen, Content), ApiError> {
+fn pair(app: &App, served: &Served, request: &ChatRequest) -> Result<(Chosen, Content), ApiError> {
     let is_policy = |message: &&Message| matches!(&*message.role, "system" | "developer");
     let under = request.model.strip_prefix(JUDGE).and_then(|rest| rest.strip_prefix('/'));
     if let Some(name) = under {
-        let chosen = Selector::Named(name.to_owned()).find(&app.shelf.served())?;
+        let chosen = Selector::Named(name.to_owned()).find(served)?;
         return Ok((chosen, content(request.messages.iter())?));
     }
     if request.model != JUDGE && request.model != app.model {
-        let (name, known) = (request.model.clone(), names(app).join(", "));
+        let (name, known) = (request.model.clone(), names(served).join(", "));
         return Err(ApiError::UnknownModel { name, known });
+    }
+    if served.is_bound {
+        return Err(Refusal::Bound.into());
     }
     let texts = request.messages.iter().filter(is_policy).map(Message::text);
     let text = texts.collect::<Result<Vec<_>, _>>()?.join("\n\n");
