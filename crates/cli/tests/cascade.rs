@@ -225,3 +225,45 @@ fn two_runs_do_not_count_for_one_audit() {
     let sample = "safeguard_audit_alarm{filter=\"sale.filter\",policy=\"sales\"}";
     assert!(metric(dir.path(), sample).is_some());
 }
+
+#[test]
+fn votes_and_raised_thresholds_are_settings_of_their_own() {
+    let dir = folder(150);
+    let dir = dir.path();
+    let trained = "filter train --data in.jsonl --label sale --policy sales.md --out sale.filter";
+    assert_eq!(run(dir, trained).status.code(), Some(0));
+    fs::write(dir.join("more.jsonl"), rows(200..500)).expect("written");
+    let proven = "filter calibrate sale.filter --data more.jsonl --recall 0.9";
+    assert_eq!(run(dir, proven).status.code(), Some(0));
+
+    let budget = "[budget]\ntokens_per_second = 500\nwindow_s = 6\nmay_raise_threshold = true\n";
+    let filter = "[[filter]]\nfile = \"sale.filter\"\naudit_rate = 0.5\n";
+    for (settings, problem) in [
+        (format!("{budget}{filter}"), "no filter says how far"),
+        (format!("{filter}highest_threshold = 0.9\n"), "no budget may raise it"),
+        (format!("{budget}{filter}highest_threshold = 0.0\n"), "is not above the proven"),
+    ] {
+        let refused = batch(dir, &settings);
+        assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(problem), "{}", stderr(&refused));
+    }
+
+    batch(dir, &format!("{budget}{filter}highest_threshold = 1.0\n"));
+    let verdicts = verdicts(dir);
+    let left = verdicts.iter().filter(|it| it["given_up"].to_string().contains("filter threshold"));
+    let left: Vec<&Value> = left.collect();
+    assert!(!left.is_empty());
+    for verdict in &left {
+        assert_eq!((&verdict["outcome"], &verdict["stage"]), (&json!("clear"), &json!("filter")));
+    }
+    let counted = metric(dir, "safeguard_budget_given_up_total{step=\"thresholds\"}");
+    assert_eq!(counted, Some(left.len() as f64));
+
+    let voted = run(
+        dir,
+        "classify --policy sales.md --votes 3 --seed 1 --max-analysis-tokens 1 --format json dinner",
+    );
+    let verdict: Value = serde_json::from_str(&stdout(&voted)).expect("JSON");
+    let votes = ["violation", "clear", "undetermined"].map(|said| verdict["votes"][said].as_u64());
+    assert_eq!(votes.into_iter().map(|n| n.expect("counted")).sum::<u64>(), 3, "{verdict}");
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use policy::{
     Confidence, Content, Effort, JudgeSettings, Outcome, Policy, PolicyRef, ScoreMethod, Stage,
-    Usage, Verdict,
+    Usage, Verdict, Votes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,9 @@ pub struct Decision {
     pub stage: Stage,
     /// What it took.
     pub usage: Usage,
+    /// The votes, where several were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<Votes>,
     /// What the budget took from it, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<String>,
@@ -94,6 +97,7 @@ impl Decision {
             model: self.model.clone(),
             marker: self.marker.clone(),
             usage: self.usage,
+            votes: self.votes,
             given_up: self.given_up.clone(),
             doubts: self.doubts.clone(),
         }
@@ -102,7 +106,9 @@ impl Decision {
     /// Why a person should look at it: `undetermined`, or `doubtful` where the judge was not sure. What acted on
     /// nothing needs nobody.
     pub fn attention(&self) -> Option<&'static str> {
-        let is_doubtful = self.confidence == Some(Confidence::Low) || !self.doubts.is_empty();
+        let is_split = self.votes.is_some_and(|votes| !votes.are_unanimous());
+        let is_unsure = self.confidence == Some(Confidence::Low);
+        let is_doubtful = is_unsure || is_split || !self.doubts.is_empty();
         match self.outcome {
             _ if self.origin.shadow_of.is_some() => None,
             Outcome::Undetermined(_) => Some("undetermined"),
@@ -244,6 +250,7 @@ impl NewDecision {
             capped: verdict.capped,
             stage: verdict.stage,
             usage: verdict.usage,
+            votes: verdict.votes,
             given_up: verdict.given_up.clone(),
             doubts: verdict.doubts.clone(),
         };
