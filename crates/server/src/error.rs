@@ -175,7 +175,8 @@ impl ApiError {
         }
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    /// How long a caller should wait before it asks again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             ApiError::Busy { retry_after } | ApiError::Late { retry_after } => Some(*retry_after),
             ApiError::Stopping | ApiError::NoPolicies => Some(Duration::from_secs(5)),

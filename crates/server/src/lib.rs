@@ -7,6 +7,8 @@
 //! Which judge answers is not known here: the caller brings a [`policy::Judge`].
 
 mod api;
+mod bodies;
+mod callers;
 mod error;
 mod guard;
 mod log;
@@ -19,6 +21,8 @@ mod settings;
 mod shelf;
 mod wire;
 
+pub use bodies::{Body, NotRead};
+pub use callers::{Litellm, Perspective, Predict};
 pub use error::ServerError;
 pub use guard::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
 pub use log::{LogFormat, start_log};

@@ -42,6 +42,33 @@ impl Recorder {
         settings: &JudgeSettings,
         verdict: &Verdict,
     ) -> Result<DecisionId, ApiError> {
+        self.add(source, chosen, content, settings, verdict, self.keep_content).await
+    }
+
+    /// The same, with nothing kept of the content but its hash.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`]; what went wrong is in the log.
+    pub(crate) async fn record_without_content(
+        &self,
+        source: &'static str,
+        chosen: &Chosen,
+        content: &Content,
+        settings: &JudgeSettings,
+        verdict: &Verdict,
+    ) -> Result<DecisionId, ApiError> {
+        self.add(source, chosen, content, settings, verdict, false).await
+    }
+
+    async fn add(
+        &self,
+        source: &'static str,
+        chosen: &Chosen,
+        content: &Content,
+        settings: &JudgeSettings,
+        verdict: &Verdict,
+        keep_content: bool,
+    ) -> Result<DecisionId, ApiError> {
         let failed = |error: store::StoreError| {
             tracing::error!(source, "a decision could not be recorded: {error}");
             ApiError::Store
@@ -71,7 +98,7 @@ impl Recorder {
             sampling: Sampling::of(settings, policy),
             verdict: verdict.clone(),
             content: content.clone(),
-            keep_content: self.keep_content,
+            keep_content,
         };
         self.store.record(decision).await.map_err(failed)?;
         Ok(id)

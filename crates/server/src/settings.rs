@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::callers::{Litellm, Perspective, Predict};
 use crate::guard::GuardSettings;
 
 /// How the service runs.
@@ -29,6 +30,12 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// What `/v1/moderations` answers.
     pub moderations: Moderations,
+    /// What LiteLLM's guardrail asks.
+    pub litellm: Litellm,
+    /// What `/predict` answers.
+    pub predict: Predict,
+    /// What Perspective's attributes mean.
+    pub perspective: Perspective,
     /// With it, other chat models are guarded.
     pub guard: Option<GuardSettings>,
     /// With it, https.
@@ -47,6 +54,9 @@ impl Default for ServerSettings {
             keep_content: false,
             limits: Limits::default(),
             moderations: Moderations::default(),
+            litellm: Litellm::default(),
+            predict: Predict::default(),
+            perspective: Perspective::default(),
             guard: None,
             tls: None,
             cors: Cors::default(),
@@ -64,6 +74,9 @@ impl fmt::Debug for ServerSettings {
             keep_content,
             limits,
             moderations,
+            litellm,
+            predict,
+            perspective,
             guard,
             tls,
             cors,
@@ -76,6 +89,9 @@ impl fmt::Debug for ServerSettings {
             .field("keep_content", keep_content)
             .field("limits", limits)
             .field("moderations", moderations)
+            .field("litellm", litellm)
+            .field("predict", predict)
+            .field("perspective", perspective)
             .field("guard", guard)
             .field("tls", tls)
             .field("cors", cors)

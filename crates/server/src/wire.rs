@@ -155,7 +155,15 @@ async fn read<T: DeserializeOwned, S: Send + Sync>(
                 _ => ApiError::Broken,
             },
         )?;
-    serde_json::from_slice(&body).map_err(|error| ApiError::Json { problem: error.to_string() })
+    parse(&body)
+}
+
+/// A body's JSON.
+///
+/// # Errors
+/// [`ApiError::Json`].
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::Json { problem: error.to_string() })
 }
 
 /// The most bytes of a body, for the message.

@@ -123,6 +123,27 @@ impl App {
         try_join_all(pairs.iter().zip(verdicts).map(record)).await
     }
 
+    /// As [`App::record_all`], for callers who do not want their content kept, whatever the settings say.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`] if any could not be.
+    pub(crate) async fn record_all_without_content(
+        &self,
+        source: &'static str,
+        pairs: &[Pair],
+        settings: &JudgeSettings,
+        verdicts: &[Verdict],
+    ) -> Result<(), ApiError> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let record = |(pair, verdict): (&'_ Pair, &'_ Verdict)| {
+            let (Pair { chosen, content }, verdict) = (pair.clone(), verdict.clone());
+            async move {
+                recorder.record_without_content(source, &chosen, &content, settings, &verdict).await
+            }
+        };
+        try_join_all(pairs.iter().zip(verdicts).map(record)).await.map(drop)
+    }
+
     /// Whether one request may ask for so many pairs.
     ///
     /// # Errors

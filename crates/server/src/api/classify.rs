@@ -15,7 +15,7 @@ use crate::metrics::Disposition;
 use crate::pool::Class;
 use crate::selector::{Chosen, Selector};
 use crate::settings::{MAX_SECONDS, OnUndetermined};
-use crate::wire::{Json, VerdictBody};
+use crate::wire::{Json, VerdictBody, parse};
 
 /// What is to be judged, and by what.
 #[derive(Deserialize, ToSchema)]
@@ -146,7 +146,7 @@ pub(crate) async fn classify(
         return Err(ApiError::field("items", "there is none"));
     }
     app.check_count(request.items.len().saturating_mul(policies.len()))?;
-    let items: Vec<_> = request.items.into_iter().map(item).collect();
+    let items = items(request.items);
     let mut pairs = Vec::new();
     for (_, content) in &items {
         for (_, policy) in &policies {
@@ -247,8 +247,24 @@ fn policies(app: &App, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>
     Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(&served))).collect())
 }
 
+type Item = (Option<Value>, Result<Arc<Content>, ApiError>);
+
+fn items(items: Vec<Value>) -> Vec<Item> {
+    items.into_iter().map(item).collect()
+}
+
+/// What a body asks to be judged.
+///
+/// # Errors
+/// [`ApiError`] for the first item that cannot be judged.
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
+    let request: ClassifyRequest = parse(body)?;
+    deadline(request.deadline_ms)?;
+    items(request.items).into_iter().map(|(_, content)| content).collect()
+}
+
 /// An item with its id, if it has one.
-fn item(value: Value) -> (Option<Value>, Result<Arc<Content>, ApiError>) {
+fn item(value: Value) -> Item {
     match value {
         Value::String(text) => {
             let content = Content::text(text);

@@ -1,13 +1,17 @@
 //! The routes, one file each, and what stands around all of them.
 
 mod app;
-mod chat;
-mod classify;
+pub(crate) mod chat;
+pub(crate) mod classify;
 mod decisions;
 mod docs;
 mod health;
-mod moderations;
+pub(crate) mod litellm;
+pub(crate) mod moderations;
 mod observe;
+pub(crate) mod perspective;
+pub(crate) mod predict;
+pub(crate) mod responses;
 
 use std::sync::Arc;
 
@@ -37,6 +41,7 @@ use crate::wire::BodyLimit;
     tags(
         (name = "ours", description = "Verdicts in full"),
         (name = "OpenAI", description = "In the shape of OpenAI's routes: change the base URL and nothing else"),
+        (name = "others", description = "In the shapes of LiteLLM, text-embeddings-inference and Perspective"),
         (name = "service", description = "Whether it runs, and how")
     )
 )]
@@ -54,6 +59,11 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
         .routes(routes!(moderations::moderations))
         .routes(routes!(chat::completions))
         .routes(routes!(chat::models))
+        .routes(routes!(responses::responses))
+        .routes(routes!(litellm::guardrail))
+        .routes(routes!(predict::predict))
+        .routes(routes!(perspective::analyze))
+        .routes(routes!(perspective::describe))
         .routes(routes!(decisions::decisions))
         .routes(routes!(decisions::decision))
         .routes(routes!(health::healthz))

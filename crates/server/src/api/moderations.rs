@@ -13,9 +13,9 @@ use super::app::{App, Pair};
 use super::classify::Action;
 use crate::error::{ApiError, OpenAiError};
 use crate::pool::Class;
-use crate::selector::{Chosen, Selector};
+use crate::selector::{Chosen, all_or};
 use crate::settings::{Moderations, OnUndetermined, StockUndetermined};
-use crate::wire::{OpenAiJson, OpenAiRefusal};
+use crate::wire::{OpenAiJson, OpenAiRefusal, parse};
 
 /// The categories of `omni-moderation-latest`, as in OpenAI's specification of August 2026.
 pub(crate) const STOCK: [&str; 13] = [
@@ -116,7 +116,7 @@ pub(crate) async fn moderations(
     OpenAiJson(request): OpenAiJson<ModerationRequest>,
 ) -> Result<axum::Json<ModerationResponse>, OpenAiRefusal> {
     let contents = contents(request.input)?;
-    let policies = policies(&app)?;
+    let policies = all_or(&app.settings.moderations.policies, &app.shelf.served())?;
     app.check_count(contents.len().saturating_mul(policies.len()))?;
     let pairs = contents.iter().flat_map(|content| {
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(content) };
@@ -139,6 +139,14 @@ pub(crate) async fn moderations(
     let results = results.collect::<Result<Vec<_>, _>>()?;
     let id = format!("modr-{:016x}", getrandom::u64().map_err(|_| ApiError::Random)?);
     Ok(axum::Json(ModerationResponse { id, model: app.model.clone(), results }))
+}
+
+/// What a body asks to be judged.
+///
+/// # Errors
+/// [`ApiError`] for a body that is none, or the first item that cannot be judged.
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
+    contents(parse::<ModerationRequest>(body)?.input)
 }
 
 fn contents(input: ModerationInput) -> Result<Vec<Arc<Content>>, ApiError> {
@@ -167,18 +175,6 @@ fn joined(parts: Vec<InputPart>) -> Result<String, ApiError> {
         )),
     };
     Ok(parts.into_iter().map(text).collect::<Result<Vec<_>, _>>()?.join("\n"))
-}
-
-fn policies(app: &App) -> Result<Vec<Chosen>, ApiError> {
-    let served = app.shelf.served();
-    let named = &app.settings.moderations.policies;
-    let chosen: Vec<Chosen> = if named.is_empty() {
-        served.policies.values().map(Chosen::served).collect()
-    } else {
-        let find = |name: &String| Selector::Named(name.clone()).find(&served);
-        named.iter().map(find).collect::<Result<_, _>>()?
-    };
-    if chosen.is_empty() { Err(ApiError::NoPolicies) } else { Ok(chosen) }
 }
 
 /// The same as JSON, for the `moderation` field of chats.

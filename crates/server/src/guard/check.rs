@@ -11,7 +11,7 @@ use crate::api::{App, Pair, stock_result};
 use crate::error::ApiError;
 use crate::metrics::Disposition;
 use crate::pool::Class;
-use crate::selector::{Chosen, Selector};
+use crate::selector::{Chosen, all_or};
 use crate::settings::duration;
 
 /// What the policies say of a conversation.
@@ -34,7 +34,7 @@ impl Guard {
     /// Judges a conversation under all policies of the guard. It never fails: what has no verdict is checked
     /// without one.
     pub(super) async fn check(&self, app: &App, content: Result<Content, ApiError>) -> Checked {
-        let chosen = match self.policies(app) {
+        let chosen = match all_or(&self.settings.policies, &app.shelf.served()) {
             Ok(chosen) => chosen,
             Err(error) => {
                 return Checked { chosen: Vec::new(), pairs: Vec::new(), verdicts: Err(error) };
@@ -49,17 +49,6 @@ impl Guard {
         let deadline = app.deadline(Some(duration(self.settings.check_s)));
         let verdicts = app.judge(Class::Guard, pairs.clone(), &app.judging, deadline).await;
         Checked { chosen, pairs, verdicts }
-    }
-
-    fn policies(&self, app: &App) -> Result<Vec<Chosen>, ApiError> {
-        let served = app.shelf.served();
-        let named = &self.settings.policies;
-        let find = |name: &String| Selector::Named(name.clone()).find(&served);
-        let chosen: Vec<Chosen> = match named.is_empty() {
-            true => served.policies.values().map(Chosen::served).collect(),
-            false => named.iter().map(find).collect::<Result<_, _>>()?,
-        };
-        if chosen.is_empty() { Err(ApiError::NoPolicies) } else { Ok(chosen) }
     }
 
     /// What an outcome leads to, and how the traffic counts it.

@@ -2,8 +2,10 @@
 //!
 //! `settings.rs` says where and how, `check.rs` judges, `proxy.rs` is a request's way through and `stream.rs`
 //! that of a reply in pieces. `release.rs` decides how much of a reply may leave and `frames.rs` takes its
-//! events apart, and `said.rs` puts what a judge reads together; all three are plain functions of what came, without clocks or connections.
+//! events apart, and `said.rs` puts what a judge reads together, with what `arguments.rs`
+//! makes of calls; all of these are plain functions of what came, without clocks or connections.
 
+mod arguments;
 mod check;
 mod frames;
 mod proxy;
@@ -12,5 +14,5 @@ mod said;
 mod settings;
 mod stream;
 
-pub(crate) use proxy::{Guard, forward};
+pub(crate) use proxy::{Guard, forward, read, said, turns};
 pub use settings::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};

@@ -19,6 +19,7 @@ use super::settings::{GuardMode, GuardSettings};
 use super::stream;
 use crate::api::{App, Message, now};
 use crate::error::{ApiError, ServerError};
+use crate::wire::parse;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which the other server counts as gone.
@@ -160,7 +161,10 @@ const WITHOUT_TEXT: [&str; 14] = [
 ];
 
 /// All that the model is to read: tools and the like as a turn before the messages.
-fn turns(body: &Value, messages: &[Message]) -> Result<Vec<Turn>, ApiError> {
+///
+/// # Errors
+/// [`ApiError::Field`] for parts that are no text.
+pub(crate) fn turns(body: &Value, messages: &[Message]) -> Result<Vec<Turn>, ApiError> {
     let mut beside = Said::default();
     for (name, value) in body.as_object().into_iter().flatten() {
         let is_plain = value.is_number() || value.is_boolean() || bare_format(value);
@@ -197,6 +201,21 @@ fn turn(message: &Message, raw: &Value) -> Result<Turn, ApiError> {
     Ok(Turn { role: message.role.clone(), text, tool: None })
 }
 
+/// What a request to a guarded model asks to be judged.
+///
+/// # Errors
+/// [`ApiError`] for a body that is none, or has parts that cannot be judged.
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
+    let body: Value = parse(body)?;
+    let content = turns(&body, &messages(&body)?).and_then(conversation)?;
+    Ok(vec![Arc::new(content)])
+}
+
+fn messages(body: &Value) -> Result<Vec<Message>, ApiError> {
+    serde_json::from_value(body["messages"].clone())
+        .map_err(|_| ApiError::field("messages", "it cannot be read"))
+}
+
 /// Judges a request, sends it on, and lets through what may be.
 ///
 /// # Errors
@@ -210,13 +229,12 @@ pub(crate) async fn forward(
     if body.get("n").is_some_and(|n| !n.is_null() && *n != 1) {
         return Err(ApiError::field("n", "a guarded reply is 1"));
     }
-    let field = |field: &'static str| move |_| ApiError::field(field, "it cannot be read");
-    let messages: Vec<Message> =
-        serde_json::from_value(body["messages"].clone()).map_err(field("messages"))?;
+    let messages = messages(&body)?;
+    let unreadable = || ApiError::field("moderation", "it cannot be read");
     let asked = body.as_object_mut().and_then(|body| body.remove("moderation"));
     let asked = asked.filter(|asked| !asked.is_null());
     let asked: Option<Asked> =
-        asked.map(serde_json::from_value).transpose().map_err(field("moderation"))?;
+        asked.map(serde_json::from_value).transpose().map_err(|_| unreadable())?;
     let strictest = |mode: Option<&AskedMode>| {
         mode.map_or(guard.settings.mode, |asked| asked.mode.max(guard.settings.mode))
     };
@@ -308,7 +326,7 @@ async fn blocked_input(passage: &Passage, input: &Checked, is_stream: bool) -> R
 async fn refused(reply: reqwest::Response) -> Result<Response, ApiError> {
     let status = StatusCode::from_u16(reply.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let wait = reply.headers().get(header::RETRY_AFTER).cloned();
-    let body = read(reply).await?;
+    let body = bytes_of(reply).await?;
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut response = (status, [kind], body).into_response();
     if let Some(wait) = wait {
@@ -317,7 +335,7 @@ async fn refused(reply: reqwest::Response) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-async fn read(reply: reqwest::Response) -> Result<Vec<u8>, ApiError> {
+async fn bytes_of(reply: reqwest::Response) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     let mut bytes = reply.bytes_stream();
     while let Some(piece) = bytes.next().await {
@@ -333,7 +351,7 @@ async fn read(reply: reqwest::Response) -> Result<Vec<u8>, ApiError> {
 
 async fn whole(passage: Passage, reply: reqwest::Response) -> Result<Response, ApiError> {
     let unreadable = |_| ApiError::Upstream { problem: "its reply is no JSON" };
-    let mut reply: Value = serde_json::from_slice(&read(reply).await?).map_err(unreadable)?;
+    let mut reply: Value = serde_json::from_slice(&bytes_of(reply).await?).map_err(unreadable)?;
     let choices = reply["choices"].as_array();
     let Some(choices) = choices else {
         return Err(ApiError::Upstream { problem: "its reply has no choices" });
@@ -351,7 +369,7 @@ async fn whole(passage: Passage, reply: reqwest::Response) -> Result<Response, A
 }
 
 /// All that a message says, whichever fields it is in.
-fn said(message: &Value) -> String {
+pub(crate) fn said(message: &Value) -> String {
     let mut said = Said::default();
     let fields = message.as_object().into_iter().flatten();
     fields.filter(|(name, _)| *name != "role").for_each(|(name, value)| said.push(name, value));
