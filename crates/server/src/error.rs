@@ -44,6 +44,12 @@ pub enum ServerError {
         /// What is wrong with its address or key; neither is repeated.
         problem: &'static str,
     },
+    /// Traces are wanted and cannot be sent.
+    #[error("serve.traces: {problem}")]
+    Traces {
+        /// Why.
+        problem: &'static str,
+    },
     /// An origin that no header can hold.
     #[error("serve.cors.origins: {origin:?} is no origin")]
     Origin {

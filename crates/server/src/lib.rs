@@ -3,7 +3,8 @@
 //! `serve.rs` is its life from binding to shutdown, `settings.rs` what can be set, `api/` one file a route.
 //! `pool.rs` leads from async requests to the judges, which block: threads of its own behind a bounded queue.
 //! `guard/` stands before another chat model. `shelf.rs` holds the policies and follows their folder. `error.rs` knows every refusal and its status.
-//! `recorder.rs` puts decisions into the store before their callers hear of them.
+//! `recorder.rs` puts decisions into the store before their callers hear of them. `bodies.rs` reads what routes read,
+//! without a service. `log.rs` and `traces.rs` tell what happens, and never what was said.
 //! Which judge answers is not known here: the caller brings a [`policy::Judge`].
 
 mod api;
@@ -19,16 +20,18 @@ mod selector;
 mod serve;
 mod settings;
 mod shelf;
+mod traces;
 mod wire;
 
 pub use bodies::{Body, NotRead};
 pub use callers::{Litellm, Perspective, Predict};
 pub use error::ServerError;
 pub use guard::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
-pub use log::{LogFormat, start_log};
+pub use log::{Log, LogFormat, start_log};
 pub use serve::{Before, Server, Setup, Stopper};
 pub use settings::{
     Cors, Limits, Moderations, OnUndetermined, ServerSettings, SettingsError, StockUndetermined,
     Tls,
 };
 pub use shelf::{Fault, PolicySource, read_folder};
+pub use traces::TraceSettings;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use policy::{Content, JudgeSettings, PolicyId, Verdict};
 use store::{DecisionId, Millis, NewDecision, Origin, Sampling, Store};
+use tracing::Instrument;
 
 use crate::error::ApiError;
 use crate::selector::Chosen;
@@ -42,7 +43,8 @@ impl Recorder {
         settings: &JudgeSettings,
         verdict: &Verdict,
     ) -> Result<DecisionId, ApiError> {
-        self.add(source, chosen, content, settings, verdict, self.keep_content).await
+        let added = self.add(source, chosen, content, settings, verdict, self.keep_content);
+        added.instrument(tracing::info_span!("record")).await
     }
 
     /// The same, with nothing kept of the content but its hash.
@@ -57,7 +59,8 @@ impl Recorder {
         settings: &JudgeSettings,
         verdict: &Verdict,
     ) -> Result<DecisionId, ApiError> {
-        self.add(source, chosen, content, settings, verdict, false).await
+        let added = self.add(source, chosen, content, settings, verdict, false);
+        added.instrument(tracing::info_span!("record")).await
     }
 
     async fn add(

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::callers::{Litellm, Perspective, Predict};
 use crate::guard::GuardSettings;
+use crate::traces::TraceSettings;
 
 /// How the service runs.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -38,6 +39,8 @@ pub struct ServerSettings {
     pub perspective: Perspective,
     /// With it, other chat models are guarded.
     pub guard: Option<GuardSettings>,
+    /// With it, traces are sent.
+    pub traces: Option<TraceSettings>,
     /// With it, https.
     pub tls: Option<Tls>,
     /// Which web pages may call.
@@ -58,6 +61,7 @@ impl Default for ServerSettings {
             predict: Predict::default(),
             perspective: Perspective::default(),
             guard: None,
+            traces: None,
             tls: None,
             cors: Cors::default(),
         }
@@ -78,6 +82,7 @@ impl fmt::Debug for ServerSettings {
             predict,
             perspective,
             guard,
+            traces,
             tls,
             cors,
         } = self;
@@ -93,6 +98,7 @@ impl fmt::Debug for ServerSettings {
             .field("predict", predict)
             .field("perspective", perspective)
             .field("guard", guard)
+            .field("traces", traces)
             .field("tls", tls)
             .field("cors", cors)
             .finish()
@@ -318,6 +324,12 @@ impl ServerSettings {
             let expected = "at most a day and 16 million characters";
             return Err(SettingsError::Value { setting, found, expected });
         }
+        if let Some(traces) = &self.traces
+            && !(0.0..=1.0).contains(&traces.share)
+        {
+            let (setting, found) = ("traces.share", traces.share.to_string());
+            return Err(SettingsError::Value { setting, found, expected: "0 to 1" });
+        }
         let mapped = self.moderations.map.values().flatten();
         match mapped.into_iter().find(|it| !crate::api::STOCK.contains(&it.as_str())) {
             Some(category) => Err(SettingsError::Category { category: category.clone() }),
@@ -374,6 +386,7 @@ mod tests {
             ("[serve.limits]\nqueue = 10", "limits.pairs"),
             ("[serve.limits]\ndeadline_s = -1.0", "limits.deadline_s"),
             ("[serve.limits]\nread_s = nan", "limits.read_s"),
+            ("[serve.traces]\nendpoint = \"http://x\"\nshare = 2.0", "traces.share"),
             ("[serve.moderations.map]\na = [\"hat\"]", "hat"),
             ("[serve.moderations]\non_undetermined = \"allow\"", "allow"),
         ] {

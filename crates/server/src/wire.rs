@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use policy::{Confidence, ScoreMethod, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
@@ -147,6 +148,13 @@ async fn read<T: DeserializeOwned, S: Send + Sync>(
     if !kind.eq_ignore_ascii_case("application/json") {
         return Err(ApiError::MediaType);
     }
+    read_json(request, state).instrument(tracing::info_span!("read")).await
+}
+
+async fn read_json<T: DeserializeOwned, S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<T, ApiError> {
     let limit = request.extensions().get::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
     let body =
         axum::body::Bytes::from_request(request, state).await.map_err(

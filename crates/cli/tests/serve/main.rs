@@ -7,11 +7,15 @@ mod program;
 
 mod clients;
 mod log;
+mod schemathesis;
 mod start;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::thread::JoinHandle;
 
 pub(crate) const POLICY: &str =
     "# Advertising\n\n## VIOLATES\n- AD1 advertising\n\n## SAFE\n- AD0.a anything else\n";
@@ -20,6 +24,8 @@ pub(crate) const POLICY: &str =
 pub(crate) struct Service {
     pub(crate) url: String,
     child: Child,
+    /// Reads the log all the time, for the program must never wait for a reader.
+    log: Option<JoinHandle<String>>,
 }
 
 impl Service {
@@ -31,23 +37,26 @@ impl Service {
         let usual = ["serve", "--listen", "127.0.0.1:0", "--max-analysis-tokens", "24"];
         let mut command = program::command(folder, &[&usual[..], args].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).unwrap();
+            log
+        });
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("safeguard serves on ");
         let Some(url) = url.map(str::to_owned) else {
-            let mut log = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-            panic!("{line:?}: {log}");
+            panic!("{line:?}: {}", log.join().unwrap());
         };
-        Service { url, child }
+        Service { url, child, log: Some(log) }
     }
 
     /// Stops it as a service manager does; whether it ended well, and its log.
     pub(crate) fn stop(mut self) -> (bool, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        let log = self.log.take().unwrap().join().unwrap();
         (self.child.wait().unwrap().success(), log)
     }
 }

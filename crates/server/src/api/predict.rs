@@ -18,7 +18,7 @@ use crate::wire::{Json, parse};
 /// What is judged.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct PredictRequest {
-    inputs: Inputs,
+    inputs: PredictInputs,
     /// Refused where true: the scores are probabilities, and nothing lies under them.
     #[serde(default)]
     raw_scores: bool,
@@ -27,19 +27,19 @@ pub(crate) struct PredictRequest {
 /// A text, a pair, or many of either.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
-enum Inputs {
+enum PredictInputs {
     /// One text.
     One(String),
     /// A prompt and its reply, judged together.
     Pair([String; 2]),
     /// Many, each a list of one text or two.
-    Many(Vec<Input>),
+    Many(Vec<PredictInput>),
 }
 
 /// One of many.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
-enum Input {
+enum PredictInput {
     /// A text.
     Alone([String; 1]),
     /// A prompt and its reply.
@@ -135,7 +135,7 @@ pub(crate) async fn predict(
         let problem = "the scores are probabilities, and nothing lies under them";
         return Err(ApiError::field("raw_scores", problem).into());
     }
-    let is_many = matches!(request.inputs, Inputs::Many(_));
+    let is_many = matches!(request.inputs, PredictInputs::Many(_));
     let contents = contents(request.inputs)?;
     let policies = all_or(&app.settings.predict.policies, &app.shelf.served())?;
     let pairs = contents.iter().flat_map(|content| {
@@ -168,16 +168,16 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
     contents(parse::<PredictRequest>(body)?.inputs)
 }
 
-fn contents(inputs: Inputs) -> Result<Vec<Arc<Content>>, ApiError> {
+fn contents(inputs: PredictInputs) -> Result<Vec<Arc<Content>>, ApiError> {
     let exchange =
         |[prompt, reply]: [String; 2]| Content::Exchange { prompt, reply, metadata: Vec::new() };
     let contents = match inputs {
-        Inputs::One(text) => vec![Content::text(text)],
-        Inputs::Pair(texts) => vec![exchange(texts)],
-        Inputs::Many(inputs) => {
+        PredictInputs::One(text) => vec![Content::text(text)],
+        PredictInputs::Pair(texts) => vec![exchange(texts)],
+        PredictInputs::Many(inputs) => {
             let content = |input| match input {
-                Input::Alone([text]) => Content::text(text),
-                Input::Pair(texts) => exchange(texts),
+                PredictInput::Alone([text]) => Content::text(text),
+                PredictInput::Pair(texts) => exchange(texts),
             };
             inputs.into_iter().map(content).collect()
         }

@@ -10,6 +10,7 @@ use futures_util::stream::poll_fn;
 use policy::Verdict;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::super::app::App;
 use super::no_verdict;
@@ -79,7 +80,8 @@ pub(crate) fn reply(
     let (events, response) = Events::open(duration(app.settings.limits.read_s));
     let writer = Writer { events, id, created: now(), question, has_answered: false };
     // A reader who is gone ends the task, and with it the ticket.
-    tokio::spawn(async move { drop(writer.write(&app, ticket, heard).await) });
+    let write = async move { drop(writer.write(&app, ticket, heard).await) };
+    tokio::spawn(write.in_current_span());
     response
 }
 

@@ -21,7 +21,7 @@ use crate::shelf::Served;
 use crate::wire::{Json, parse};
 pub(crate) use discovery::{__path_describe, describe};
 use error::{GoogleError, Kind, Refusal};
-use wire::{AnalyzeRequest, AnalyzeResponse, AttributeScores, Score, SpanScore};
+use wire::{AnalyzeRequest, AnalyzeResponse, AttributeScores, PerspectiveScore, PerspectiveSpan};
 
 /// Score a comment in Perspective's shape
 ///
@@ -174,9 +174,9 @@ impl AnalyzeRequest {
     }
 
     fn scores(&self, value: f64) -> AttributeScores {
-        let score = Score { value, kind: "PROBABILITY" };
+        let score = PerspectiveScore { value, kind: "PROBABILITY" };
         let end = self.comment.text.chars().count();
-        let whole = SpanScore { begin: 0, end, score };
+        let whole = PerspectiveSpan { begin: 0, end, score };
         AttributeScores {
             summary_score: score,
             span_scores: self.span_annotations.then(|| vec![whole]),

@@ -11,7 +11,7 @@ use super::error::{Kind, Refusal};
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AnalyzeRequest {
-    pub(super) comment: Comment,
+    pub(super) comment: PerspectiveComment,
     /// Attributes of the settings, such as `TOXICITY`.
     pub(super) requested_attributes: BTreeMap<String, AttributeAsked>,
     /// Whether to send spans too: one, the whole comment, for that is what is judged.
@@ -30,7 +30,7 @@ pub(crate) struct AnalyzeRequest {
 
 /// What is judged.
 #[derive(Deserialize, ToSchema)]
-pub(super) struct Comment {
+pub(super) struct PerspectiveComment {
     pub(super) text: String,
     /// `PLAIN_TEXT`.
     #[serde(default, rename = "type")]
@@ -66,23 +66,23 @@ pub(crate) struct AnalyzeResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AttributeScores {
-    pub(super) summary_score: Score,
+    pub(super) summary_score: PerspectiveScore,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) span_scores: Option<Vec<SpanScore>>,
+    pub(super) span_scores: Option<Vec<PerspectiveSpan>>,
 }
 
 /// The score of a part of the comment.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SpanScore {
+pub(super) struct PerspectiveSpan {
     /// In characters of Unicode.
     pub(super) begin: usize,
     pub(super) end: usize,
-    pub(super) score: Score,
+    pub(super) score: PerspectiveScore,
 }
 
 /// A score.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub(super) struct Score {
+pub(super) struct PerspectiveScore {
     /// Probability of a violation, 0 to 1.
     pub(super) value: f64,
     #[serde(rename = "type")]

@@ -24,7 +24,7 @@ pub(crate) struct ResponseBody {
     status: &'static str,
     /// Why it failed.
     error: Option<ResponseFailure>,
-    incomplete_details: Option<Incomplete>,
+    incomplete_details: Option<ResponseIncomplete>,
     model: String,
     pub(super) output: Vec<OutputItem>,
     usage: Option<ResponseUsage>,
@@ -57,7 +57,7 @@ struct ResponseFailure {
 
 /// Why a response is incomplete.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-struct Incomplete {
+struct ResponseIncomplete {
     reason: &'static str,
 }
 
@@ -203,7 +203,8 @@ impl ResponseBody {
     pub(super) fn finish(&mut self, verdict: &Verdict, n_answer: usize) {
         let is_whole = verdict.outcome.is_violation().is_some();
         self.status = if is_whole { "completed" } else { "incomplete" };
-        self.incomplete_details = (!is_whole).then_some(Incomplete { reason: "max_output_tokens" });
+        self.incomplete_details =
+            (!is_whole).then_some(ResponseIncomplete { reason: "max_output_tokens" });
         self.usage = Some(ResponseUsage::of(verdict, n_answer));
     }
 

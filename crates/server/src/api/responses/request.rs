@@ -18,7 +18,7 @@ pub(crate) struct ResponsesRequest {
     /// `safeguard`, or `safeguard/` and a policy's name.
     #[schema(example = "safeguard")]
     pub(super) model: String,
-    input: Input,
+    input: ResponsesInput,
     /// The policy, or the first part of it.
     #[serde(default)]
     pub(super) instructions: Option<String>,
@@ -68,16 +68,16 @@ pub(crate) struct ResponsesRequest {
 /// What is judged.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
-enum Input {
+enum ResponsesInput {
     /// A user's message.
     Text(String),
     /// Messages, calls of functions and their outputs.
-    Items(Vec<InputItem>),
+    Items(Vec<ResponsesItem>),
 }
 
 /// One item of a conversation.
 #[derive(Deserialize, ToSchema)]
-struct InputItem {
+struct ResponsesItem {
     /// `message`, `function_call`, `function_call_output`, their `custom_tool` twins, or `reasoning`; others are
     /// refused.
     #[serde(rename = "type", default = "message")]
@@ -141,9 +141,9 @@ impl ResponsesRequest {
         let text = |text| MessageContent::Text(text);
         let instructions = self.instructions.map(|it| Message::new("developer", text(it)));
         let input = match self.input {
-            Input::Text(input) => vec![Message::new("user", text(input))],
-            Input::Items(items) => {
-                let read = |(at, item): (usize, InputItem)| item.message(at);
+            ResponsesInput::Text(input) => vec![Message::new("user", text(input))],
+            ResponsesInput::Items(items) => {
+                let read = |(at, item): (usize, ResponsesItem)| item.message(at);
                 items.into_iter().enumerate().map(read).collect::<Result<_, _>>()?
             }
         };
@@ -188,7 +188,7 @@ impl ResponsesRequest {
     }
 }
 
-impl InputItem {
+impl ResponsesItem {
     /// The message that says the same; `at`: the item's place in `input`.
     fn message(self, at: usize) -> Result<Message, ApiError> {
         let missing = |field: &str| ApiError::field(format!("input[{at}].{field}"), "is missing");

@@ -6,6 +6,7 @@ use axum::response::Response;
 use policy::{AnswerToken, Verdict};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::super::app::App;
 use super::super::chat::{Events, Gone, Question, content, no_verdict};
@@ -24,7 +25,8 @@ pub(super) fn reply(
     let (events, response) = Events::open(duration(app.settings.limits.read_s));
     let writer = Writer { events, body, question, n_events: 0, open: None, tokens: Vec::new() };
     // A reader who is gone ends the task, and with it the ticket.
-    tokio::spawn(async move { drop(writer.write(&app, ticket, heard).await) });
+    let write = async move { drop(writer.write(&app, ticket, heard).await) };
+    tokio::spawn(write.in_current_span());
     response
 }
 
