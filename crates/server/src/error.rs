@@ -8,9 +8,12 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::Cause;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use store::StoreError;
 use utoipa::ToSchema;
 
+use crate::api::FindingBody;
+use crate::door::Refusal;
 use crate::settings::SettingsError;
 
 /// Why the service could not start or go on.
@@ -37,7 +40,15 @@ pub enum ServerError {
     },
     /// The store cannot be opened.
     #[error("the store: {0}")]
-    Store(#[from] store::StoreError),
+    Store(#[from] StoreError),
+    /// Others could reach it, and there are no keys.
+    #[error(
+        "{address} can be reached from elsewhere, and the store has no keys: whoever comes by could use it"
+    )]
+    Open {
+        /// The address.
+        address: std::net::SocketAddr,
+    },
     /// The guarded model's server cannot be used.
     #[error("serve.guard.upstream: {problem}")]
     Upstream {
@@ -48,6 +59,12 @@ pub enum ServerError {
     #[error("serve.traces: {problem}")]
     Traces {
         /// Why.
+        problem: &'static str,
+    },
+    /// Nobody can be told anything by webhook.
+    #[error("serve.webhooks: {problem}")]
+    Webhooks {
+        /// What is wrong; no URL or secret is repeated.
         problem: &'static str,
     },
     /// An origin that no header can hold.
@@ -96,7 +113,9 @@ pub(crate) enum ApiError {
     UnknownPolicy { name: String, known: String },
     #[error("policy {name}: version {wanted} is not served; the one in service is {served}")]
     OtherVersion { name: String, wanted: String, served: String },
-    #[error("no policy is served, so nothing could be judged; put one into the folder of policies")]
+    #[error(
+        "no policy is served, so nothing could be judged; put one into the folder of policies, or store one at /v1/policies/NAME"
+    )]
     NoPolicies,
     #[error("{n} pairs of item and policy are asked for; the most in one request is {limit}")]
     TooMany { n: usize, limit: usize },
@@ -114,6 +133,24 @@ pub(crate) enum ApiError {
     NoStore,
     #[error("there is no such decision")]
     NoDecision,
+    #[error("the idempotency key was used for another request; send a new key with a new request")]
+    KeyReused,
+    #[error("the body must be a form, with content-type: multipart/form-data")]
+    Form,
+    #[error("web pages may not send this")]
+    Page,
+    #[error("the store cannot be read or written now")]
+    StoreUnreadable,
+    #[error("there is no {what} {id}")]
+    Unknown { what: &'static str, id: String },
+    #[error("{0}")]
+    Conflict(String),
+    #[error("the policy has faults that `safeguard policy lint` calls errors; it is not stored")]
+    Faulty { findings: Vec<FindingBody> },
+    #[error("the body must be the policy's Markdown, with content-type: text/markdown")]
+    Markdown,
+    #[error(transparent)]
+    Door(#[from] Refusal),
     #[error("the query cannot be read")]
     Query,
     #[error("the service is stopping")]
@@ -129,14 +166,39 @@ impl ApiError {
         ApiError::Field { field: field.into(), problem: problem.into() }
     }
 
+    /// What the store says of a request that it does not take; its own failures go to the log.
+    pub(crate) fn of_store(error: StoreError) -> ApiError {
+        match error {
+            StoreError::Unknown { what: "decision", .. } => ApiError::NoDecision,
+            StoreError::Unknown { what, id } => ApiError::Unknown { what, id },
+            StoreError::Conflict { .. } | StoreError::TooMuch { .. } => {
+                ApiError::Conflict(error.to_string())
+            }
+            StoreError::Review { field, problem } => ApiError::field(field, problem),
+            StoreError::Id { what, text, .. } => ApiError::Unknown { what, id: text },
+            error => {
+                tracing::error!("the store failed: {error}");
+                ApiError::StoreUnreadable
+            }
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             ApiError::NoRoute => StatusCode::NOT_FOUND,
             ApiError::Method => StatusCode::METHOD_NOT_ALLOWED,
-            ApiError::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ApiError::MediaType | ApiError::Form => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            ApiError::NoDecision => StatusCode::NOT_FOUND,
-            ApiError::Store | ApiError::NoStore => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::Page => StatusCode::FORBIDDEN,
+            ApiError::NoDecision | ApiError::Unknown { .. } => StatusCode::NOT_FOUND,
+            ApiError::Conflict(_) => StatusCode::CONFLICT,
+            ApiError::Faulty { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::Markdown => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ApiError::Door(refusal) => refusal.status(),
+            ApiError::Store | ApiError::StoreUnreadable | ApiError::NoStore => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             ApiError::Broken | ApiError::Query | ApiError::Json { .. } => StatusCode::BAD_REQUEST,
             ApiError::Field { .. } | ApiError::TooMany { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::UnknownPolicy { .. } | ApiError::UnknownModel { .. } => StatusCode::NOT_FOUND,
@@ -158,7 +220,7 @@ impl ApiError {
         match self {
             ApiError::NoRoute => "no_route",
             ApiError::Method => "method_not_allowed",
-            ApiError::MediaType => "unsupported_media_type",
+            ApiError::MediaType | ApiError::Form => "unsupported_media_type",
             ApiError::TooLarge { .. } => "too_large",
             ApiError::Broken => "broken_body",
             ApiError::Json { .. } => "invalid_json",
@@ -171,9 +233,16 @@ impl ApiError {
             ApiError::Late { .. } => "deadline",
             ApiError::UnknownModel { .. } => "model_not_found",
             ApiError::Upstream { .. } => "upstream",
-            ApiError::Store => "store",
+            ApiError::Store | ApiError::StoreUnreadable => "store",
+            ApiError::Unknown { .. } => "not_found",
+            ApiError::Conflict(_) => "conflict",
+            ApiError::Faulty { .. } => "faulty_policy",
+            ApiError::Markdown => "unsupported_media_type",
+            ApiError::Door(refusal) => refusal.code(),
             ApiError::NoStore => "no_store",
             ApiError::NoDecision => "no_decision",
+            ApiError::KeyReused => "idempotency_key_reused",
+            ApiError::Page => "web_page",
             ApiError::Query => "invalid_query",
             ApiError::Stopping => "stopping",
             ApiError::Undetermined { .. } => "undetermined",
@@ -186,6 +255,7 @@ impl ApiError {
         match self {
             ApiError::Busy { retry_after } | ApiError::Late { retry_after } => Some(*retry_after),
             ApiError::Stopping | ApiError::NoPolicies => Some(Duration::from_secs(5)),
+            ApiError::Door(refusal) => refusal.retry_after(),
             _ => None,
         }
     }
@@ -198,6 +268,10 @@ impl ApiError {
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             status: status.as_u16(),
             detail: self.to_string(),
+            findings: match self {
+                ApiError::Faulty { findings } => findings.clone(),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -229,8 +303,13 @@ impl ApiError {
 
     fn finish(&self, mut response: Response) -> Response {
         if let Some(wait) = self.retry_after() {
-            let value = HeaderValue::from(wait.as_secs().max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, value);
+            // Rounded up: whoever comes back a little early is refused again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
     }
@@ -247,7 +326,7 @@ impl IntoResponse for ApiError {
 }
 
 /// What went wrong, as of RFC 9457.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Problem {
     /// `urn:safeguard:` and a word for programs.
     #[serde(rename = "type")]
@@ -258,6 +337,10 @@ pub(crate) struct Problem {
     status: u16,
     /// What went wrong and where.
     detail: String,
+    /// What is wrong with a policy, place by place.
+    // Problems that are kept with a job are not of this kind.
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<FindingBody>,
 }
 
 /// OpenAI's error object.

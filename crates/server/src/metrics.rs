@@ -1,5 +1,5 @@
 //! What Prometheus is told. Labels come from lists that are known beforehand: routes, outcomes, policies of the
-//! folder; never from a request's text.
+//! folder and the store; never from a request's text.
 
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::jobs::JobMetrics;
+use crate::shadow::ShadowFate;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -34,6 +37,11 @@ struct VerdictLabels {
 struct TrafficLabels {
     policy: String,
     disposition: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,11 +86,13 @@ pub(crate) struct Metrics {
     request_seconds: Family<RouteLabel, Histogram>,
     verdicts: Family<VerdictLabels, Counter>,
     traffic: Family<TrafficLabels, Counter>,
+    shadow: Family<ResultLabel, Counter>,
     stage_seconds: Family<StageLabel, Histogram>,
     tokens: Family<TokenLabel, Counter>,
     queue: Gauge,
     policies: Gauge,
     faults: Gauge,
+    pub(crate) jobs: JobMetrics,
 }
 
 /// From 1 ms to 2 minutes and a bit, in steps of a factor of 2.
@@ -98,11 +108,13 @@ impl Metrics {
             request_seconds: Family::new_with_constructor(seconds),
             verdicts: Family::default(),
             traffic: Family::default(),
+            shadow: Family::default(),
             stage_seconds: Family::new_with_constructor(seconds),
             tokens: Family::default(),
             queue: Gauge::default(),
             policies: Gauge::default(),
             faults: Gauge::default(),
+            jobs: JobMetrics::default(),
         };
         let mut registry = Registry::with_prefix("safeguard");
         registry.register("requests", "Requests answered", metrics.requests.clone());
@@ -117,6 +129,11 @@ impl Metrics {
             "traffic",
             "Pairs of item and policy by what became of them; the dispositions add up to all pairs answered",
             metrics.traffic.clone(),
+        );
+        registry.register(
+            "shadow",
+            "Items of policies that have a candidate beside them, by what became of its verdict",
+            metrics.shadow.clone(),
         );
         registry.register_with_unit(
             "stage",
@@ -136,6 +153,7 @@ impl Metrics {
             "Policy files that cannot be served as they are now",
             metrics.faults.clone(),
         );
+        metrics.jobs = JobMetrics::register(&mut registry);
         metrics.registry = registry;
         metrics
     }
@@ -177,6 +195,10 @@ impl Metrics {
     pub(crate) fn disposed(&self, policy: &str, disposition: Disposition) {
         let labels = TrafficLabels { policy: policy.to_owned(), disposition: disposition.word() };
         self.traffic.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn shadowed(&self, fate: ShadowFate) {
+        self.shadow.get_or_create(&ResultLabel { result: fate.word() }).inc();
     }
 
     pub(crate) fn set_queue(&self, n_pairs: usize) {

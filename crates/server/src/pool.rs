@@ -1,9 +1,10 @@
-//! From async requests to judges that block: a bounded queue in three classes, and threads that take from it.
+//! From async requests to judges that block: a bounded queue in classes, and threads that take from it.
+//!
+//! A class goes before the next one; within a class keys share the judges (`lane.rs`).
 //!
 //! Who drops a [`Ticket`] takes the work back: it is not begun, or the judge is told to stop. A judge that
 //! panics costs its own verdict and nothing else.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::error::ApiError;
+use crate::lane::{Lane, Share, cost};
 use crate::metrics::Metrics;
 
 /// How long a verdict that comes at the last moment is waited for.
@@ -29,16 +31,22 @@ pub(crate) enum Class {
     Guard,
     /// Somebody waits for this answer now.
     Sync,
+    /// It is told of later.
+    Job,
+    /// A candidate version is tried; nobody waits.
+    Shadow,
 }
 
 impl Class {
-    const N: usize = 2;
+    const N: usize = 4;
 }
 
 /// One judgement wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) class: Class,
+    /// Whose share of the judges it takes.
+    pub(crate) key: Share,
     pub(crate) policy: Arc<Policy>,
     pub(crate) content: Arc<Content>,
     pub(crate) settings: JudgeSettings,
@@ -116,7 +124,7 @@ struct Shared {
 }
 
 struct State {
-    lanes: [VecDeque<Queued>; Class::N],
+    lanes: [Lane<Queued>; Class::N],
     /// Seconds that a verdict takes, recent ones counting more.
     mean_seconds: f64,
     is_closed: bool,
@@ -134,7 +142,7 @@ impl Pool {
         n_threads: usize,
     ) -> std::io::Result<Pool> {
         let state = State {
-            lanes: std::array::from_fn(|_| VecDeque::new()),
+            lanes: std::array::from_fn(|_| Lane::default()),
             mean_seconds: FIRST_GUESS,
             is_closed: false,
         };
@@ -168,10 +176,9 @@ impl Pool {
             return Err(ApiError::Stopping);
         }
         state.forget_cancelled();
-        let Some(last) = tasks.iter().map(|task| task.class).max() else { return Ok(Vec::new()) };
-        let n_ahead = state.n_ahead(last);
-        let wait = shared.estimate(n_ahead, state.mean_seconds);
-        if n_ahead + tasks.len() > shared.queue_len {
+        let Some(last) = tasks.iter().max_by_key(|task| task.class) else { return Ok(Vec::new()) };
+        let wait = shared.estimate(state.n_before(last.class, &last.key), state.mean_seconds);
+        if !state.has_room(last.class, &last.key, tasks.len(), shared.queue_len) {
             return Err(ApiError::Busy { retry_after: wait.max(Duration::from_secs(1)) });
         }
         let now = Instant::now();
@@ -201,13 +208,23 @@ impl Drop for Pool {
 
 impl State {
     fn len(&self) -> usize {
-        self.lanes.iter().map(VecDeque::len).sum()
+        self.lanes.iter().map(Lane::len).sum()
     }
 
-    /// Those that go before a new task of a class; what waits in later classes does not keep it out. So at
-    /// most `queue_len` wait in each class.
-    fn n_ahead(&self, class: Class) -> usize {
-        self.lanes[..=class as usize].iter().map(VecDeque::len).sum()
+    /// About how many go before a new task.
+    fn n_before(&self, class: Class, share: &Share) -> usize {
+        let earlier = self.lanes[..class as usize].iter().map(Lane::len);
+        earlier.sum::<usize>() + self.lanes[class as usize].n_before(share)
+    }
+
+    /// Whether `n` more may wait. What waits in later classes keeps nobody out, so at most `queue_len` wait in
+    /// each class; but one key's flood does not take the room of others: up to its even share of the class, a
+    /// key gets in beside it, until twice as many wait.
+    fn has_room(&self, class: Class, share: &Share, n: usize, queue_len: usize) -> bool {
+        let n_waiting = n + self.lanes[..=class as usize].iter().map(Lane::len).sum::<usize>();
+        let lane = &self.lanes[class as usize];
+        let even = queue_len / lane.n_shares_with(share);
+        n_waiting <= queue_len || (n_waiting <= 2 * queue_len && lane.len_of(share) + n <= even)
     }
 
     fn forget_cancelled(&mut self) {
@@ -227,12 +244,14 @@ impl State {
         let span = Span::current();
         let waiting = tracing::info_span!(parent: &span, "queue");
         let queued = Queued { verdict: sender, is_cancelled, since: now, span, waiting, task };
-        self.lanes[queued.task.class as usize].push_back(queued);
+        let (lane, share) = (queued.task.class as usize, queued.task.key.clone());
+        let n_bytes = queued.task.content.texts().iter().map(|text| text.len()).sum();
+        self.lanes[lane].push(share, cost(n_bytes), queued);
         ticket
     }
 
     fn pop(&mut self) -> Option<Queued> {
-        self.lanes.iter_mut().find_map(VecDeque::pop_front)
+        self.lanes.iter_mut().find_map(Lane::pop)
     }
 }
 
@@ -346,6 +365,8 @@ impl Observer for Caller<'_> {
 
 #[cfg(test)]
 mod tests {
+    use store::{KeyId, Millis};
+
     use super::*;
 
     /// Begins and does not end before it is told to.
@@ -374,9 +395,11 @@ mod tests {
     fn what_waits_in_a_later_class_keeps_no_earlier_one_out() {
         let pool = Pool::start(Arc::new(Stuck), Arc::new(Metrics::new()), 2, 1).unwrap();
         let policy = Arc::new(Policy::parse("p", b"No ads.").unwrap());
-        let submit = |class, deadline_s| {
+        let other = Some(KeyId::new(Millis(1)).unwrap());
+        let submit = |class, key: Option<&KeyId>, deadline_s| {
             pool.submit(vec![Task {
                 class,
+                key: key.cloned(),
                 policy: Arc::clone(&policy),
                 content: Arc::new(Content::text("x")),
                 settings: JudgeSettings::default(),
@@ -384,14 +407,18 @@ mod tests {
                 listener: None,
             }])
         };
-        let first = submit(Class::Sync, 60.0).unwrap();
+        let first = submit(Class::Sync, None, 60.0).unwrap();
         while pool.shared.state().len() > 0 {
             std::thread::yield_now();
         }
-        let waiting = [submit(Class::Sync, 60.0).unwrap(), submit(Class::Sync, 60.0).unwrap()];
-        assert!(matches!(submit(Class::Sync, 60.0), Err(ApiError::Busy { .. })));
-        let guarding = [submit(Class::Guard, 0.5).unwrap(), submit(Class::Guard, 60.0).unwrap()];
-        assert!(matches!(submit(Class::Guard, 60.0), Err(ApiError::Busy { .. })));
-        drop((first, waiting, guarding));
+        let sync = |key| submit(Class::Sync, key, 60.0);
+        let waiting = [sync(None).unwrap(), sync(None).unwrap()];
+        assert!(matches!(sync(None), Err(ApiError::Busy { .. })));
+        let beside = sync(other.as_ref()).expect("another key has its even share");
+        assert!(matches!(sync(other.as_ref()), Err(ApiError::Busy { .. })));
+        let guard = |deadline_s| submit(Class::Guard, None, deadline_s);
+        let guarding = [guard(0.5).unwrap(), guard(60.0).unwrap()];
+        assert!(matches!(guard(60.0), Err(ApiError::Busy { .. })));
+        drop((first, waiting, beside, guarding));
     }
 }

@@ -7,13 +7,14 @@ use policy::{Policy, PolicyError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::door::Refusal;
 use crate::error::ApiError;
 use crate::shelf::{Served, Shelved};
 
 /// The label of metrics for policies that came with their request.
 pub(crate) const INLINE: &str = "inline";
 /// Fewest digits that name a version.
-const MIN_DIGITS: usize = 4;
+pub(crate) const MIN_DIGITS: usize = 4;
 
 /// Most bytes of a policy's name.
 const MAX_NAME: usize = 200;
@@ -59,6 +60,11 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// Whether it came with its request.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.metric == INLINE
+    }
+
     pub(crate) fn served(shelved: &Shelved) -> Chosen {
         let Shelved { policy, bytes } = shelved.clone();
         Chosen { metric: policy.name.clone(), policy, bytes }
@@ -86,11 +92,12 @@ impl Selector {
     /// The policy meant.
     ///
     /// # Errors
-    /// [`ApiError::UnknownPolicy`], [`ApiError::OtherVersion`], or [`ApiError::Field`] for an inline policy
+    /// [`ApiError::UnknownPolicy`], [`ApiError::OtherVersion`], [`Refusal::Bound`], or [`ApiError::Field`] for an inline policy
     /// that is none.
     pub(crate) fn find(&self, served: &Served) -> Result<Chosen, ApiError> {
         match self {
             Selector::Named(name) => named(name, served),
+            Selector::Inline(_) if served.is_bound => Err(Refusal::Bound.into()),
             Selector::Inline(InlinePolicy { name, .. }) if !is_name(name) => {
                 let problem =
                     format!("it must be at most {MAX_NAME} bytes without control characters");

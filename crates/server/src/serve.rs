@@ -12,15 +12,20 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::api::{self, App};
+use crate::door::Door;
 use crate::error::ServerError;
 use crate::guard::Guard;
+use crate::jobs::{Crew, Jobs, Phase};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::settings::{ServerSettings, Tls, duration};
+use crate::shadow::Shadows;
 use crate::shelf::{PolicySource, Shelf};
+use crate::stored::StoredPolicies;
+use crate::webhooks::Webhooks;
 
-/// How often the folder of policies is looked at.
+/// How often policies and keys are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time for tasks that are left when the service ends.
 const LAST_TASKS: Duration = Duration::from_secs(1);
@@ -41,6 +46,8 @@ pub struct Setup {
     pub policies: PolicySource,
     /// The key of the guarded model's server; unset: callers bring their own.
     pub upstream_key: Option<String>,
+    /// What messages to webhooks are signed with whose request brings no secret: `whsec_…`.
+    pub webhook_secret: Option<String>,
 }
 
 /// What stands before the judge, as far as the service has to do with it.
@@ -79,37 +86,54 @@ impl Server {
     /// Reads the policies, starts the judges' threads and takes the address.
     ///
     /// # Errors
-    /// [`ServerError`] for whatever of these cannot be done.
+    /// [`ServerError`] for whatever of these cannot be done; [`ServerError::Open`] where others could reach a
+    /// service without keys, unless the settings want that.
     pub fn bind(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { settings, judge, judging, model, before, policies, upstream_key } = setup;
+        let Setup { settings, judge, judging, model, before, policies, .. } = setup;
         settings.check()?;
         let metrics = Arc::new(Metrics::new());
         let shelf = Shelf::open(policies)?;
-        metrics.set_policies(shelf.served().policies.len(), 0);
+        metrics.set_policies(shelf.folder().policies.len(), 0);
         let limits = &settings.limits;
         let identity = judge.identity();
         let pool = Pool::start(judge, Arc::clone(&metrics), limits.queue, limits.in_flight)?;
+        let pool = Arc::new(pool);
         let listening = |source| ServerError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).map_err(listening)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let guard = settings.guard.clone().map(|it| Guard::new(it, upstream_key.as_deref()));
+        let guard = settings.guard.clone().map(|it| Guard::new(it, setup.upstream_key.as_deref()));
         let guard = guard.transpose()?.map(Arc::new);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let store = settings.store.as_deref();
         let store = store.map(|url| runtime.block_on(store::Store::open(url))).transpose()?;
-        let recorder = store.map(|it| Recorder::new(it, settings.keep_content, identity));
+        let door = runtime.block_on(Door::open(store.clone()))?;
+        if !(door.is_locked() || settings.open || address.ip().is_loopback()) {
+            return Err(ServerError::Open { address });
+        }
+        let stored = Arc::new(StoredPolicies::new(store.clone()));
+        let recorder = store.map(|it| Arc::new(Recorder::new(it, settings.keep_content, identity)));
+        let shadows = recorder.as_ref().map(|recorder| {
+            let (stored, pool) = (Arc::clone(&stored), Arc::clone(&pool));
+            let (recorder, metrics) = (Arc::clone(recorder), Arc::clone(&metrics));
+            Arc::new(Shadows::new(settings.shadow, stored, pool, recorder, metrics))
+        });
+        let jobs = Jobs::new(Webhooks::new(settings.webhooks.clone(), setup.webhook_secret)?);
         let is_stopping = AtomicBool::new(false);
         let app = Arc::new(App {
             settings,
             judging,
             model,
+            door,
             shelf,
+            stored,
             pool,
             metrics,
             guard,
             before,
             recorder,
+            jobs,
+            shadows,
             is_stopping,
         });
         Ok(Server { listener, address, app, runtime, stop: watch::Sender::new(false) })
@@ -126,9 +150,14 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
+    /// Whether callers need a key.
+    pub fn asks_for_keys(&self) -> bool {
+        self.app.door.is_locked()
+    }
+
     /// The policies in service.
     pub fn policies(&self) -> Vec<PolicyRef> {
-        self.app.shelf.served().policies.values().map(|policy| policy.reference()).collect()
+        self.app.shelf.folder().policies.values().map(|policy| policy.reference()).collect()
     }
 
     /// Stops it from elsewhere.
@@ -162,8 +191,10 @@ fn run_on(
     let patience = duration(app.settings.limits.read_s);
     let handle = Handle::new();
     runtime.block_on(async {
+        let (phase, phases) = watch::channel(Phase::Open);
+        let crew = Crew::start(&app, &phases);
         tokio::spawn(follow(Arc::clone(&app)));
-        tokio::spawn(end_gently(Arc::clone(&app), stop, handle.clone()));
+        tokio::spawn(end_gently(Arc::clone(&app), stop, phase, handle.clone()));
         match &app.settings.tls {
             None => {
                 let server = axum_server::from_tcp(listener)?.handle(handle);
@@ -175,6 +206,7 @@ fn run_on(
                 server.first_request_timeout(patience).serve(router).await?;
             }
         }
+        crew.finish().await;
         app.pool.close();
         Ok(())
     })
@@ -190,7 +222,7 @@ async fn certificate(tls: &Tls) -> Result<RustlsConfig, ServerError> {
     })
 }
 
-/// Looks at the folder of policies again and again.
+/// Looks at the folder of policies, the store's and the keys again and again.
 async fn follow(app: Arc<App>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -201,6 +233,8 @@ async fn follow(app: Arc<App>) {
             }
             reading.shelf.look_again()
         });
+        app.door.look_again().await;
+        app.stored.look_again().await;
         // A look that panicked changed nothing; the next one tells.
         let Ok(changes) = look.await else { continue };
         for policy in &changes.loaded {
@@ -213,18 +247,25 @@ async fn follow(app: Arc<App>) {
             let kept = fault.is_served;
             tracing::error!(last_good_version_kept = kept, "policy cannot be served: {fault}");
         }
-        let served = app.shelf.served();
+        let served = app.shelf.folder();
         app.metrics.set_policies(served.policies.len(), served.faults.len());
     }
 }
 
-async fn end_gently(app: Arc<App>, stop: watch::Sender<bool>, handle: Handle<SocketAddr>) {
+async fn end_gently(
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+    handle: Handle<SocketAddr>,
+) {
     asked_to_stop(&stop).await;
     app.is_stopping.store(true, Ordering::Relaxed);
+    phase.send_replace(Phase::Finishing);
     tracing::info!("stopping: requests under way may finish");
     handle.graceful_shutdown(Some(duration(app.settings.limits.shutdown_s)));
     stop.send_replace(false);
     asked_to_stop(&stop).await;
+    phase.send_replace(Phase::Ending);
     handle.shutdown();
 }
 

@@ -11,7 +11,10 @@ use utoipa::ToSchema;
 
 use crate::callers::{Litellm, Perspective, Predict};
 use crate::guard::GuardSettings;
+use crate::jobs::JobSettings;
+use crate::shadow::ShadowSettings;
 use crate::traces::TraceSettings;
+use crate::webhooks::WebhookSettings;
 
 /// How the service runs.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -25,6 +28,12 @@ pub struct ServerSettings {
     pub cascade: Option<PathBuf>,
     /// Where decisions are recorded: `sqlite:FILE` or `postgres://…`; without it, nowhere.
     pub store: Option<String>,
+    /// Whether it may be reached from elsewhere without keys.
+    pub open: bool,
+    /// Whether the folder's policies are those of all tenants, not only of the tenant `default`.
+    pub share_policies: bool,
+    /// What candidate versions of policies may take.
+    pub shadow: ShadowSettings,
     /// Whether the store keeps items, rationale and reasoning too.
     pub keep_content: bool,
     /// What no request may exceed.
@@ -37,6 +46,10 @@ pub struct ServerSettings {
     pub predict: Predict,
     /// What Perspective's attributes mean.
     pub perspective: Perspective,
+    /// How jobs are worked off.
+    pub jobs: JobSettings,
+    /// Whom webhooks may tell.
+    pub webhooks: WebhookSettings,
     /// With it, other chat models are guarded.
     pub guard: Option<GuardSettings>,
     /// With it, traces are sent.
@@ -54,12 +67,17 @@ impl Default for ServerSettings {
             policies: None,
             cascade: None,
             store: None,
+            open: false,
+            share_policies: false,
+            shadow: ShadowSettings::default(),
             keep_content: false,
             limits: Limits::default(),
             moderations: Moderations::default(),
             litellm: Litellm::default(),
             predict: Predict::default(),
             perspective: Perspective::default(),
+            jobs: JobSettings::default(),
+            webhooks: WebhookSettings::default(),
             guard: None,
             traces: None,
             tls: None,
@@ -75,12 +93,17 @@ impl fmt::Debug for ServerSettings {
             policies,
             cascade,
             store,
+            open,
+            share_policies,
+            shadow,
             keep_content,
             limits,
             moderations,
             litellm,
             predict,
             perspective,
+            jobs,
+            webhooks,
             guard,
             traces,
             tls,
@@ -91,12 +114,17 @@ impl fmt::Debug for ServerSettings {
             .field("policies", policies)
             .field("cascade", cascade)
             .field("store", &store.as_deref().map(kind))
+            .field("open", open)
+            .field("share_policies", share_policies)
+            .field("shadow", shadow)
             .field("keep_content", keep_content)
             .field("limits", limits)
             .field("moderations", moderations)
             .field("litellm", litellm)
             .field("predict", predict)
             .field("perspective", perspective)
+            .field("jobs", jobs)
+            .field("webhooks.url", &webhooks.url.is_some())
             .field("guard", guard)
             .field("traces", traces)
             .field("tls", tls)
@@ -314,6 +342,7 @@ impl ServerSettings {
                 return Err(SettingsError::Value { setting, found, expected });
             }
         }
+        self.shadow.check()?;
         if let Some(guard) = &self.guard
             && !(guard.check_s > 0.0
                 && guard.check_s <= MAX_SECONDS
@@ -330,6 +359,8 @@ impl ServerSettings {
             let (setting, found) = ("traces.share", traces.share.to_string());
             return Err(SettingsError::Value { setting, found, expected: "0 to 1" });
         }
+        self.jobs.check()?;
+        self.webhooks.check()?;
         let mapped = self.moderations.map.values().flatten();
         match mapped.into_iter().find(|it| !crate::api::STOCK.contains(&it.as_str())) {
             Some(category) => Err(SettingsError::Category { category: category.clone() }),
@@ -387,6 +418,10 @@ mod tests {
             ("[serve.limits]\ndeadline_s = -1.0", "limits.deadline_s"),
             ("[serve.limits]\nread_s = nan", "limits.read_s"),
             ("[serve.traces]\nendpoint = \"http://x\"\nshare = 2.0", "traces.share"),
+            ("[serve.jobs]\npairs = 100001", "jobs.pairs"),
+            ("[serve.jobs]\nlease_s = 0.0", "jobs.lease_s"),
+            ("[serve.webhooks]\ntries = 0", "webhooks.tries"),
+            ("[serve.webhooks]\ntimeout_s = inf", "webhooks.timeout_s"),
             ("[serve.moderations.map]\na = [\"hat\"]", "hat"),
             ("[serve.moderations]\non_undetermined = \"allow\"", "allow"),
         ] {

@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use policy::Policy;
+use policy::{Policy, PolicyError};
 
 use crate::error::ServerError;
 
@@ -46,6 +46,8 @@ impl fmt::Display for Fault {
 pub(crate) struct Served {
     pub(crate) policies: BTreeMap<String, Shelved>,
     pub(crate) faults: Vec<Fault>,
+    /// Whether whoever may use these may bring none of their own.
+    pub(crate) is_bound: bool,
 }
 
 /// A policy in service, with the bytes of its file.
@@ -53,6 +55,15 @@ pub(crate) struct Served {
 pub(crate) struct Shelved {
     pub(crate) policy: Arc<Policy>,
     pub(crate) bytes: Arc<[u8]>,
+}
+
+impl Shelved {
+    /// # Errors
+    /// As [`Policy::parse`].
+    pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Shelved, PolicyError> {
+        let policy = Arc::new(Policy::parse(name, bytes)?);
+        Ok(Shelved { policy, bytes: bytes.into() })
+    }
 }
 
 impl Deref for Shelved {
@@ -98,28 +109,28 @@ impl Shelf {
                 };
                 let policies =
                     policies.into_iter().map(read).collect::<Result<_, ServerError>>()?;
-                (None, Served { policies, faults: Vec::new() })
+                (None, Served { policies, ..Served::default() })
             }
             PolicySource::Folder(folder) => {
                 let served = read(&folder, &Served::default())?;
                 if let Some(fault) = served.faults.into_iter().next() {
                     return Err(ServerError::Policy(fault));
                 }
-                (Some(folder), Served { policies: served.policies, faults: Vec::new() })
+                (Some(folder), Served { policies: served.policies, ..Served::default() })
             }
         };
         Ok(Shelf { folder, served: RwLock::new(Arc::new(served)) })
     }
 
-    /// What is in service now.
-    pub(crate) fn served(&self) -> Arc<Served> {
+    /// What of the folder is in service now.
+    pub(crate) fn folder(&self) -> Arc<Served> {
         Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at the folder again. It blocks on the disk.
     pub(crate) fn look_again(&self) -> Changes {
         let Some(folder) = &self.folder else { return Changes::default() };
-        let before = self.served();
+        let before = self.folder();
         let after = read(folder, &before).unwrap_or_else(|error| Served {
             policies: before.policies.clone(),
             faults: vec![Fault {
@@ -127,6 +138,7 @@ impl Shelf {
                 problem: error.to_string(),
                 is_served: true,
             }],
+            is_bound: false,
         });
         let changes = changes(&before, &after);
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
@@ -219,8 +231,7 @@ fn read_one(name: &str, file: &Path, earlier: Option<&Shelved>) -> Result<Shelve
 }
 
 fn parse(name: &str, bytes: &[u8]) -> Result<Shelved, String> {
-    let policy = Policy::parse(name, bytes).map_err(|error| error.to_string())?;
-    Ok(Shelved { policy: Arc::new(policy), bytes: bytes.into() })
+    Shelved::parse(name, bytes).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -232,7 +243,7 @@ mod tests {
     const BROKEN: &str = "## VIOLATES\n- A1 one\n- A1 again\n";
 
     fn names(shelf: &Shelf) -> Vec<String> {
-        shelf.served().policies.keys().cloned().collect()
+        shelf.folder().policies.keys().cloned().collect()
     }
 
     #[test]
@@ -244,19 +255,19 @@ mod tests {
         fs::write(dir.path().join("README.md"), "no policy").unwrap();
         let shelf = Shelf::open(PolicySource::Folder(dir.path().to_owned())).unwrap();
         assert_eq!(names(&shelf), ["a"]);
-        let id = shelf.served().policies["a"].id.clone();
+        let id = shelf.folder().policies["a"].id.clone();
 
         fs::write(&file, BROKEN).unwrap();
         let changes = shelf.look_again();
         assert!(changes.loaded.is_empty() && changes.faults.len() == 1, "{changes:?}");
         assert!(changes.faults[0].is_served && changes.faults[0].problem.contains("line 3"));
-        assert_eq!(shelf.served().policies["a"].id, id);
+        assert_eq!(shelf.folder().policies["a"].id, id);
         assert!(shelf.look_again().faults.is_empty(), "it is told once");
-        assert_eq!(shelf.served().faults.len(), 1, "and goes on");
+        assert_eq!(shelf.folder().faults.len(), 1, "and goes on");
 
         fs::write(&file, OTHER).unwrap();
         assert_eq!(shelf.look_again().loaded.len(), 1);
-        assert!(shelf.served().faults.is_empty() && shelf.served().policies["a"].id != id);
+        assert!(shelf.folder().faults.is_empty() && shelf.folder().policies["a"].id != id);
     }
 
     #[test]

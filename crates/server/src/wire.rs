@@ -1,11 +1,13 @@
 //! Verdicts as our routes write them, and bodies as all routes read them.
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::{Confidence, ScoreMethod, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 use tracing::Instrument;
 use utoipa::ToSchema;
 
@@ -110,6 +112,36 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// The same, with the SHA-256 of its bytes.
+pub(crate) struct Digested<T> {
+    pub(crate) body: Json<T>,
+    /// In hexadecimal.
+    pub(crate) digest: String,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Digested<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Digested<T>, ApiError> {
+        let bytes = json_bytes(request, state).await?;
+        Ok(Digested { body: Json(parse(&bytes)?), digest: policy::hex(&Sha256::digest(&bytes)) })
+    }
+}
+
+/// A policy's file as it is.
+pub(crate) struct Markdown(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Markdown {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Markdown, ApiError> {
+        if !is_kind(&request, "text/markdown") {
+            return Err(ApiError::Markdown);
+        }
+        bytes(request, state).await.map(Markdown)
+    }
+}
+
 /// A body of JSON on routes of OpenAI's shape.
 pub(crate) struct OpenAiJson<T>(pub(crate) T);
 
@@ -143,27 +175,14 @@ async fn read<T: DeserializeOwned, S: Send + Sync>(
     request: Request,
     state: &S,
 ) -> Result<T, ApiError> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(ApiError::MediaType);
-    }
-    read_json(request, state).instrument(tracing::info_span!("read")).await
+    parse(&json_bytes(request, state).await?)
 }
 
-async fn read_json<T: DeserializeOwned, S: Send + Sync>(
-    request: Request,
-    state: &S,
-) -> Result<T, ApiError> {
-    let limit = request.extensions().get::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
-    let body =
-        axum::body::Bytes::from_request(request, state).await.map_err(
-            |rejection| match rejection.status() {
-                axum::http::StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit },
-                _ => ApiError::Broken,
-            },
-        )?;
-    parse(&body)
+async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    if !is_kind(&request, "application/json") {
+        return Err(ApiError::MediaType);
+    }
+    bytes(request, state).instrument(tracing::info_span!("read")).await
 }
 
 /// A body's JSON.
@@ -172,6 +191,22 @@ async fn read_json<T: DeserializeOwned, S: Send + Sync>(
 /// [`ApiError::Json`].
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::Json { problem: error.to_string() })
+}
+
+/// Whether the body is of this type by name.
+fn is_kind(request: &Request, wanted: &str) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case(wanted)
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
+    let read = Bytes::from_request(request, state).await;
+    read.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit },
+        _ => ApiError::Broken,
+    })
 }
 
 /// The most bytes of a body, for the message.

@@ -73,6 +73,45 @@ pub struct Decision {
     pub doubts: Vec<String>,
 }
 
+impl Decision {
+    /// The verdict as it was, as far as its words are still known.
+    pub fn verdict(&self, words: Option<Words>) -> Verdict {
+        let words = words.unwrap_or_default();
+        Verdict {
+            outcome: self.outcome,
+            label: self.label.clone(),
+            rule_ids: self.rule_ids.clone(),
+            score: self.score,
+            score_method: self.score_method,
+            probability: self.probability,
+            confidence: self.confidence,
+            rationale: words.rationale,
+            reasoning: words.reasoning,
+            capped: self.capped,
+            detail: words.detail,
+            stage: self.stage,
+            policy: self.policy.clone(),
+            model: self.model.clone(),
+            marker: self.marker.clone(),
+            usage: self.usage,
+            given_up: self.given_up.clone(),
+            doubts: self.doubts.clone(),
+        }
+    }
+
+    /// Why a person should look at it: `undetermined`, or `doubtful` where the judge was not sure. What acted on
+    /// nothing needs nobody.
+    pub fn attention(&self) -> Option<&'static str> {
+        let is_doubtful = self.confidence == Some(Confidence::Low) || !self.doubts.is_empty();
+        match self.outcome {
+            _ if self.origin.shadow_of.is_some() => None,
+            Outcome::Undetermined(_) => Some("undetermined"),
+            _ if is_doubtful => Some("doubtful"),
+            _ => None,
+        }
+    }
+}
+
 /// Where a decision comes from and whom it is for: what the verdict does not say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {

@@ -5,13 +5,15 @@ use crate::id::{DecisionId, ItemId};
 use crate::job::Completion;
 use crate::policies::{Change, InUse};
 use crate::review::{NewReview, Review};
+use crate::seal::Words;
 use crate::time::Millis;
 
 /// One thing to append.
 #[derive(Debug)]
 pub(crate) enum Entry {
     Decision(Box<NewDecision>),
-    Completion(ItemId, Box<NewDecision>),
+    /// With the words that the item's caller may read.
+    Completion(ItemId, Box<NewDecision>, Option<Words>),
     Review(Box<NewReview>),
     Erasure(Erasure),
     Policy(ChangeOf),

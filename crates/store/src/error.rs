@@ -111,6 +111,14 @@ pub enum StoreError {
         /// How much is taken.
         limit: usize,
     },
+    /// A review that says nothing, or names what cannot be.
+    #[error("{field}: {problem}")]
+    Review {
+        /// What of it: `outcome`, `rule` or `reason`.
+        field: &'static str,
+        /// What is wrong, in words that hold no content.
+        problem: String,
+    },
     /// The policy cannot be read.
     #[error("the policy cannot be read")]
     Policy(#[source] Arc<policy::PolicyError>),
@@ -138,6 +146,7 @@ impl StoreError {
                 | StoreError::Conflict { .. }
                 | StoreError::TooMuch { .. }
                 | StoreError::Policy(_)
+                | StoreError::Review { .. }
                 | StoreError::Json { .. }
         )
     }

@@ -1,12 +1,13 @@
 //! Jobs: batches that were accepted and are judged later, whatever happens in between.
 
 use std::fmt;
-use std::time::Duration;
 
 use policy::{Content, PolicyRef};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DecisionId, DeliveryId, ItemId, JobId, KeyId};
+use crate::decision::Decision;
+use crate::id::{DecisionId, ItemId, JobId, KeyId};
+use crate::seal::Words;
 use crate::time::Millis;
 
 /// Most items of one job.
@@ -27,6 +28,8 @@ pub struct NewJob {
     pub priority: i64,
     /// When the caller wants to hear something.
     pub deadline_at: Option<Millis>,
+    /// What becomes of items that are open then.
+    pub on_deadline: OnDeadline,
     /// Where outcomes go.
     pub webhook: Option<String>,
     /// Which events the webhook hears of.
@@ -55,6 +58,26 @@ impl Notify {
         match self {
             Notify::Items => "items",
             Notify::End => "end",
+        }
+    }
+}
+
+/// What becomes of items that are open at their job's deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDeadline {
+    /// They wait on, and are judged when their turn comes.
+    #[default]
+    Wait,
+    /// [`Store::lease_overdue`](crate::Store::lease_overdue) hands them out, to be settled without a judge.
+    GiveUp,
+}
+
+impl OnDeadline {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            OnDeadline::Wait => "wait",
+            OnDeadline::GiveUp => "give_up",
         }
     }
 }
@@ -96,10 +119,14 @@ pub struct Job {
     pub accepted_at: Millis,
     /// When the caller wanted to hear something.
     pub deadline_at: Option<Millis>,
+    /// What becomes of items that are open then.
+    pub on_deadline: OnDeadline,
     /// Where outcomes go.
     pub webhook: Option<String>,
     /// The server's own JSON.
     pub details: String,
+    /// The server's own JSON from [`Store::conclude`](crate::Store::conclude).
+    pub conclusion: Option<String>,
     /// How many items.
     pub n_items: i64,
     /// How many have a decision.
@@ -127,7 +154,7 @@ pub enum ItemState {
 }
 
 /// An item as callers see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// Its id.
     pub id: ItemId,
@@ -139,11 +166,15 @@ pub struct Item {
     pub policy: PolicyRef,
     /// How far it is.
     pub state: ItemState,
+    /// The server's own JSON.
+    pub details: String,
     /// How often it was leased.
     pub attempts: i64,
     /// Its decision.
-    pub decision: Option<DecisionId>,
-    /// When it got it.
+    pub decision: Option<Box<Decision>>,
+    /// What the caller may read of it, until that is forgotten.
+    pub words: Option<Words>,
+    /// When it was decided.
     pub done_at: Option<Millis>,
 }
 
@@ -156,6 +187,8 @@ pub struct LeasedItem {
     pub job: JobId,
     /// Whose it is.
     pub tenant: String,
+    /// The API key that asked.
+    pub key: Option<KeyId>,
     /// The caller's name for it.
     pub custom_id: Option<String>,
     /// The policy.
@@ -170,6 +203,8 @@ pub struct LeasedItem {
     pub attempt: i64,
     /// By when the caller wanted to hear something.
     pub deadline_at: Option<Millis>,
+    /// What becomes of it if it is open then.
+    pub on_deadline: OnDeadline,
     /// Until when nobody else gets it.
     pub until: Millis,
 }
@@ -188,89 +223,24 @@ impl fmt::Debug for LeasedItem {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Completion {
     /// The decision was stored and is the item's.
-    Stored(Box<crate::Decision>),
+    Stored(Box<Decision>),
     /// The item had its decision already; nothing was stored.
     Already(DecisionId),
     /// The job was cancelled; nothing was stored.
     Cancelled,
 }
 
-/// What a webhook is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// An item has its decision.
-    ItemDone,
-    /// All items are settled.
-    JobFinished,
-    /// The deadline passed with items open.
-    DeadlinePassed,
-}
-
-impl Event {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Event::ItemDone => "item_done",
-            Event::JobFinished => "job_finished",
-            Event::DeadlinePassed => "deadline_passed",
-        }
-    }
-}
-
-/// Something to be told to a webhook, at least once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// Its id, the same at every try: the idempotency key.
-    pub id: DeliveryId,
-    /// The job.
-    pub job: JobId,
-    /// Whose it is.
-    pub tenant: String,
-    /// What happened.
-    pub event: Event,
-    /// To which item.
-    pub item: Option<ItemId>,
-    /// With which decision.
-    pub decision: Option<DecisionId>,
-    /// Where to.
-    pub url: String,
-    /// When it happened.
-    pub created_at: Millis,
-    /// How many tries failed.
-    pub attempts: i64,
-    /// When the next try is due; `None` once delivered or dead.
-    pub next_at: Option<Millis>,
-    /// What the last try said.
-    pub last_error: Option<String>,
-    /// When it was given up.
-    pub dead_at: Option<Millis>,
-}
-
-/// When a failed delivery is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// Before the second try; doubled at each further one.
-    pub first: Duration,
-    /// Never longer than this.
-    pub longest: Duration,
-    /// Tries after which the delivery is dead.
-    pub n_tries: u32,
-}
-
-impl Default for Backoff {
-    /// 5 s, 10 s, … up to an hour; 16 tries span about seven hours.
-    fn default() -> Backoff {
-        Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(3600), n_tries: 16 }
-    }
-}
-
-impl Backoff {
-    /// The wait after this many failed tries; `None` if there is no further one.
-    pub fn wait(&self, n_failed: u32) -> Option<Duration> {
-        if n_failed >= self.n_tries {
-            return None;
-        }
-        let factor = 2u32.saturating_pow(n_failed.saturating_sub(1));
-        Some(self.first.saturating_mul(factor).min(self.longest))
-    }
+/// How much is open, in all jobs of all tenants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Jobs with items open.
+    pub n_jobs: i64,
+    /// Items that nobody judges yet.
+    pub n_waiting: i64,
+    /// Items that somebody judges, or did when it fell.
+    pub n_leased: i64,
+    /// Deliveries that are neither heard nor dead.
+    pub n_due: i64,
+    /// Deliveries that were given up.
+    pub n_dead: i64,
 }

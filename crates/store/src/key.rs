@@ -57,14 +57,17 @@ pub(crate) fn is_same(presented: &str, stored: &[u8]) -> bool {
 
 /// What a key may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Grants {
     /// Names that the server gives meaning to, such as `classify` or `admin`.
     pub scopes: Vec<String>,
     /// Policies it may use; unset: all of its tenant.
     pub policies: Option<Vec<String>>,
-    /// Items a minute; unset: no limit.
-    pub items_per_minute: Option<u32>,
-    /// Generated tokens a day; unset: no limit.
+    /// Requests a minute; unset: no limit.
+    pub requests_per_minute: Option<u32>,
+    /// Decisions a day, in UTC; unset: no limit.
+    pub items_per_day: Option<u64>,
+    /// Generated tokens a day, in UTC; unset: no limit.
     pub tokens_per_day: Option<u64>,
 }
 

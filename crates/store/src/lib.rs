@@ -8,6 +8,7 @@
 #![expect(clippy::duplicate_mod, reason = "sql/ is compiled once for each database")]
 
 mod decision;
+mod delivery;
 mod entry;
 mod error;
 mod file;
@@ -29,17 +30,20 @@ mod verify;
 mod writer;
 
 pub use decision::{Decision, DecisionFilter, NewDecision, Origin, Sampling, StoredDecision};
+pub use delivery::{Backoff, Delivery, DeliveryState, Event};
 pub use entry::{ErasureDone, LogState};
 pub use error::StoreError;
 pub use file::{CHUNK_BYTES, File};
 pub use id::{DecisionId, DeliveryId, FileId, ItemId, JobId, KeyId, RecordId, ReviewId};
 pub use job::{
-    Backoff, Completion, Delivery, Event, Item, ItemState, Job, LeasedItem, MAX_ITEMS, NewItem,
-    NewJob, Notify,
+    Backlog, Completion, Item, ItemState, Job, LeasedItem, MAX_ITEMS, NewItem, NewJob, Notify,
+    OnDeadline,
 };
 pub use key::{ApiKey, Grants, KeyUsage, NewKey, Secret};
 pub use policies::{Change, ChangeKind, InUse, PolicyChange, PolicyVersion};
-pub use review::{Disagreement, Finding, NewReview, Overturned, Review, StoredReview};
+pub use review::{
+    Compared, Disagreement, Finding, NewReview, Overturned, Review, StoredReview, Waiting, Why,
+};
 pub use seal::{Kept, Words};
 pub use store::Store;
 pub use time::Millis;

@@ -38,6 +38,8 @@ pub enum Change {
     RollBack,
     /// This version judges beside the active one; `None` ends that.
     Shadow(Option<PolicyId>),
+    /// No version acts any more, and none judges beside. All stay in the store, for decisions rest on them.
+    Withdraw,
 }
 
 /// A change as the chain keeps it.
@@ -65,6 +67,8 @@ pub enum ChangeKind {
     RollBack,
     /// The candidate was set or taken away.
     Shadow,
+    /// The policy was taken out of use.
+    Withdraw,
 }
 
 impl ChangeKind {
@@ -73,6 +77,7 @@ impl ChangeKind {
             ChangeKind::Activate => "activate",
             ChangeKind::RollBack => "roll_back",
             ChangeKind::Shadow => "shadow",
+            ChangeKind::Withdraw => "withdraw",
         }
     }
 }

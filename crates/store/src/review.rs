@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use policy::GoldenOutcome;
+use policy::{GoldenOutcome, Policy, PolicyId};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::decision::Decision;
+use crate::error::{Result, StoreError};
 use crate::id::{DecisionId, ReviewId};
 use crate::seal::Salt;
 use crate::time::Millis;
@@ -48,11 +49,11 @@ pub struct NewReview {
     pub tenant: String,
     /// Which decision.
     pub decision: DecisionId,
-    /// Who reviews: a name or a key's id.
+    /// Who reviews: a name or a key's id, in at most 200 bytes.
     pub reviewer: String,
     /// What was found.
     pub finding: Finding,
-    /// Why; kept apart, for it may quote the content.
+    /// Why, in at most 10,000 bytes; kept apart, for it may quote the content.
     pub reason: String,
 }
 
@@ -83,7 +84,43 @@ pub struct Review {
     pub reason_digest: String,
 }
 
+/// Most bytes of a reason, and of a reviewer's name.
+const MAX_REASON: usize = 10_000;
+const MAX_REVIEWER: usize = 200;
+
 impl NewReview {
+    /// Whether it can stand beside this decision.
+    pub(crate) fn check(&self, decision: &Decision, policy: Option<&Policy>) -> Result<()> {
+        let refuse = |field, problem: String| Err(StoreError::Review { field, problem });
+        if self.reason.len() > MAX_REASON {
+            return refuse("reason", format!("it may have {MAX_REASON} bytes"));
+        }
+        let is_name = |name: &str| name.len() <= MAX_REVIEWER && !name.contains(char::is_control);
+        if self.reviewer.trim().is_empty() || !is_name(&self.reviewer) {
+            let problem = format!("a name of at most {MAX_REVIEWER} bytes is needed");
+            return refuse("reviewer", problem);
+        }
+        if self.finding != Finding::Confirm && self.reason.trim().is_empty() {
+            return refuse("reason", "say why".to_owned());
+        }
+        let Finding::Overturn { outcome, rule } = &self.finding else { return Ok(()) };
+        if let (Some(rule), Some(policy)) = (rule, policy) {
+            match policy.side(rule) {
+                Some(side) if side == outcome.side() => {}
+                Some(side) => return refuse("rule", format!("{rule} is a {side} rule")),
+                None => return refuse("rule", format!("the policy has no rule {rule}")),
+            }
+        }
+        let is_same_outcome = decision.outcome.is_violation() == Some(outcome.is_violation());
+        let is_same_rule = rule.as_ref().is_none_or(|rule| {
+            decision.label.as_deref() == Some(rule) || decision.rule_ids.contains(rule)
+        });
+        if is_same_outcome && is_same_rule {
+            return refuse("outcome", "that is what was decided; confirm it instead".to_owned());
+        }
+        Ok(())
+    }
+
     pub(crate) fn seal(&self) -> Result<(Review, Salt)> {
         let salt = Salt::random()?;
         let review = Review {
@@ -131,11 +168,47 @@ impl fmt::Debug for Overturned {
     }
 }
 
+/// Why a decision waits for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The person concerned asks for a second look.
+    Appealed,
+    /// There is no decision.
+    Undetermined,
+    /// The judge was not sure: its own word, or a doubt noted on the way.
+    Doubtful,
+}
+
+/// A decision that waits for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// What it waits for.
+    pub why: Why,
+    /// Its place in the chain.
+    pub seq: i64,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// How often a candidate version said this of that which the live one had said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// The version that acted.
+    pub live_id: PolicyId,
+    /// Its outcome and label.
+    pub live: (String, Option<String>),
+    /// The candidate's.
+    pub shadow: (String, Option<String>),
+    /// On how many items.
+    pub n_pairs: i64,
+}
+
 /// Where a candidate version and the live one disagree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disagreement {
     /// The decision that acted.
-    pub live: crate::Decision,
+    pub live: Decision,
     /// The candidate's.
-    pub shadow: crate::Decision,
+    pub shadow: Decision,
 }

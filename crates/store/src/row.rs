@@ -2,8 +2,9 @@
 
 use policy::{Content, PolicyId, PolicyRef};
 
+use crate::delivery::{Delivery, Event};
 use crate::error::{Result, StoreError};
-use crate::job::{Delivery, Event, Item, ItemState, Job, LeasedItem};
+use crate::job::{Item, ItemState, Job, LeasedItem, OnDeadline};
 use crate::time::Millis;
 
 #[derive(sqlx::FromRow)]
@@ -15,8 +16,10 @@ pub(crate) struct JobRow {
     priority: i64,
     accepted_at: i64,
     deadline_at: Option<i64>,
+    on_deadline: String,
     webhook: Option<String>,
     details: String,
+    conclusion: Option<String>,
     n_items: i64,
     n_done: i64,
     n_cancelled: i64,
@@ -27,6 +30,7 @@ pub(crate) struct JobRow {
 impl JobRow {
     pub(crate) fn parsed(self) -> Result<Job> {
         Ok(Job {
+            on_deadline: on_deadline(&self.on_deadline, &self.id)?,
             id: self.id.parse()?,
             tenant: self.tenant,
             key: self.key_id.map(|id| id.parse()).transpose()?,
@@ -36,6 +40,7 @@ impl JobRow {
             deadline_at: self.deadline_at.map(Millis),
             webhook: self.webhook,
             details: self.details,
+            conclusion: self.conclusion,
             n_items: self.n_items,
             n_done: self.n_done,
             n_cancelled: self.n_cancelled,
@@ -52,10 +57,13 @@ pub(crate) struct ItemRow {
     custom_id: Option<String>,
     policy_name: String,
     policy_id: String,
+    details: String,
     state: String,
     attempts: i64,
-    decision_id: Option<String>,
+    words: Option<String>,
     done_at: Option<i64>,
+    /// The record of its decision.
+    body: Option<String>,
 }
 
 impl ItemRow {
@@ -67,14 +75,22 @@ impl ItemRow {
             "cancelled" => ItemState::Cancelled,
             _ => return Err(StoreError::Row { table: "items", id: self.id, column: "state" }),
         };
+        let bad = |table, column| {
+            let id = self.id.clone();
+            move |_| StoreError::Row { table, id, column }
+        };
+        let decision = self.body.map(|body| serde_json::from_str(&body)).transpose();
+        let words = self.words.map(|words| serde_json::from_str(&words)).transpose();
         Ok(Item {
+            decision: decision.map_err(bad("records", "body"))?,
+            words: words.map_err(bad("items", "words"))?,
             id: self.id.parse()?,
             position: self.position,
             custom_id: self.custom_id,
             policy: PolicyRef { name: self.policy_name, id: PolicyId(self.policy_id) },
+            details: self.details,
             state,
             attempts: self.attempts,
-            decision: self.decision_id.map(|id| id.parse()).transpose()?,
             done_at: self.done_at.map(Millis),
         })
     }
@@ -87,6 +103,7 @@ pub(crate) struct LeaseRow {
     position: i64,
     job_id: String,
     tenant: String,
+    key_id: Option<String>,
     custom_id: Option<String>,
     policy_name: String,
     policy_id: String,
@@ -95,6 +112,7 @@ pub(crate) struct LeaseRow {
     job_details: String,
     attempts: i64,
     deadline_at: Option<i64>,
+    on_deadline: String,
     lease_until: i64,
 }
 
@@ -109,16 +127,29 @@ impl LeaseRow {
         Ok(LeasedItem {
             content: content(&text, &self.id)?,
             id: self.id.parse()?,
-            job: self.job_id.parse()?,
             tenant: self.tenant,
+            key: self.key_id.map(|id| id.parse()).transpose()?,
             custom_id: self.custom_id,
             policy: PolicyRef { name: self.policy_name, id: PolicyId(self.policy_id) },
             details: self.details,
             job_details: self.job_details,
             attempt: self.attempts,
+            on_deadline: on_deadline(&self.on_deadline, self.job_id.as_str())?,
+            job: self.job_id.parse()?,
             deadline_at: self.deadline_at.map(Millis),
             until: Millis(self.lease_until),
         })
+    }
+}
+
+fn on_deadline(word: &str, job: &str) -> Result<OnDeadline> {
+    match word {
+        "wait" => Ok(OnDeadline::Wait),
+        "give_up" => Ok(OnDeadline::GiveUp),
+        _ => {
+            let id = job.to_owned();
+            Err(StoreError::Row { table: "jobs", id, column: "on_deadline" })
+        }
     }
 }
 
@@ -144,6 +175,7 @@ pub(crate) struct DeliveryRow {
     attempts: i64,
     next_at: Option<i64>,
     last_error: Option<String>,
+    delivered_at: Option<i64>,
     dead_at: Option<i64>,
 }
 
@@ -167,6 +199,7 @@ impl DeliveryRow {
             attempts: self.attempts,
             next_at: self.next_at.map(Millis),
             last_error: self.last_error,
+            delivered_at: self.delivered_at.map(Millis),
             dead_at: self.dead_at.map(Millis),
         })
     }

@@ -47,7 +47,8 @@ pub struct Words {
 }
 
 impl Words {
-    pub(crate) fn of(verdict: &Verdict) -> Words {
+    /// Those of a verdict.
+    pub fn of(verdict: &Verdict) -> Words {
         Words {
             rationale: verdict.rationale.clone(),
             reasoning: verdict.reasoning.clone(),

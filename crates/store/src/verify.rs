@@ -339,6 +339,7 @@ fn decision_columns(decision: &Decision) -> String {
         decision.job.as_ref().map(JobId::as_str).unwrap_or_default(),
         decision.item.as_ref().map(ItemId::as_str).unwrap_or_default(),
         decision.origin.shadow_of.as_ref().map(DecisionId::as_str).unwrap_or_default(),
+        decision.attention().unwrap_or_default(),
     ]
     .join(SEPARATOR)
 }

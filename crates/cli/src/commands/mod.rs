@@ -3,13 +3,16 @@
 mod audit;
 mod batch;
 mod classify;
+mod days;
 mod eval;
 mod files;
 mod filter;
 mod judging;
+mod key;
 mod labelled;
 mod model;
 mod policy;
+mod review;
 mod serve;
 mod storing;
 mod tokenizer;
@@ -45,6 +48,12 @@ enum Command {
     #[command(subcommand)]
     Model(model::Command),
     Serve(Box<serve::Args>),
+    /// Who may call a service: make, list and revoke keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// What people say of decisions: see what waits, confirm, overturn
+    #[command(subcommand)]
+    Review(review::Command),
 }
 
 impl Cli {
@@ -59,6 +68,8 @@ impl Cli {
             Command::Audit(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Serve(args) => serve::run(&args),
+            Command::Key(command) => command.run(),
+            Command::Review(command) => command.run(),
         }
     }
 }

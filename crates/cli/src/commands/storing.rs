@@ -26,9 +26,17 @@ impl StoreArgs {
             let file = file.strip_prefix("//").unwrap_or(file);
             if !file.is_empty() && !std::path::Path::new(file).exists() {
                 let error = anyhow!("{file}: there is no such store");
-                return Err(hinted(error, "`safeguard classify --store` makes one"));
+                return Err(hinted(
+                    error,
+                    "`safeguard serve`, `safeguard key create` or `safeguard classify --store` makes one",
+                ));
             }
         }
+        self.make()
+    }
+
+    /// Opens the store, or makes it.
+    pub(crate) fn make(&self) -> Result<OpenStore> {
         OpenStore::open(&self.store)
     }
 }

@@ -50,6 +50,12 @@ fn google() {
     }
 }
 
+#[test]
+fn python_batches() {
+    let Some(python) = python_with("openai") else { return };
+    run(Command::new(python), "batches.py");
+}
+
 /// `SAFEGUARD_TEST_NODE` names a folder whose `node_modules` has the package.
 #[test]
 fn node() {

@@ -2,15 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test's own client does must work")]
 
+#[path = "../walk/page.rs"]
+mod page;
+#[path = "../../../store/tests/suite/place.rs"]
+#[expect(dead_code, reason = "the store's own tests do more with it")]
+mod place;
 #[path = "../program/mod.rs"]
 mod program;
+#[path = "../../../server/tests/http/receiver.rs"]
+mod receiver;
+#[path = "../../../store/tests/suite/server.rs"]
+mod server;
 
 mod clients;
+mod keys;
+mod kill;
 mod log;
+mod pages;
 mod schemathesis;
+mod share;
 mod start;
 #[cfg(feature = "otel")]
 mod traces;
+mod webhooks;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -31,32 +45,40 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it in a folder whose `policies/` has one policy.
     pub(crate) fn start(folder: &Path, args: &[&str]) -> Service {
+        Service::start_to(folder, args, Stdio::piped())
+    }
+
+    /// The same with its log elsewhere: a pipe that nobody empties holds up who writes much.
+    pub(crate) fn start_to(folder: &Path, args: &[&str], log: Stdio) -> Service {
         let policies = folder.join("policies");
         std::fs::create_dir_all(&policies).unwrap();
         std::fs::write(policies.join("ads.md"), POLICY).unwrap();
         let usual = ["serve", "--listen", "127.0.0.1:0", "--max-analysis-tokens", "24"];
         let mut command = program::command(folder, &[&usual[..], args].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).unwrap();
-            log
+        // No level of anybody's log shows what ours does not.
+        command.env("RUST_LOG", "trace");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let log = child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut log = String::new();
+                stderr.read_to_string(&mut log).unwrap();
+                log
+            })
         });
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("safeguard serves on ");
         let Some(url) = url.map(str::to_owned) else {
-            panic!("{line:?}: {}", log.join().unwrap());
+            panic!("{line:?}: {:?}", log.map(|log| log.join().unwrap()));
         };
-        Service { url, child, log: Some(log) }
+        Service { url, child, log }
     }
 
-    /// Stops it as a service manager does; whether it ended well, and its log.
+    /// Stops it as a service manager does; whether it ended well, and its log, if that came here.
     pub(crate) fn stop(mut self) -> (bool, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let log = self.log.take().unwrap().join().unwrap();
+        let log = self.log.take().map_or_else(String::new, |log| log.join().unwrap());
         (self.child.wait().unwrap().success(), log)
     }
 }
@@ -66,6 +88,13 @@ pub(crate) fn client() -> reqwest::blocking::Client {
     // Another test may have chosen the same provider before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::blocking::Client::builder().no_proxy().build().unwrap()
+}
+
+impl Service {
+    /// Ends it as the system does when there is no more memory: now, whatever it is doing.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Service {

@@ -29,6 +29,10 @@ fn what_stands_in_the_way_is_named_with_a_hint() {
         (["serve", "--config", "bad.toml"], vec!["limits.queue"]),
         (["serve", "--config", "none.toml"], vec!["none.toml"]),
         (["serve", "--config", "traces.toml"], vec!["serve.traces", "hint:"]),
+        (
+            ["serve", "--listen", "0.0.0.0:0"],
+            vec!["the store has no keys", "hint: `safeguard key create"],
+        ),
         (["serve", "--listen", "192.0.2.1:1"], vec!["192.0.2.1:1", "hint: another address"]),
     ] {
         let output = command(folder.path(), &args).output().unwrap();

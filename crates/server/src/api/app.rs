@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
 use policy::{Content, JudgeSettings, Outcome, Verdict};
+use store::{DecisionId, Store};
 
 use super::classify::Action;
-
+use crate::door::{Caller, Door};
 use crate::error::ApiError;
 use crate::guard::Guard;
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::pool::{Class, Pool, Task};
-use crate::recorder::Recorder;
+use crate::recorder::{Asked, Recorder, TENANT};
 use crate::selector::Chosen;
 use crate::serve::Before;
 use crate::settings::{OnUndetermined, ServerSettings, duration};
-use crate::shelf::Shelf;
-use store::DecisionId;
+use crate::shadow::Shadows;
+use crate::shelf::{Served, Shelf};
+use crate::stored::StoredPolicies;
 
 /// The service's parts.
 pub(crate) struct App {
@@ -27,14 +30,19 @@ pub(crate) struct App {
     pub(crate) judging: JudgeSettings,
     /// The judge's model, by the name that people know.
     pub(crate) model: String,
+    pub(crate) door: Door,
     pub(crate) shelf: Shelf,
-    pub(crate) pool: Pool,
+    pub(crate) stored: Arc<StoredPolicies>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) metrics: Arc<Metrics>,
     /// Before another chat model, where the settings name one.
     pub(crate) guard: Option<Arc<Guard>>,
     pub(crate) before: Option<Arc<dyn Before>>,
     /// Where decisions go; without a store, nowhere.
-    pub(crate) recorder: Option<Recorder>,
+    pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) jobs: Jobs,
+    /// Candidates beside live policies; without a store there are none.
+    pub(crate) shadows: Option<Arc<Shadows>>,
     pub(crate) is_stopping: AtomicBool,
 }
 
@@ -50,25 +58,66 @@ impl App {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
+    /// For how long an item is a worker's.
+    pub(crate) fn lease(&self) -> Duration {
+        duration(self.settings.jobs.lease_s)
+    }
+
     /// When a request that allows this much time has to have its answer.
     pub(crate) fn deadline(&self, asked: Option<Duration>) -> Instant {
         Instant::now() + asked.unwrap_or(duration(self.settings.limits.deadline_s))
     }
 
+    /// The policies that a caller may use: those of its tenant in the store, then the folder's.
+    ///
+    /// # Errors
+    /// [`ApiError::StoreUnreadable`].
+    pub(crate) async fn served(&self, caller: &Caller) -> Result<Arc<Served>, ApiError> {
+        let stored = self.stored.of(caller.tenant()).await?;
+        let folder = self.folder_of(caller);
+        let bound = caller.bound_to();
+        if stored.active.is_empty() && bound.is_none() {
+            return Ok(folder);
+        }
+        let mut policies = folder.policies.clone();
+        policies.extend(stored.active.clone());
+        policies.retain(|name, _| bound.is_none_or(|names| names.contains(name)));
+        Ok(Arc::new(Served { policies, faults: Vec::new(), is_bound: bound.is_some() }))
+    }
+
+    /// What of the folder a caller may use.
+    pub(crate) fn folder_of(&self, caller: &Caller) -> Arc<Served> {
+        match caller.tenant() == TENANT || self.settings.share_policies {
+            true => self.shelf.folder(),
+            false => Arc::default(),
+        }
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// [`ApiError::NoStore`] where there is none.
+    pub(crate) fn store(&self) -> Result<&Store, ApiError> {
+        self.recorder.as_ref().map(|recorder| &recorder.store).ok_or(ApiError::NoStore)
+    }
+
     /// The verdicts on all pairs, in order. Dropping the future takes the work back.
     ///
     /// # Errors
-    /// [`ApiError::TooMany`], and where the queue does not take them.
+    /// [`ApiError::TooMany`], and where the caller's quota or the queue does not take them.
     pub(crate) async fn judge(
         &self,
+        caller: &Caller,
         class: Class,
         pairs: Vec<Pair>,
         settings: &JudgeSettings,
         deadline: Instant,
     ) -> Result<Vec<Verdict>, ApiError> {
         self.check_count(pairs.len())?;
+        caller.take(pairs.len()).await?;
         let task = |pair: Pair| Task {
             class,
+            key: caller.key().cloned(),
             policy: pair.chosen.policy,
             content: pair.content,
             settings: settings.clone(),
@@ -85,24 +134,26 @@ impl App {
         self.metrics.disposed(&chosen.metric, disposition);
     }
 
-    /// Records a decision; `None` without a store.
+    /// Records a decision, and lets a candidate version judge the same; `None` without a store.
     ///
     /// # Errors
     /// [`ApiError::Store`].
     pub(crate) async fn record(
         &self,
+        caller: &Caller,
         source: &'static str,
         chosen: &Chosen,
         content: &Content,
         settings: &JudgeSettings,
         verdict: &Verdict,
     ) -> Result<Option<DecisionId>, ApiError> {
-        match &self.recorder {
-            Some(recorder) => {
-                recorder.record(source, chosen, content, settings, verdict).await.map(Some)
-            }
-            None => Ok(None),
+        let Some(recorder) = &self.recorder else { return Ok(None) };
+        let asked = Asked { caller, source, chosen, content, settings };
+        let id = recorder.record(&asked, verdict, None).await?;
+        if let Some(shadows) = &self.shadows {
+            shadows.follow(asked, &id).await;
         }
+        Ok(Some(id))
     }
 
     /// Records decisions on pairs, all at once; their ids in the pairs' order.
@@ -111,6 +162,7 @@ impl App {
     /// [`ApiError::Store`] if any could not be.
     pub(crate) async fn record_all(
         &self,
+        caller: &Caller,
         source: &'static str,
         pairs: &[Pair],
         settings: &JudgeSettings,
@@ -118,17 +170,22 @@ impl App {
     ) -> Result<Vec<Option<DecisionId>>, ApiError> {
         let record = |(pair, verdict): (&'_ Pair, &'_ Verdict)| {
             let (pair, verdict) = (pair.clone(), verdict.clone());
-            async move { self.record(source, &pair.chosen, &pair.content, settings, &verdict).await }
+            async move {
+                let Pair { chosen, content } = &pair;
+                self.record(caller, source, chosen, content, settings, &verdict).await
+            }
         };
         try_join_all(pairs.iter().zip(verdicts).map(record)).await
     }
 
-    /// As [`App::record_all`], for callers who do not want their content kept, whatever the settings say.
+    /// As [`App::record_all`], for callers who do not want their content kept, whatever the settings say. No
+    /// candidate judges it either.
     ///
     /// # Errors
     /// [`ApiError::Store`] if any could not be.
     pub(crate) async fn record_all_without_content(
         &self,
+        caller: &Caller,
         source: &'static str,
         pairs: &[Pair],
         settings: &JudgeSettings,
@@ -138,7 +195,9 @@ impl App {
         let record = |(pair, verdict): (&'_ Pair, &'_ Verdict)| {
             let (Pair { chosen, content }, verdict) = (pair.clone(), verdict.clone());
             async move {
-                recorder.record_without_content(source, &chosen, &content, settings, &verdict).await
+                let (chosen, content) = (&chosen, &*content);
+                let asked = Asked { caller, source, chosen, content, settings };
+                recorder.record_without_content(&asked, &verdict).await
             }
         };
         try_join_all(pairs.iter().zip(verdicts).map(record)).await.map(drop)

@@ -4,18 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use policy::{Content, Effort, JudgeSettings, Outcome};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use policy::{Content, Effort, JudgeSettings, Outcome, PolicyRef, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::DecisionId;
 use utoipa::ToSchema;
 
 use super::app::{App, Pair};
+use super::later::accept_later;
+use crate::door::Caller;
 use crate::error::{ApiError, Problem};
+use crate::jobs::{JobBody, LineDetails};
 use crate::metrics::Disposition;
 use crate::pool::Class;
 use crate::selector::{Chosen, Selector};
 use crate::settings::{MAX_SECONDS, OnUndetermined};
-use crate::wire::{Json, VerdictBody, parse};
+use crate::shelf::Served;
+use crate::webhooks::WebhookRequest;
+use crate::wire::{Digested, Json, VerdictBody, parse};
 
 /// What is to be judged, and by what.
 #[derive(Deserialize, ToSchema)]
@@ -29,12 +37,22 @@ pub(crate) struct ClassifyRequest {
     /// `{"name","text"}` with the policy itself. By default all policies of the folder.
     #[serde(default)]
     policies: Option<Vec<Selector>>,
+    /// `sync`: the answer has the verdicts. `async`: the answer comes at once, with a job that is judged later,
+    /// whatever happens in between; it needs a store.
+    #[serde(default)]
+    pub(super) mode: Mode,
     /// Milliseconds until what has no verdict yet is undetermined.
     #[serde(default)]
-    deadline_ms: Option<u64>,
+    pub(super) deadline_ms: Option<u64>,
+    /// With `async`: what becomes at the deadline of pairs without a verdict.
+    #[serde(default)]
+    pub(super) on_deadline: Option<AtDeadline>,
+    /// With `async`: who is told of outcomes.
+    #[serde(default)]
+    pub(super) webhook: Option<WebhookRequest>,
     /// What `action` says where there is no verdict.
     #[serde(default)]
-    on_undetermined: OnUndetermined,
+    pub(super) on_undetermined: OnUndetermined,
     /// How long the model should think: `low`, `medium` or `high`.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -47,7 +65,42 @@ pub(crate) struct ClassifyRequest {
     seed: Option<u64>,
     /// Whether to send the reasoning too; it is for reviewers, and may repeat the item.
     #[serde(default)]
-    reasoning: bool,
+    pub(super) reasoning: bool,
+}
+
+impl ClassifyRequest {
+    /// Whether its answer comes later, or is to come by a time of its own.
+    pub(crate) fn is_later(&self) -> bool {
+        self.mode == Mode::Async || self.deadline_ms.is_some()
+    }
+
+    /// What the reply to a line of a batch depends on.
+    pub(crate) fn asked(&self) -> LineDetails {
+        let &ClassifyRequest { on_undetermined, reasoning, .. } = self;
+        LineDetails::Classify { on_undetermined, reasoning }
+    }
+}
+
+/// When the verdicts come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// With the answer.
+    #[default]
+    Sync,
+    /// Later.
+    Async,
+}
+
+/// What becomes of pairs that have no verdict at their job's deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AtDeadline {
+    /// They are undetermined, by timeout.
+    #[default]
+    Undetermined,
+    /// They wait on; the webhook is told of the deadline, and of their outcomes when they come.
+    Wait,
 }
 
 /// All pairs, item by item.
@@ -56,6 +109,13 @@ pub(crate) struct ClassifyResponse {
     /// The strongest action of all pairs: `block`, then `review`, then `allow`.
     action: Action,
     results: Vec<PairResult>,
+}
+
+impl ClassifyResponse {
+    pub(crate) fn new(results: Vec<PairResult>) -> ClassifyResponse {
+        let action = results.iter().map(|it| it.action).max().unwrap_or(Action::Review);
+        ClassifyResponse { action, results }
+    }
 }
 
 /// One pair.
@@ -77,6 +137,33 @@ pub(crate) struct PairResult {
     /// Why it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
+}
+
+impl PairResult {
+    /// A pair that was judged; `id` is the item's own.
+    pub(crate) fn judged(
+        (index, id): (usize, Option<Value>),
+        decision: Option<DecisionId>,
+        verdict: Verdict,
+        on_undetermined: OnUndetermined,
+        with_reasoning: bool,
+    ) -> PairResult {
+        PairResult {
+            index,
+            id,
+            policy: PolicyBody::of(&verdict.policy),
+            action: Action::of(verdict.outcome, on_undetermined).0,
+            decision: decision.map(String::from),
+            verdict: Some(VerdictBody::new(verdict, with_reasoning)),
+            error: None,
+        }
+    }
+}
+
+impl PolicyBody {
+    pub(crate) fn of(policy: &PolicyRef) -> PolicyBody {
+        PolicyBody { name: policy.name.clone(), id: Some(policy.id.0.clone()) }
+    }
 }
 
 /// Which policy was applied.
@@ -125,9 +212,13 @@ impl Action {
 /// to do with a pair, with `on_undetermined` applied.
 #[utoipa::path(
     post, path = "/v1/classify", tag = "ours", request_body = ClassifyRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "With `async`: a second request with it is the first one's job")),
     responses(
         (status = 200, body = ClassifyResponse),
+        (status = 202, description = "With `async`: the job is on the disk; `Location` is where it is read", body = JobBody),
         (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "With `async`: a policy is not served", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "With `async`: another version of a policy is served", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),
@@ -137,16 +228,19 @@ impl Action {
 )]
 pub(crate) async fn classify(
     State(app): State<Arc<App>>,
-    Json(request): Json<ClassifyRequest>,
-) -> Result<axum::Json<ClassifyResponse>, ApiError> {
+    caller: Caller,
+    headers: HeaderMap,
+    Digested { body: Json(mut request), digest }: Digested<ClassifyRequest>,
+) -> Result<Response, ApiError> {
+    let served = app.served(&caller).await?;
+    if request.mode == Mode::Async {
+        return accept_later(&app, &caller, &served, &headers, request, digest).await;
+    }
+    check_sync(&request)?;
     let settings = settings(&app.judging, &request);
     let deadline = app.deadline(deadline(request.deadline_ms)?);
-    let policies = policies(&app, request.policies)?;
-    if request.items.is_empty() {
-        return Err(ApiError::field("items", "there is none"));
-    }
-    app.check_count(request.items.len().saturating_mul(policies.len()))?;
-    let items = items(request.items);
+    let n_most = app.settings.limits.pairs;
+    let (items, policies) = items_and_policies(&served, &mut request, n_most)?;
     let mut pairs = Vec::new();
     for (_, content) in &items {
         for (_, policy) in &policies {
@@ -155,8 +249,8 @@ pub(crate) async fn classify(
             }
         }
     }
-    let verdicts = app.judge(Class::Sync, pairs.clone(), &settings, deadline).await?;
-    let ids = app.record_all("/v1/classify", &pairs, &settings, &verdicts).await?;
+    let verdicts = app.judge(&caller, Class::Sync, pairs.clone(), &settings, deadline).await?;
+    let ids = app.record_all(&caller, "/v1/classify", &pairs, &settings, &verdicts).await?;
     let mut verdicts = verdicts.into_iter().zip(ids);
     let mut results = Vec::new();
     for (index, (id, content)) in items.iter().enumerate() {
@@ -170,24 +264,10 @@ pub(crate) async fn classify(
             let id = id.clone();
             results.push(match judged {
                 Ok((chosen, (verdict, decision))) => {
-                    let (action, disposition) =
-                        Action::of(verdict.outcome, request.on_undetermined);
+                    let (otherwise, reasoning) = (request.on_undetermined, request.reasoning);
+                    let (_, disposition) = Action::of(verdict.outcome, otherwise);
                     app.metrics.disposed(&chosen.metric, disposition);
-                    let reference = PolicyBody {
-                        name: verdict.policy.name.clone(),
-                        id: Some(verdict.policy.id.0.clone()),
-                    };
-                    let verdict = Some(VerdictBody::new(verdict, request.reasoning));
-                    let decision = decision.map(String::from);
-                    PairResult {
-                        index,
-                        id,
-                        policy: reference,
-                        action,
-                        decision,
-                        verdict,
-                        error: None,
-                    }
+                    PairResult::judged((index, id), decision, verdict, otherwise, reasoning)
                 }
                 Err(error) => {
                     let policy = PolicyBody { name: name.clone(), id: None };
@@ -198,8 +278,46 @@ pub(crate) async fn classify(
             });
         }
     }
-    let action = results.iter().map(|it| it.action).max().unwrap_or(Action::Review);
-    Ok(axum::Json(ClassifyResponse { action, results }))
+    Ok(axum::Json(ClassifyResponse::new(results)).into_response())
+}
+
+/// Whether a request whose answer has the verdicts asks for nothing that comes later.
+///
+/// # Errors
+/// [`ApiError::Field`].
+pub(crate) fn check_sync(request: &ClassifyRequest) -> Result<(), ApiError> {
+    for (field, is_there) in
+        [("webhook", request.webhook.is_some()), ("on_deadline", request.on_deadline.is_some())]
+    {
+        if is_there {
+            return Err(ApiError::field(field, "is for `\"mode\": \"async\"` only"));
+        }
+    }
+    Ok(())
+}
+
+/// An item with its id, if it has one, and its content.
+pub(crate) type Item = (Option<Value>, Result<Arc<Content>, ApiError>);
+
+/// What is to be judged by what.
+///
+/// # Errors
+/// [`ApiError::Field`], [`ApiError::NoPolicies`], [`ApiError::TooMany`]; those of one item or policy are its own.
+pub(crate) fn items_and_policies(
+    served: &Served,
+    request: &mut ClassifyRequest,
+    n_most: usize,
+) -> Result<(Vec<Item>, Vec<Named<Chosen>>), ApiError> {
+    let policies = policies(served, request.policies.take())?;
+    let items = std::mem::take(&mut request.items);
+    if items.is_empty() {
+        return Err(ApiError::field("items", "there is none"));
+    }
+    let n = items.len().saturating_mul(policies.len());
+    if n > n_most {
+        return Err(ApiError::TooMany { n, limit: n_most });
+    }
+    Ok((items.into_iter().map(item).collect(), policies))
 }
 
 /// What to do with a pair that is an error: as with any that has no verdict.
@@ -211,7 +329,8 @@ fn unjudged(otherwise: OnUndetermined) -> Action {
     }
 }
 
-fn settings(usual: &JudgeSettings, request: &ClassifyRequest) -> JudgeSettings {
+/// How the judge is asked.
+pub(crate) fn settings(usual: &JudgeSettings, request: &ClassifyRequest) -> JudgeSettings {
     JudgeSettings {
         effort: request.effort.or(usual.effort),
         seed: request.seed.or(usual.seed),
@@ -220,7 +339,7 @@ fn settings(usual: &JudgeSettings, request: &ClassifyRequest) -> JudgeSettings {
     }
 }
 
-fn deadline(asked: Option<u64>) -> Result<Option<Duration>, ApiError> {
+pub(super) fn deadline(asked: Option<u64>) -> Result<Option<Duration>, ApiError> {
     let longest = MAX_SECONDS as u64 * 1_000;
     match asked {
         Some(ms) if ms == 0 || ms > longest => {
@@ -230,10 +349,10 @@ fn deadline(asked: Option<u64>) -> Result<Option<Duration>, ApiError> {
     }
 }
 
-type Named<T> = (String, Result<T, ApiError>);
+/// What the request called it, and what that is.
+pub(crate) type Named<T> = (String, Result<T, ApiError>);
 
-fn policies(app: &App, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>>, ApiError> {
-    let served = app.shelf.served();
+fn policies(served: &Served, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>>, ApiError> {
     let Some(asked) = asked else {
         if served.policies.is_empty() {
             return Err(ApiError::NoPolicies);
@@ -244,13 +363,7 @@ fn policies(app: &App, asked: Option<Vec<Selector>>) -> Result<Vec<Named<Chosen>
     if asked.is_empty() {
         return Err(ApiError::field("policies", "there is none; leave it out to mean all"));
     }
-    Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(&served))).collect())
-}
-
-type Item = (Option<Value>, Result<Arc<Content>, ApiError>);
-
-fn items(items: Vec<Value>) -> Vec<Item> {
-    items.into_iter().map(item).collect()
+    Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(served))).collect())
 }
 
 /// What a body asks to be judged.
@@ -260,10 +373,9 @@ fn items(items: Vec<Value>) -> Vec<Item> {
 pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
     let request: ClassifyRequest = parse(body)?;
     deadline(request.deadline_ms)?;
-    items(request.items).into_iter().map(|(_, content)| content).collect()
+    request.items.into_iter().map(|value| item(value).1).collect()
 }
 
-/// An item with its id, if it has one.
 fn item(value: Value) -> Item {
     match value {
         Value::String(text) => {

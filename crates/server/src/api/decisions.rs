@@ -7,12 +7,12 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{DecisionFilter, DecisionId, StoreError, StoredDecision};
+use store::{DecisionFilter, DecisionId, StoredDecision};
 use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
+use crate::door::Caller;
 use crate::error::{ApiError, Problem};
-use crate::recorder::TENANT;
 use crate::selector::is_name;
 
 /// Which decisions; what is left out asks for all.
@@ -71,6 +71,7 @@ pub(crate) struct Decisions {
 )]
 pub(crate) async fn decisions(
     State(app): State<Arc<App>>,
+    caller: Caller,
     query: Result<Query<DecisionQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<axum::Json<Decisions>, ApiError> {
     let Query(query) = query.map_err(|_| ApiError::Query)?;
@@ -78,14 +79,14 @@ pub(crate) async fn decisions(
         return Err(ApiError::Query);
     }
     let filter = DecisionFilter {
-        tenant: Some(TENANT.to_owned()),
+        tenant: Some(caller.tenant().to_owned()),
         policy: query.policy,
         outcome: query.outcome.map(|word| word.as_str().to_owned()),
         ..DecisionFilter::default()
     };
-    let recorder = app.recorder.as_ref().ok_or(ApiError::NoStore)?;
+    let store = app.store()?;
     let (after, limit) = (query.after.unwrap_or(0), query.limit.unwrap_or(100));
-    let page = recorder.store.decisions(&filter, after, limit).await.map_err(failed)?;
+    let page = store.decisions(&filter, after, limit).await.map_err(ApiError::of_store)?;
     let next = page.last().map(|it| it.seq);
     Ok(axum::Json(Decisions { decisions: page.iter().map(body).collect(), next }))
 }
@@ -101,11 +102,12 @@ pub(crate) async fn decisions(
 )]
 pub(crate) async fn decision(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<axum::Json<Value>, ApiError> {
-    let recorder = app.recorder.as_ref().ok_or(ApiError::NoStore)?;
+    let store = app.store()?;
     let id: DecisionId = id.parse().map_err(|_| ApiError::NoDecision)?;
-    let decision = recorder.store.decision(Some(TENANT), &id).await.map_err(failed)?;
+    let decision = store.decision(Some(caller.tenant()), &id).await.map_err(ApiError::of_store)?;
     Ok(axum::Json(body(&decision)))
 }
 
@@ -113,12 +115,4 @@ fn body(stored: &StoredDecision) -> Value {
     let mut body = json!(stored.decision);
     body["seq"] = stored.seq.into();
     body
-}
-
-fn failed(error: StoreError) -> ApiError {
-    if let StoreError::Unknown { .. } = error {
-        return ApiError::NoDecision;
-    }
-    tracing::error!("the store could not be read: {error}");
-    ApiError::Store
 }

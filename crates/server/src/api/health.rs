@@ -24,10 +24,14 @@ pub(crate) struct Readiness {
     status: &'static str,
     /// The judge's model.
     model: String,
-    /// Policies in service with their versions.
-    policies: Vec<ServedPolicy>,
-    /// Files that cannot be served as they are now; an earlier version goes on where there was one.
-    faults: Vec<FaultBody>,
+    /// Policies of the folder in service with their versions; untold where keys are asked for, as this route asks
+    /// for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policies: Option<Vec<ServedPolicy>>,
+    /// Files that cannot be served as they are now; an earlier version goes on where there was one. Untold like
+    /// the policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faults: Option<Vec<FaultBody>>,
 }
 
 /// A policy in service.
@@ -59,7 +63,7 @@ pub(crate) async fn healthz() -> axum::Json<Health> {
     responses((status = 200, body = Readiness), (status = 503, description = "Stopping", body = Readiness))
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let served = app.shelf.served();
+    let served = app.shelf.folder();
     let policies = served.policies.values();
     let faults = served.faults.iter().map(|fault| FaultBody {
         file: fault.file.display().to_string(),
@@ -70,13 +74,14 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
         true => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         false => (StatusCode::OK, "ready"),
     };
+    let is_told = !app.door.is_locked();
     let readiness = Readiness {
         status,
         model: app.model.clone(),
-        policies: policies
-            .map(|it| ServedPolicy { name: it.name.clone(), id: it.id.0.clone() })
-            .collect(),
-        faults: faults.collect(),
+        policies: is_told.then(|| {
+            policies.map(|it| ServedPolicy { name: it.name.clone(), id: it.id.0.clone() }).collect()
+        }),
+        faults: is_told.then(|| faults.collect()),
     };
     (code, axum::Json(readiness))
 }

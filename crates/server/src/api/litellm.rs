@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::app::{App, Pair};
 use super::chat::Message;
+use crate::door::Caller;
 use crate::error::{ApiError, Problem};
 use crate::guard::{WithoutVerdict, said, turns};
 use crate::metrics::Disposition;
@@ -82,13 +83,15 @@ const ROUTE: &str = "/beta/litellm_basic_guardrail_api";
 )]
 pub(crate) async fn guardrail(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Json(request): Json<GuardrailRequest>,
 ) -> Result<axum::Json<GuardrailResponse>, ApiError> {
-    let policies = all_or(&app.settings.litellm.policies, &app.shelf.served())?;
+    let served = app.served(&caller).await?;
+    let policies = all_or(&app.settings.litellm.policies, &served)?;
     let outcomes = match request.content()? {
         Said::Nothing => return Ok(axum::Json(GuardrailResponse::of(&[]))),
         Said::Unreadable => vec![Outcome::Undetermined(Cause::UnsupportedInput); policies.len()],
-        Said::Content(content) => judge(&app, &policies, content).await?,
+        Said::Content(content) => judge(&app, &caller, &policies, content).await?,
     };
     let allows = app.settings.litellm.on_undetermined == WithoutVerdict::Allow;
     let mut against = Vec::new();
@@ -117,13 +120,18 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
     })
 }
 
-async fn judge(app: &App, policies: &[Chosen], content: Content) -> Result<Vec<Outcome>, ApiError> {
+async fn judge(
+    app: &App,
+    caller: &Caller,
+    policies: &[Chosen],
+    content: Content,
+) -> Result<Vec<Outcome>, ApiError> {
     let content = Arc::new(content);
     let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(&content) };
     let pairs: Vec<Pair> = policies.iter().map(pair).collect();
     let deadline = app.deadline(None);
-    let verdicts = app.judge(Class::Guard, pairs.clone(), &app.judging, deadline).await?;
-    app.record_all(ROUTE, &pairs, &app.judging, &verdicts).await?;
+    let verdicts = app.judge(caller, Class::Guard, pairs.clone(), &app.judging, deadline).await?;
+    app.record_all(caller, ROUTE, &pairs, &app.judging, &verdicts).await?;
     Ok(verdicts.iter().map(|verdict: &Verdict| verdict.outcome).collect())
 }
 

@@ -1,17 +1,26 @@
 //! The routes, one file each, and what stands around all of them.
 
 mod app;
+mod batches;
 pub(crate) mod chat;
 pub(crate) mod classify;
 mod decisions;
+mod deliveries;
 mod docs;
+mod files;
 mod health;
+mod jobs;
+mod later;
 pub(crate) mod litellm;
 pub(crate) mod moderations;
 mod observe;
+mod page;
 pub(crate) mod perspective;
+mod policies;
 pub(crate) mod predict;
 pub(crate) mod responses;
+mod reviews;
+mod security;
 
 use std::sync::Arc;
 
@@ -25,11 +34,21 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use app::{App, Pair};
-pub(crate) use chat::{Events, Gone, Message, chunk, now};
-pub(crate) use moderations::{STOCK, stock_result};
+pub(crate) use chat::{ChatRequest, Completion, Events, Gone, Message, Question, chunk, now};
+pub(crate) use classify::{
+    Action, ClassifyRequest, ClassifyResponse, PairResult, PolicyBody, check_sync,
+    items_and_policies, settings,
+};
+pub(crate) use later::MAX_FAULTS;
+pub(crate) use moderations::{
+    ModerationRequest, ModerationResponse, STOCK, contents_and_policies, stock_result,
+};
+pub(crate) use policies::FindingBody;
 
+use crate::door::{self, Keeper};
 use crate::error::{ApiError, ServerError};
 use crate::settings::{Cors, duration};
+use crate::webhooks::Message as WebhookMessage;
 use crate::wire::BodyLimit;
 
 #[derive(OpenApi)]
@@ -38,8 +57,11 @@ use crate::wire::BodyLimit;
         title = "safeguard",
         description = "Bring-your-own-policy safety classification: a policy in Markdown and an item go in, a verdict with the rule it rests on comes out."
     ),
+    components(schemas(WebhookMessage)),
     tags(
         (name = "ours", description = "Verdicts in full"),
+        (name = "policies", description = "Versions of policies: stored, activated, tried beside the live one"),
+        (name = "reviews", description = "What people say of decisions"),
         (name = "OpenAI", description = "In the shape of OpenAI's routes: change the base URL and nothing else"),
         (name = "others", description = "In the shapes of LiteLLM, text-embeddings-inference and Perspective"),
         (name = "service", description = "Whether it runs, and how")
@@ -54,7 +76,7 @@ struct Description;
 pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
     let limits = app.settings.limits.clone();
     let cors = cors(&app.settings.cors)?;
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(classify::classify))
         .routes(routes!(moderations::moderations))
         .routes(routes!(chat::completions))
@@ -66,14 +88,29 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
         .routes(routes!(perspective::describe))
         .routes(routes!(decisions::decisions))
         .routes(routes!(decisions::decision))
+        .routes(routes!(jobs::jobs))
+        .routes(routes!(jobs::job))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(deliveries::deliveries))
+        .routes(routes!(deliveries::redeliver))
+        .merge(files::routes(app.settings.jobs.file_bytes))
+        .routes(routes!(batches::create, batches::list))
+        .routes(routes!(batches::retrieve))
+        .routes(routes!(batches::cancel))
+        .merge(policies::routes())
+        .merge(reviews::routes())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .split_for_parts();
+    security::describe(&mut description);
+    let openai = Arc::new(security::openai_paths(&description));
+    let keeper = Keeper { app: Arc::clone(&app), openai };
     let router = router
         .merge(docs::routes(&description))
         .fallback(async || ApiError::NoRoute)
         .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(middleware::from_fn_with_state(keeper, door::enter))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), observe::observe))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(Extension(BodyLimit(limits.body_bytes)))
@@ -95,5 +132,5 @@ fn cors(cors: &Cors) -> Result<Option<CorsLayer>, ServerError> {
     let origins = cors.origins.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let headers: [HeaderName; 2] = [header::CONTENT_TYPE, header::AUTHORIZATION];
     let layer = CorsLayer::new().allow_origin(origins).allow_headers(headers);
-    Ok(Some(layer.allow_methods([Method::GET, Method::POST])))
+    Ok(Some(layer.allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])))
 }

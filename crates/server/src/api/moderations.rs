@@ -11,10 +11,12 @@ use utoipa::ToSchema;
 
 use super::app::{App, Pair};
 use super::classify::Action;
+use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::pool::Class;
 use crate::selector::{Chosen, all_or};
 use crate::settings::{Moderations, OnUndetermined, StockUndetermined};
+use crate::shelf::Served;
 use crate::wire::{OpenAiJson, OpenAiRefusal, parse};
 
 /// The categories of `omni-moderation-latest`, as in OpenAI's specification of August 2026.
@@ -113,10 +115,11 @@ pub(crate) struct ModerationResult {
 )]
 pub(crate) async fn moderations(
     State(app): State<Arc<App>>,
+    caller: Caller,
     OpenAiJson(request): OpenAiJson<ModerationRequest>,
 ) -> Result<axum::Json<ModerationResponse>, OpenAiRefusal> {
-    let contents = contents(request.input)?;
-    let policies = all_or(&app.settings.moderations.policies, &app.shelf.served())?;
+    let served = app.served(&caller).await?;
+    let (contents, policies) = contents_and_policies(&app, &served, request)?;
     app.check_count(contents.len().saturating_mul(policies.len()))?;
     let pairs = contents.iter().flat_map(|content| {
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(content) };
@@ -124,8 +127,8 @@ pub(crate) async fn moderations(
     });
     let pairs: Vec<Pair> = pairs.collect();
     let deadline = app.deadline(None);
-    let verdicts = app.judge(Class::Sync, pairs.clone(), &app.judging, deadline).await?;
-    app.record_all("/v1/moderations", &pairs, &app.judging, &verdicts).await?;
+    let verdicts = app.judge(&caller, Class::Sync, pairs.clone(), &app.judging, deadline).await?;
+    app.record_all(&caller, "/v1/moderations", &pairs, &app.judging, &verdicts).await?;
     let settings = &app.settings.moderations;
     let otherwise = match settings.on_undetermined {
         StockUndetermined::Error => OnUndetermined::Review,
@@ -135,10 +138,38 @@ pub(crate) async fn moderations(
         let (_, disposition) = Action::of(verdict.outcome, otherwise);
         app.metrics.disposed(&chosen.metric, disposition);
     }
-    let results = verdicts.chunks(policies.len()).map(|verdicts| result(verdicts, settings));
-    let results = results.collect::<Result<Vec<_>, _>>()?;
     let id = format!("modr-{:016x}", getrandom::u64().map_err(|_| ApiError::Random)?);
-    Ok(axum::Json(ModerationResponse { id, model: app.model.clone(), results }))
+    let items = verdicts.chunks(policies.len());
+    Ok(axum::Json(ModerationResponse::new(id, &app.model, items, settings)?))
+}
+
+impl ModerationResponse {
+    /// One result for the verdicts of each item.
+    ///
+    /// # Errors
+    /// [`ApiError::Undetermined`], where the settings say so.
+    pub(crate) fn new<'a>(
+        id: String,
+        model: &str,
+        items: impl Iterator<Item = &'a [Verdict]>,
+        settings: &Moderations,
+    ) -> Result<ModerationResponse, ApiError> {
+        let results = items.map(|verdicts| result(verdicts, settings)).collect::<Result<_, _>>()?;
+        Ok(ModerationResponse { id, model: model.to_owned(), results })
+    }
+}
+
+/// What is to be judged, each by all of what.
+///
+/// # Errors
+/// [`ApiError::Field`] for an input that cannot be judged, [`ApiError::NoPolicies`], or as [`Selector::find`].
+pub(crate) fn contents_and_policies(
+    app: &App,
+    served: &Served,
+    request: ModerationRequest,
+) -> Result<(Vec<Arc<Content>>, Vec<Chosen>), ApiError> {
+    let policies = all_or(&app.settings.moderations.policies, served)?;
+    Ok((contents(request.input)?, policies))
 }
 
 /// What a body asks to be judged.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::app::{App, Pair};
+use crate::door::Caller;
 use crate::error::ApiError;
 use crate::pool::Class;
 use crate::selector::{Chosen, all_or};
@@ -128,6 +129,7 @@ const ROUTE: &str = "/predict";
 )]
 pub(crate) async fn predict(
     State(app): State<Arc<App>>,
+    caller: Caller,
     body: Result<Json<PredictRequest>, ApiError>,
 ) -> Result<axum::Json<PredictResponse>, PredictRefusal> {
     let Json(request) = body?;
@@ -137,15 +139,16 @@ pub(crate) async fn predict(
     }
     let is_many = matches!(request.inputs, PredictInputs::Many(_));
     let contents = contents(request.inputs)?;
-    let policies = all_or(&app.settings.predict.policies, &app.shelf.served())?;
+    let served = app.served(&caller).await?;
+    let policies = all_or(&app.settings.predict.policies, &served)?;
     let pairs = contents.iter().flat_map(|content| {
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(content) };
         policies.iter().map(pair)
     });
     let pairs: Vec<Pair> = pairs.collect();
     let deadline = app.deadline(None);
-    let verdicts = app.judge(Class::Sync, pairs.clone(), &app.judging, deadline).await?;
-    app.record_all(ROUTE, &pairs, &app.judging, &verdicts).await?;
+    let verdicts = app.judge(&caller, Class::Sync, pairs.clone(), &app.judging, deadline).await?;
+    app.record_all(&caller, ROUTE, &pairs, &app.judging, &verdicts).await?;
     for (pair, verdict) in pairs.iter().zip(&verdicts) {
         app.note(&pair.chosen, verdict.outcome);
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::proxy::Guard;
 use super::settings::{GuardMode, WithoutVerdict};
 use crate::api::{App, Pair, stock_result};
+use crate::door::Caller;
 use crate::error::ApiError;
 use crate::metrics::Disposition;
 use crate::pool::Class;
@@ -33,8 +34,13 @@ pub(super) enum Ruling {
 impl Guard {
     /// Judges a conversation under all policies of the guard. It never fails: what has no verdict is checked
     /// without one.
-    pub(super) async fn check(&self, app: &App, content: Result<Content, ApiError>) -> Checked {
-        let chosen = match all_or(&self.settings.policies, &app.shelf.served()) {
+    pub(super) async fn check(
+        &self,
+        app: &App,
+        caller: &Caller,
+        content: Result<Content, ApiError>,
+    ) -> Checked {
+        let chosen = match self.policies(app, caller).await {
             Ok(chosen) => chosen,
             Err(error) => {
                 return Checked { chosen: Vec::new(), pairs: Vec::new(), verdicts: Err(error) };
@@ -47,8 +53,12 @@ impl Guard {
         let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(&content) };
         let pairs: Vec<Pair> = chosen.iter().map(pair).collect();
         let deadline = app.deadline(Some(duration(self.settings.check_s)));
-        let verdicts = app.judge(Class::Guard, pairs.clone(), &app.judging, deadline).await;
+        let verdicts = app.judge(caller, Class::Guard, pairs.clone(), &app.judging, deadline).await;
         Checked { chosen, pairs, verdicts }
+    }
+
+    async fn policies(&self, app: &App, caller: &Caller) -> Result<Vec<Chosen>, ApiError> {
+        all_or(&self.settings.policies, &*app.served(caller).await?)
     }
 
     /// What an outcome leads to, and how the traffic counts it.
@@ -77,11 +87,12 @@ impl Guard {
     pub(super) async fn note(
         &self,
         app: &App,
+        caller: &Caller,
         checked: &Checked,
         mode: GuardMode,
     ) -> Result<(), ApiError> {
         if let Ok(verdicts) = &checked.verdicts {
-            app.record_all("guard", &checked.pairs, &app.judging, verdicts).await?;
+            app.record_all(caller, "guard", &checked.pairs, &app.judging, verdicts).await?;
         }
         for (chosen, outcome) in checked.chosen.iter().zip(checked.outcomes()) {
             app.metrics.disposed(&chosen.metric, self.rule(outcome, mode).1);
@@ -98,7 +109,9 @@ impl Checked {
             Err(error) => {
                 let cause = match error {
                     ApiError::Field { .. } => Cause::UnsupportedInput,
-                    ApiError::Busy { .. } | ApiError::Late { .. } => Cause::OverBudget,
+                    ApiError::Busy { .. } | ApiError::Late { .. } | ApiError::Door(_) => {
+                        Cause::OverBudget
+                    }
                     _ => Cause::BackendError,
                 };
                 vec![Outcome::Undetermined(cause); self.chosen.len().max(1)]
@@ -116,8 +129,11 @@ impl Checked {
     /// Why nothing was judged, where the service has no room.
     pub(super) fn refusal(&self) -> Option<&ApiError> {
         let error = self.verdicts.as_ref().err()?;
-        matches!(error, ApiError::Busy { .. } | ApiError::Late { .. } | ApiError::Stopping)
-            .then_some(error)
+        let is_ours = matches!(
+            error,
+            ApiError::Busy { .. } | ApiError::Late { .. } | ApiError::Stopping | ApiError::Door(_)
+        );
+        is_ours.then_some(error)
     }
 
     /// OpenAI's inline form of it.

@@ -18,6 +18,7 @@ use super::check::{Checked, Ruling};
 use super::settings::{GuardMode, GuardSettings};
 use super::stream;
 use crate::api::{App, now};
+use crate::door::Caller;
 use crate::error::{ApiError, ServerError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,6 +99,7 @@ struct AskedMode {
 /// A request on its way.
 pub(super) struct Passage {
     pub(super) app: Arc<App>,
+    pub(super) caller: Caller,
     pub(super) guard: Arc<Guard>,
     pub(super) model: String,
     turns: Vec<Turn>,
@@ -111,7 +113,7 @@ impl Passage {
     pub(super) async fn check_reply(&self, reply: &str) -> Checked {
         let mut turns = self.turns.clone();
         turns.push(Turn { role: "assistant".to_owned(), text: reply.to_owned(), tool: None });
-        self.guard.check(&self.app, conversation(turns)).await
+        self.guard.check(&self.app, &self.caller, conversation(turns)).await
     }
 
     /// The fields beside the choices that tell what was found.
@@ -140,6 +142,7 @@ fn not_checked() -> Value {
 pub(crate) async fn forward(
     app: Arc<App>,
     guard: Arc<Guard>,
+    caller: Caller,
     headers: &HeaderMap,
     mut body: Value,
 ) -> Result<Response, ApiError> {
@@ -159,11 +162,11 @@ pub(crate) async fn forward(
     let input_mode = strictest(policy.and_then(|policy| policy.input.as_ref()));
     let output_mode = strictest(policy.and_then(|policy| policy.output.as_ref()));
     let turns = turns(&body, &messages);
-    let input = guard.check(&app, turns.clone().and_then(conversation)).await;
+    let input = guard.check(&app, &caller, turns.clone().and_then(conversation)).await;
     if let Some(refusal) = input.refusal() {
         return Err(refusal.clone());
     }
-    guard.note(&app, &input, input_mode).await?;
+    guard.note(&app, &caller, &input, input_mode).await?;
     let passage = Passage {
         moderation: asked.is_some().then(|| input.inline(&app)),
         model: body["model"].as_str().unwrap_or_default().to_owned(),
@@ -172,6 +175,7 @@ pub(crate) async fn forward(
         output_mode,
         guard,
         app,
+        caller,
     };
     let is_stream = body["stream"] == true;
     if passage.guard.ruling(&input, input_mode) == Ruling::Block {
@@ -276,7 +280,7 @@ async fn whole(passage: Passage, reply: reqwest::Response) -> Result<Response, A
     let texts: Vec<String> = choices.iter().map(|choice| said(&choice["message"])).collect();
     let output = passage.check_reply(&texts.join("\n")).await;
     let mode = passage.output_mode;
-    passage.guard.note(&passage.app, &output, mode).await?;
+    passage.guard.note(&passage.app, &passage.caller, &output, mode).await?;
     if passage.guard.ruling(&output, mode) == Ruling::Block {
         let found = passage.found(Some(&output), Some("output"));
         return Ok(axum::Json(empty_reply(&passage, &found, &reply["usage"])).into_response());

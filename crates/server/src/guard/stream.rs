@@ -109,7 +109,8 @@ async fn run(
                 let Some(Check { saw_end, n_chars, .. }) = check.take() else { continue };
                 let ruling = passage.guard.ruling(&checked, mode);
                 if ruling == Ruling::Block || saw_end {
-                    let noted = passage.guard.note(&passage.app, &checked, mode).await;
+                    let Passage { guard, app, caller, .. } = &passage;
+                    let noted = guard.note(app, caller, &checked, mode).await;
                     if let Err(error) = noted {
                         return events.json(&json!(error.openai())).await;
                     }

@@ -133,8 +133,8 @@ impl Judge for Words {
     }
 }
 
-fn guarded(model: &Arc<Model>, change: impl FnOnce(&mut GuardSettings)) -> Running {
-    let mut guard = GuardSettings {
+fn before(model: &Arc<Model>) -> GuardSettings {
+    GuardSettings {
         upstream: model.serve(),
         policies: Vec::new(),
         mode: GuardMode::Block,
@@ -142,7 +142,11 @@ fn guarded(model: &Arc<Model>, change: impl FnOnce(&mut GuardSettings)) -> Runni
         window_chars: 12,
         on_undetermined: WithoutVerdict::Block,
         check_s: 20.0,
-    };
+    }
+}
+
+fn guarded(model: &Arc<Model>, change: impl FnOnce(&mut GuardSettings)) -> Running {
+    let mut guard = before(model);
     change(&mut guard);
     let mut settings = settings();
     settings.guard = Some(guard);
@@ -383,4 +387,28 @@ fn whatever_goes_on_to_the_model_is_judged() {
     let reply = service.ask(ROUTE, &plain);
     assert_eq!(reply["choices"][0]["message"]["content"], "fine");
     assert!(reply.get("moderation").is_none());
+}
+
+#[test]
+fn a_key_of_ours_is_for_us_and_no_other_server() {
+    let (model, shared) = (Model::saying("fine"), crate::keyed::Shared::new());
+    let key = shared.secret("default", &["judge"]);
+    let guard = Some(before(&model));
+    let settings = server::ServerSettings { guard, ..shared.settings() };
+    let service = Running::start(settings, Arc::new(Words), ads());
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hello" }] });
+    let send = |headers: &[(&str, &str)]| {
+        let request = service.http.post(format!("{}/v1/chat/completions", service.url));
+        let with = |request: reqwest::blocking::RequestBuilder, it: &(&str, &str)| {
+            request.header(it.0, it.1)
+        };
+        headers.iter().fold(request, with).json(&body).send().unwrap().status().as_u16()
+    };
+    assert_eq!(send(&[("authorization", "Bearer sk-theirs")]), 401);
+    assert_eq!(model.n_asked(), 0);
+    assert_eq!(send(&[("authorization", &format!("Bearer {key}"))]), 200);
+    assert_eq!(send(&[("authorization", "Bearer sk-theirs"), ("x-safeguard-key", &key)]), 200);
+    let asked = model.asked.lock().unwrap();
+    let keys: Vec<Option<&str>> = asked.iter().map(|(_, key)| key.as_deref()).collect();
+    assert_eq!(keys, [None, Some("Bearer sk-theirs")]);
 }

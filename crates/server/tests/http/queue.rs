@@ -9,6 +9,9 @@ use std::time::Duration;
 use policy::{Cause, Content, Judge, JudgeSettings, Observer, Outcome, Policy, Verdict};
 use serde_json::{Value, json};
 
+use server::{Limits, ServerSettings};
+
+use crate::keyed::{As, Shared};
 use crate::running::{Running, ads, settings};
 
 /// Says when it begins, and goes on when it is told to or nobody waits any more.
@@ -58,14 +61,19 @@ struct Hand {
 
 /// One judge at a time, two that wait.
 fn narrow() -> Hand {
+    hand(ServerSettings {
+        limits: Limits { queue: 2, pairs: 2, ..Limits::default() },
+        ..settings()
+    })
+}
+
+/// One judge at a time, whom the test lets go on.
+fn hand(mut settings: ServerSettings) -> Hand {
     let (begun, hears_begun) = channel();
     let (go, hears_go) = channel();
     let (left, hears_left) = channel();
     let gate = Gate { begun: Mutex::new(begun), go: Mutex::new(hears_go), left: Mutex::new(left) };
-    let mut settings = settings();
     settings.limits.in_flight = 1;
-    settings.limits.queue = 2;
-    settings.limits.pairs = 2;
     settings.limits.shutdown_s = 5.0;
     let service = Running::start(settings, Arc::new(gate), ads());
     Hand { service, begun: hears_begun, go, left: hears_left }
@@ -96,6 +104,47 @@ fn a_full_queue_says_when_to_come_again_and_no_place_is_lost() {
         }
         assert_eq!(first.join().unwrap()["action"], "allow");
         assert_eq!(second.join().unwrap()["results"].as_array().unwrap().len(), 2);
+    });
+}
+
+#[test]
+fn one_keys_flood_keeps_no_other_key_waiting_or_out() {
+    const N: usize = 8;
+    let shared = Shared::new();
+    let [flood, other] = ["flood", "other"].map(|name| shared.secret(name, &["judge"]));
+    let limits = Limits { queue: N, pairs: N, ..Limits::default() };
+    let lent = ServerSettings { share_policies: true, limits, ..shared.settings() };
+    let metrics = shared.secret("default", &["metrics"]);
+    let hand = hand(lent);
+    let (flood, other) = (As(&hand.service, &flood), As(&hand.service, &other));
+    let n_waiting = || -> usize {
+        let text = As(&hand.service, &metrics).get("/metrics").1;
+        let line =
+            text.as_str().unwrap().lines().find(|it| it.starts_with("safeguard_queue_pairs "));
+        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let until = |n| {
+        while n_waiting() != n {
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| flood.classify(&["x"], &["ads"]).0);
+        hand.begun.recv_timeout(PATIENCE).unwrap();
+        let many = scope.spawn(|| flood.classify(&["x"; N], &["ads"]).0);
+        until(N);
+        assert_eq!(flood.classify(&["x"], &["ads"]).0, 429, "the queue is full of its own");
+        let little = scope.spawn(|| other.classify(&["y"], &["ads"]).0);
+        until(N + 1);
+        for _ in 0..3 {
+            hand.go.send(()).unwrap();
+        }
+        assert_eq!(little.join().unwrap(), 200, "it came, and came in its turn");
+        assert!(n_waiting() >= N - 3, "most of the flood still waits");
+        for _ in 0..N {
+            hand.go.send(()).unwrap();
+        }
+        assert_eq!((first.join().unwrap(), many.join().unwrap()), (200, 200));
     });
 }
 

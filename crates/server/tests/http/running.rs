@@ -14,6 +14,9 @@ use server::{PolicySource, Server, ServerSettings, Setup, Stopper};
 
 pub(crate) const ADS: &str = "## VIOLATES\n- AD1 advertising\n\n## SAFE\n- AD0.a anything else\n";
 
+/// What a service signs with that tells a webhook of its own.
+pub(crate) const OWN_SECRET: &str = "whsec_c2FmZWd1YXJkIHNpZ25zIHdpdGggdGhpcyBpbiB0ZXN0cw==";
+
 pub(crate) struct Running {
     pub(crate) url: String,
     pub(crate) http: Client,
@@ -56,6 +59,7 @@ impl Running {
             seed: Some(1),
             ..JudgeSettings::default()
         };
+        let webhook_secret = settings.webhooks.url.as_ref().map(|_| OWN_SECRET.to_owned());
         let setup = Setup {
             settings,
             judge,
@@ -64,6 +68,7 @@ impl Running {
             before: None,
             policies,
             upstream_key: None,
+            webhook_secret,
         };
         let server = Server::bind(setup).expect("it binds");
         let (url, stopper) = (server.url(), server.stopper());

@@ -16,12 +16,16 @@ pub(crate) mod deliveries;
 pub(crate) mod files;
 #[path = "../sql/jobs.rs"]
 pub(crate) mod jobs;
+#[path = "../sql/jobs_read.rs"]
+pub(crate) mod jobs_read;
 #[path = "../sql/keys.rs"]
 pub(crate) mod keys;
 #[path = "../sql/policies.rs"]
 pub(crate) mod policies;
 #[path = "../sql/reviews.rs"]
 pub(crate) mod reviews;
+#[path = "../sql/settling.rs"]
+pub(crate) mod settling;
 #[path = "../sql/verify.rs"]
 pub(crate) mod verify;
 

@@ -3,7 +3,7 @@
 use sqlx::Transaction;
 
 use super::dialect::{Driver, LOCK_HEAD};
-use super::{Db, decisions, jobs, policies, reviews};
+use super::{Db, decisions, policies, reviews, settling};
 use crate::entry::{Applied, Entry};
 use crate::error::{Result, StoreError};
 use crate::record::{Hash, Record};
@@ -47,7 +47,9 @@ impl Chain {
     async fn one(&mut self, entry: &Entry) -> Result<Applied> {
         match entry {
             Entry::Decision(decision) => decisions::append(self, decision).await,
-            Entry::Completion(item, decision) => jobs::complete(self, item, decision).await,
+            Entry::Completion(item, decision, words) => {
+                settling::complete(self, item, decision, words.as_ref()).await
+            }
             Entry::Review(review) => reviews::append(self, review).await,
             Entry::Erasure(erasure) => decisions::erase(self, erasure).await,
             Entry::Policy(change) => policies::change(self, change).await,

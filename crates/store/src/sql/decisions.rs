@@ -34,8 +34,8 @@ pub(crate) async fn write(chain: &mut Chain, sealed: &SealedDecision) -> Result<
     let (outcome, cause) = decision.outcome.names();
     sqlx::query(
         "INSERT INTO decisions (seq, id, tenant, at, policy_name, policy_id, outcome, cause, \
-             label, stage, job_id, item_id, shadow_of) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             label, stage, job_id, item_id, shadow_of, attention) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(seq)
     .bind(decision.id.as_str())
@@ -50,6 +50,7 @@ pub(crate) async fn write(chain: &mut Chain, sealed: &SealedDecision) -> Result<
     .bind(decision.job.as_ref().map(|id| id.as_str()))
     .bind(decision.item.as_ref().map(|id| id.as_str()))
     .bind(decision.origin.shadow_of.as_ref().map(|id| id.as_str()))
+    .bind(decision.attention())
     .execute(&mut *chain.tx)
     .await?;
     let seal = Seal {
@@ -126,6 +127,13 @@ pub(crate) async fn erase(chain: &mut Chain, erasure: &Erasure) -> Result<Applie
             .await?;
             found.ok_or_else(|| StoreError::unknown("decision", id))?;
             sqlx::query(
+                "UPDATE items SET words = NULL \
+                 WHERE id = (SELECT item_id FROM decisions WHERE id = $1) AND words IS NOT NULL",
+            )
+            .bind(id.as_str())
+            .execute(&mut *chain.tx)
+            .await?;
+            sqlx::query(
                 "UPDATE sealed SET salt = NULL, content = NULL, words = NULL \
                  WHERE decision_id = $1 AND salt IS NOT NULL",
             )
@@ -134,6 +142,15 @@ pub(crate) async fn erase(chain: &mut Chain, erasure: &Erasure) -> Result<Applie
             .await?
         }
         Erased::Before(before) => {
+            sqlx::query(
+                "UPDATE items SET words = NULL \
+                 WHERE words IS NOT NULL AND done_at < $1 AND (CAST($2 AS TEXT) IS NULL OR job_id IN \
+                     (SELECT id FROM jobs WHERE tenant = $2))",
+            )
+            .bind(before.0)
+            .bind(erasure.tenant.as_deref())
+            .execute(&mut *chain.tx)
+            .await?;
             sqlx::query(
                 "UPDATE sealed SET salt = NULL, content = NULL, words = NULL \
                  WHERE at < $1 AND salt IS NOT NULL AND (CAST($2 AS TEXT) IS NULL OR decision_id IN \

@@ -6,9 +6,9 @@ use sqlx::Transaction;
 
 use super::Db;
 use super::dialect::{Driver, LEASE_DELIVERIES};
+use crate::delivery::{Backoff, Delivery, DeliveryState, Event};
 use crate::error::{Result, StoreError};
 use crate::id::{DecisionId, DeliveryId, ItemId, JobId};
-use crate::job::{Backoff, Delivery, Event};
 use crate::row::DeliveryRow;
 use crate::time::Millis;
 
@@ -109,21 +109,25 @@ pub(crate) async fn failed(
     Ok(next_at)
 }
 
-/// Dead deliveries of a tenant, newest first, from before the one given.
-pub(crate) async fn dead(
+/// Deliveries of a tenant, newest first, from before the one given; in one state, if one is named.
+pub(crate) async fn page(
     db: &Db,
     tenant: &str,
+    state: Option<DeliveryState>,
     before: Option<&DeliveryId>,
     limit: i64,
 ) -> Result<Vec<Delivery>> {
     let rows: Vec<DeliveryRow> = sqlx::query_as(
         "SELECT id, job_id, tenant, event, item_id, decision_id, url, created_at, attempts, \
-             next_at, last_error, dead_at FROM deliveries \
-         WHERE tenant = $1 AND dead_at IS NOT NULL AND (CAST($2 AS TEXT) IS NULL OR id < $2) \
-         ORDER BY id DESC LIMIT $3",
+             next_at, last_error, delivered_at, dead_at FROM deliveries \
+         WHERE tenant = $1 AND (CAST($2 AS TEXT) IS NULL OR id < $2) \
+           AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE WHEN delivered_at IS NOT NULL THEN 'delivered' \
+               WHEN dead_at IS NOT NULL THEN 'dead' ELSE 'due' END) \
+         ORDER BY id DESC LIMIT $4",
     )
     .bind(tenant)
     .bind(before.map(|id| id.as_str()))
+    .bind(state.map(DeliveryState::word))
     .bind(limit)
     .fetch_all(db.reader())
     .await?;

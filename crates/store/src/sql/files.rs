@@ -1,6 +1,9 @@
 //! Files in chunks, so that none is ever whole in memory.
 
+use sqlx::Transaction;
+
 use super::Db;
+use super::dialect::Driver;
 use crate::error::{Result, StoreError};
 use crate::file::File;
 use crate::id::FileId;
@@ -57,12 +60,22 @@ pub(crate) async fn add(db: &Db, id: &FileId, bytes: &[u8]) -> Result<()> {
 
 pub(crate) async fn finish(db: &Db, id: &FileId, now: Millis) -> Result<()> {
     let mut tx = db.begin().await?;
+    end(&mut tx, id, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Makes a file whole as part of something else.
+pub(crate) async fn end(
+    tx: &mut Transaction<'static, Driver>,
+    id: &FileId,
+    now: Millis,
+) -> Result<()> {
     sqlx::query("UPDATE files SET complete_at = COALESCE(complete_at, $2) WHERE id = $1")
         .bind(id.as_str())
         .bind(now.0)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 pub(crate) async fn one(db: &Db, tenant: &str, id: &FileId) -> Result<File> {

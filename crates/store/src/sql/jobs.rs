@@ -1,18 +1,15 @@
-//! Jobs: accepted, leased, completed, cancelled, read.
+//! Jobs: accepted, leased, cancelled, concluded. Their items are settled in `settling.rs`.
 
 use std::time::Duration;
 
-use policy::Content;
-
-use super::chain::Chain;
-use super::dialect::{LEASE_ITEMS, LOCK_JOB, NOTE_DEADLINES};
-use super::{Db, decisions, deliveries};
-use crate::decision::NewDecision;
-use crate::entry::Applied;
+use super::dialect::{LEASE_ITEMS, LEASE_OVERDUE, LOCK_JOB, NOTE_DEADLINES};
+use super::settling::LockedJob;
+use super::{Db, deliveries, files};
+use crate::delivery::Event;
 use crate::error::{Result, StoreError};
-use crate::id::{DecisionId, ItemId, JobId};
-use crate::job::{Completion, Event, Item, Job, LeasedItem, NewJob};
-use crate::row::{ItemRow, JobRow, LeaseRow};
+use crate::id::{FileId, ItemId, JobId};
+use crate::job::{LeasedItem, NewJob};
+use crate::row::LeaseRow;
 use crate::time::Millis;
 
 /// Accepts a job: when this returns, it is on the disk. The flag says whether it is new.
@@ -21,9 +18,9 @@ pub(crate) async fn accept(db: &Db, new: &NewJob, now: Millis) -> Result<(JobId,
     let mut tx = db.begin().await?;
     let inserted = sqlx::query(
         "INSERT INTO jobs (id, tenant, key_id, request_key, kind, priority, accepted_at, \
-             deadline_at, webhook, notify, keep_content, details, n_items, n_done, n_cancelled, \
-             finished_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, $14) \
+             deadline_at, on_deadline, webhook, notify, keep_content, details, n_items, n_done, \
+             n_cancelled, finished_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, $15) \
          ON CONFLICT (tenant, request_key) DO NOTHING",
     )
     .bind(id.as_str())
@@ -34,6 +31,7 @@ pub(crate) async fn accept(db: &Db, new: &NewJob, now: Millis) -> Result<(JobId,
     .bind(new.priority)
     .bind(now.0)
     .bind(new.deadline_at.map(|at| at.0))
+    .bind(new.on_deadline.word())
     .bind(new.webhook.as_deref())
     .bind(new.notify.word())
     .bind(i64::from(new.keep_content))
@@ -85,8 +83,30 @@ pub(crate) async fn lease(
     lease: Duration,
     now: Millis,
 ) -> Result<Vec<LeasedItem>> {
+    hand_out(db, LEASE_ITEMS, worker, n_items, lease, now).await
+}
+
+/// The same for items of jobs that gave up on them at their deadline.
+pub(crate) async fn lease_overdue(
+    db: &Db,
+    worker: &str,
+    n_items: i64,
+    lease: Duration,
+    now: Millis,
+) -> Result<Vec<LeasedItem>> {
+    hand_out(db, LEASE_OVERDUE, worker, n_items, lease, now).await
+}
+
+async fn hand_out(
+    db: &Db,
+    query: &'static str,
+    worker: &str,
+    n_items: i64,
+    lease: Duration,
+    now: Millis,
+) -> Result<Vec<LeasedItem>> {
     let mut tx = db.begin().await?;
-    let mut rows: Vec<LeaseRow> = sqlx::query_as(LEASE_ITEMS)
+    let mut rows: Vec<LeaseRow> = sqlx::query_as(query)
         .bind(now.0)
         .bind(n_items)
         .bind(worker)
@@ -126,97 +146,6 @@ pub(crate) async fn release(db: &Db, worker: &str) -> Result<u64> {
     .await?;
     tx.commit().await?;
     Ok(done.rows_affected())
-}
-
-/// A job's tenant, its key, whether content is kept, and when it was finished.
-type LockedJob = (String, Option<String>, i64, Option<i64>);
-
-/// The item's state, its decision and its job.
-type Settling = (String, Option<String>, String);
-
-/// Settles an item: decision, progress and what the webhook is told, in one commit, once.
-pub(crate) async fn complete(
-    chain: &mut Chain,
-    item: &ItemId,
-    new: &NewDecision,
-) -> Result<Applied> {
-    let Some((_, _, job)) = settling(chain, item).await? else {
-        return Err(StoreError::unknown("item", item));
-    };
-    let job: JobId = job.parse()?;
-    let (tenant, key, keep_content, _): LockedJob =
-        sqlx::query_as(LOCK_JOB).bind(job.as_str()).fetch_one(&mut *chain.tx).await?;
-    // Read again: only now nobody else can change it.
-    let (state, decision, _) =
-        settling(chain, item).await?.ok_or_else(|| StoreError::unknown("item", item))?;
-    if state == "cancelled" {
-        return Ok(Applied::Completion(Completion::Cancelled));
-    }
-    if let Some(decision) = decision {
-        return Ok(Applied::Completion(Completion::Already(decision.parse()?)));
-    }
-    let present: Option<(i64,)> = sqlx::query_as("SELECT seq FROM records WHERE id = $1")
-        .bind(new.id.as_str())
-        .fetch_optional(&mut *chain.tx)
-        .await?;
-    if present.is_some() {
-        let why = "is the decision on something else";
-        return Err(StoreError::Conflict { what: "decision", id: new.id.to_string(), why });
-    }
-    let mut new = new.clone();
-    new.keep_content = keep_content != 0;
-    new.origin.tenant = tenant;
-    new.origin.key = key.map(|key| key.parse()).transpose()?;
-    let sealed = new.seal(Some((&job, item)))?;
-    sqlx::query(
-        "UPDATE items SET state = 'done', decision_id = $2, done_at = $3, content = NULL, \
-             worker = NULL, lease_until = NULL \
-         WHERE id = $1",
-    )
-    .bind(item.as_str())
-    .bind(new.id.as_str())
-    .bind(new.at.0)
-    .execute(&mut *chain.tx)
-    .await?;
-    decisions::write(chain, &sealed).await?;
-    progress(chain, &job, item, &new.id, new.at).await?;
-    Ok(Applied::Completion(Completion::Stored(Box::new(sealed.decision))))
-}
-
-async fn settling(chain: &mut Chain, item: &ItemId) -> Result<Option<Settling>> {
-    Ok(sqlx::query_as("SELECT state, decision_id, job_id FROM items WHERE id = $1")
-        .bind(item.as_str())
-        .fetch_optional(&mut *chain.tx)
-        .await?)
-}
-
-/// Counts the item as done and writes what the webhook is told.
-async fn progress(
-    chain: &mut Chain,
-    job: &JobId,
-    item: &ItemId,
-    decision: &DecisionId,
-    at: Millis,
-) -> Result<()> {
-    let (tenant, webhook, notify, finished_at): (String, Option<String>, String, Option<i64>) =
-        sqlx::query_as(
-            "UPDATE jobs SET n_done = n_done + 1, \
-                 finished_at = CASE WHEN n_done + 1 + n_cancelled >= n_items THEN $2 END \
-             WHERE id = $1 RETURNING tenant, webhook, notify, finished_at",
-        )
-        .bind(job.as_str())
-        .bind(at.0)
-        .fetch_one(&mut *chain.tx)
-        .await?;
-    let Some(url) = webhook else { return Ok(()) };
-    let told = deliveries::Told { job, tenant: &tenant, url: &url, at };
-    if notify == "items" {
-        told.write(&mut chain.tx, Event::ItemDone, Some((item, decision))).await?;
-    }
-    if finished_at.is_some() {
-        told.write(&mut chain.tx, Event::JobFinished, None).await?;
-    }
-    Ok(())
 }
 
 /// Cancels what has no decision yet, and erases its content; returns how many items that were.
@@ -275,76 +204,46 @@ pub(crate) async fn note_deadlines(db: &Db, n_jobs: i64, now: Millis) -> Result<
     Ok(jobs)
 }
 
-const JOB_COLUMNS: &str = "SELECT id, tenant, key_id, kind, priority, accepted_at, deadline_at, \
-    webhook, details, n_items, n_done, n_cancelled, cancelled_at, finished_at FROM jobs ";
-
-pub(crate) async fn one(db: &Db, tenant: Option<&str>, id: &JobId) -> Result<Job> {
-    let query =
-        format!("{JOB_COLUMNS} WHERE id = $1 AND (CAST($2 AS TEXT) IS NULL OR tenant = $2)");
-    let row: Option<JobRow> = sqlx::query_as(sqlx::AssertSqlSafe(query))
-        .bind(id.as_str())
-        .bind(tenant)
-        .fetch_optional(db.reader())
-        .await?;
-    row.ok_or_else(|| StoreError::unknown("job", id))?.parsed()
-}
-
-/// Jobs, newest first, from before the one given.
-pub(crate) async fn page(
+/// Writes what a finished job came to, once, together with the end of the files that it made; the words that
+/// were kept for it go. `false` if that was done before.
+pub(crate) async fn conclude(
     db: &Db,
-    tenant: &str,
-    kind: Option<&str>,
-    before: Option<&JobId>,
-    limit: i64,
-) -> Result<Vec<Job>> {
-    let query = format!(
-        "{JOB_COLUMNS} WHERE tenant = $1 AND (CAST($2 AS TEXT) IS NULL OR kind = $2) \
-           AND (CAST($3 AS TEXT) IS NULL OR id < $3) ORDER BY id DESC LIMIT $4"
-    );
-    let rows: Vec<JobRow> = sqlx::query_as(sqlx::AssertSqlSafe(query))
-        .bind(tenant)
-        .bind(kind)
-        .bind(before.map(|id| id.as_str()))
-        .bind(limit)
-        .fetch_all(db.reader())
-        .await?;
-    rows.into_iter().map(JobRow::parsed).collect()
-}
-
-/// Items of a job by position, from behind the position given.
-pub(crate) async fn items(
-    db: &Db,
-    job: &JobId,
-    after: Option<i64>,
-    limit: i64,
-) -> Result<Vec<Item>> {
-    let rows: Vec<ItemRow> = sqlx::query_as(
-        "SELECT id, position, custom_id, policy_name, policy_id, state, attempts, decision_id, \
-             done_at FROM items WHERE job_id = $1 AND position > $2 ORDER BY position LIMIT $3",
+    id: &JobId,
+    files: &[FileId],
+    conclusion: &str,
+    now: Millis,
+) -> Result<bool> {
+    let mut tx = db.begin().await?;
+    let done = sqlx::query(
+        "UPDATE jobs SET conclusion = $2 \
+         WHERE id = $1 AND conclusion IS NULL AND finished_at IS NOT NULL",
     )
-    .bind(job.as_str())
-    .bind(after.unwrap_or(-1))
-    .bind(limit)
-    .fetch_all(db.reader())
+    .bind(id.as_str())
+    .bind(conclusion)
+    .execute(&mut *tx)
     .await?;
-    rows.into_iter().map(ItemRow::parsed).collect()
-}
-
-/// How many items wait or are leased, in all jobs.
-pub(crate) async fn n_open(db: &Db) -> Result<i64> {
-    let (n,): (i64,) =
-        sqlx::query_as("SELECT COUNT(*) FROM items WHERE state IN ('waiting', 'leased')")
-            .fetch_one(db.reader())
-            .await?;
-    Ok(n)
-}
-
-/// The content of an item that is still to be judged.
-pub(crate) async fn content(db: &Db, item: &ItemId) -> Result<Option<Content>> {
-    let row: Option<(Option<String>,)> = sqlx::query_as("SELECT content FROM items WHERE id = $1")
-        .bind(item.as_str())
-        .fetch_optional(db.reader())
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for file in files {
+        files::end(&mut tx, file, now).await?;
+    }
+    sqlx::query("UPDATE items SET words = NULL WHERE job_id = $1 AND words IS NOT NULL")
+        .bind(id.as_str())
+        .execute(&mut *tx)
         .await?;
-    let (text,) = row.ok_or_else(|| StoreError::unknown("item", item))?;
-    text.map(|text| crate::row::content(&text, item.as_str())).transpose()
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Forgets the words of items that were decided before; returns of how many.
+pub(crate) async fn forget_words(db: &Db, before: Millis) -> Result<u64> {
+    let mut tx = db.begin().await?;
+    let done =
+        sqlx::query("UPDATE items SET words = NULL WHERE words IS NOT NULL AND done_at < $1")
+            .bind(before.0)
+            .execute(&mut *tx)
+            .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
 }

@@ -7,6 +7,8 @@ use crate::key::{self, ApiKey, Grants, KeyUsage, NewKey, Secret};
 use crate::time::Millis;
 
 type Row = (String, String, String, String, i64, Option<i64>, Option<i64>);
+/// The same behind the hash.
+type HashedRow = (Vec<u8>, String, String, String, String, i64, Option<i64>, Option<i64>);
 
 pub(crate) async fn create(db: &Db, new: &NewKey, now: Millis) -> Result<(ApiKey, Secret)> {
     let id = KeyId::new(now)?;
@@ -41,21 +43,29 @@ pub(crate) async fn create(db: &Db, new: &NewKey, now: Millis) -> Result<(ApiKey
 /// The key of a presented secret, whether it is still valid or not; `None` for any that is not ours.
 pub(crate) async fn of_secret(db: &Db, presented: &str) -> Result<Option<ApiKey>> {
     let Some(id) = key::claimed_id(presented) else { return Ok(None) };
-    let row: Option<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM api_keys WHERE id = $1")
-        .bind(id.as_str())
-        .fetch_optional(db.reader())
-        .await?;
-    if !row.is_some_and(|(hash,)| key::is_same(presented, &hash)) {
-        return Ok(None);
-    }
-    let row: Row = sqlx::query_as(
-        "SELECT id, tenant, name, grants, created_at, expires_at, revoked_at FROM api_keys \
-         WHERE id = $1",
+    let row: Option<HashedRow> = sqlx::query_as(
+        "SELECT hash, id, tenant, name, grants, created_at, expires_at, revoked_at \
+         FROM api_keys WHERE id = $1",
     )
     .bind(id.as_str())
-    .fetch_one(db.reader())
+    .fetch_optional(db.reader())
     .await?;
-    parsed(row).map(Some)
+    match row {
+        Some((hash, id, tenant, name, grants, created_at, expires_at, revoked_at))
+            if key::is_same(presented, &hash) =>
+        {
+            parsed((id, tenant, name, grants, created_at, expires_at, revoked_at)).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether there is any key, or was.
+pub(crate) async fn exist(db: &Db) -> Result<bool> {
+    let row: Option<(i64,)> = sqlx::query_as("SELECT created_at FROM api_keys LIMIT 1")
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Keys of a tenant, or of all, oldest first.

@@ -20,15 +20,8 @@ pub(crate) async fn add(
     bytes: &[u8],
     now: Millis,
 ) -> Result<()> {
+    keep(db, &policy.id, bytes).await?;
     let mut tx = db.begin().await?;
-    sqlx::query(
-        "INSERT INTO policy_texts (policy_id, bytes) VALUES ($1, $2) \
-         ON CONFLICT (policy_id) DO NOTHING",
-    )
-    .bind(&policy.id.0)
-    .bind(bytes)
-    .execute(&mut *tx)
-    .await?;
     sqlx::query(
         "INSERT INTO policy_versions (tenant, name, policy_id, added_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (tenant, name, policy_id) DO NOTHING",
@@ -40,6 +33,28 @@ pub(crate) async fn add(
     .execute(&mut *tx)
     .await?;
     Ok(tx.commit().await?)
+}
+
+/// Keeps bytes under their hash, as a version of nothing.
+pub(crate) async fn keep(db: &Db, id: &PolicyId, bytes: &[u8]) -> Result<()> {
+    let mut tx = db.begin().await?;
+    sqlx::query(
+        "INSERT INTO policy_texts (policy_id, bytes) VALUES ($1, $2) \
+         ON CONFLICT (policy_id) DO NOTHING",
+    )
+    .bind(&id.0)
+    .bind(bytes)
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+/// Where in the chain the last change of any policy stands; 0 without one.
+pub(crate) async fn last_change(db: &Db) -> Result<i64> {
+    let (seq,): (i64,) = sqlx::query_as("SELECT COALESCE(MAX(seq), 0) FROM policy_changes")
+        .fetch_one(db.reader())
+        .await?;
+    Ok(seq)
 }
 
 /// The bytes of a version, which must still have its hash.
@@ -119,7 +134,8 @@ pub(crate) async fn change(chain: &mut Chain, of: &ChangeOf) -> Result<Applied> 
     let (kind, id) = match &of.change {
         Change::Activate(id) => (ChangeKind::Activate, Some(id.clone())),
         Change::Shadow(id) => (ChangeKind::Shadow, id.clone()),
-        Change::RollBack => (ChangeKind::RollBack, Some(before(chain, of).await?)),
+        Change::RollBack => (ChangeKind::RollBack, before(chain, of).await?),
+        Change::Withdraw => (ChangeKind::Withdraw, None),
     };
     if let Some(id) = &id {
         must_exist(chain, of, id).await?;
@@ -127,6 +143,10 @@ pub(crate) async fn change(chain: &mut Chain, of: &ChangeOf) -> Result<Applied> 
     match kind {
         ChangeKind::Shadow => now.shadow.clone_from(&id),
         ChangeKind::Activate | ChangeKind::RollBack => now.active.clone_from(&id),
+        ChangeKind::Withdraw if now.active.is_none() && now.shadow.is_none() => {
+            return Err(StoreError::unknown("policy in use", &of.name));
+        }
+        ChangeKind::Withdraw => (now.active, now.shadow) = (None, None),
     }
     sqlx::query(
         "INSERT INTO policies (tenant, name, active, shadow) VALUES ($1, $2, $3, $4) \
@@ -155,8 +175,9 @@ async fn must_exist(chain: &mut Chain, of: &ChangeOf, id: &PolicyId) -> Result<(
     row.map(|_| ()).ok_or_else(|| StoreError::unknown("policy version", id))
 }
 
-/// The version that acted before the present one: undoes activations one by one, as an editor undoes.
-async fn before(chain: &mut Chain, of: &ChangeOf) -> Result<PolicyId> {
+/// What acted before what acts now: undoes activations and withdrawals one by one, as an editor undoes. `None`
+/// where that was nothing, because the policy had been withdrawn.
+async fn before(chain: &mut Chain, of: &ChangeOf) -> Result<Option<PolicyId>> {
     let rows: Vec<(String, Option<String>)> = sqlx::query_as(
         "SELECT change, policy_id FROM policy_changes \
          WHERE tenant = $1 AND name = $2 AND change <> 'shadow' ORDER BY seq",
@@ -165,16 +186,16 @@ async fn before(chain: &mut Chain, of: &ChangeOf) -> Result<PolicyId> {
     .bind(&of.name)
     .fetch_all(&mut *chain.tx)
     .await?;
-    let mut acted: Vec<String> = Vec::new();
+    let mut acted: Vec<Option<String>> = Vec::new();
     for (change, id) in rows {
-        match (change.as_str(), id) {
-            ("roll_back", _) => drop(acted.pop()),
-            (_, Some(id)) if acted.last() != Some(&id) => acted.push(id),
+        match change.as_str() {
+            "roll_back" => drop(acted.pop()),
+            _ if acted.last() != Some(&id) => acted.push(id),
             _ => {}
         }
     }
     acted.pop();
-    acted.pop().map(PolicyId).ok_or_else(|| StoreError::Conflict {
+    acted.pop().map(|id| id.map(PolicyId)).ok_or_else(|| StoreError::Conflict {
         what: "policy",
         id: of.name.clone(),
         why: "no earlier version has acted",

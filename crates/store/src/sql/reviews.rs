@@ -1,6 +1,6 @@
 //! Reviews, and what they and shadow versions teach.
 
-use policy::GoldenCase;
+use policy::{GoldenCase, PolicyId};
 
 use super::Db;
 use super::chain::Chain;
@@ -9,10 +9,14 @@ use crate::entry::Applied;
 use crate::error::{Result, StoreError};
 use crate::id::DecisionId;
 use crate::record::REVIEW;
-use crate::review::{Disagreement, Finding, NewReview, Overturned, Review, StoredReview};
+use crate::review::{
+    Compared, Disagreement, Finding, NewReview, Overturned, Review, StoredReview, Waiting, Why,
+};
 
 /// A review's id, the bodies of decision and review, the content, the reason.
 type Overturn = (String, String, String, Option<String>, Option<String>);
+/// The live version, its outcome and label, the candidate's, how many.
+type Comparison = (String, String, Option<String>, String, Option<String>, i64);
 
 pub(crate) async fn append(chain: &mut Chain, new: &NewReview) -> Result<Applied> {
     let present: Option<(String,)> = sqlx::query_as("SELECT body FROM records WHERE id = $1")
@@ -70,20 +74,51 @@ pub(crate) async fn of(db: &Db, decision: &DecisionId) -> Result<Vec<StoredRevie
         .collect()
 }
 
-/// Appeals that no later review has answered, oldest first.
-pub(crate) async fn open_appeals(db: &Db, tenant: &str, limit: i64) -> Result<Vec<Review>> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "SELECT r.id, r.body FROM reviews v JOIN records r ON r.seq = v.seq \
-         WHERE v.tenant = $1 AND v.finding = 'appeal' AND NOT EXISTS ( \
-             SELECT 1 FROM reviews a WHERE a.decision_id = v.decision_id AND a.seq > v.seq \
-                 AND a.finding <> 'appeal') \
-         ORDER BY v.seq LIMIT $2",
-    )
-    .bind(tenant)
-    .bind(limit)
-    .fetch_all(db.reader())
-    .await?;
-    rows.into_iter().map(|(id, body)| parse(&body, &id)).collect()
+/// What of [`WAITING`] comes first.
+const RANK: &str = "CASE WHEN EXISTS ( \
+        SELECT 1 FROM reviews a WHERE a.decision_id = d.id AND a.finding = 'appeal' AND NOT EXISTS ( \
+            SELECT 1 FROM reviews b WHERE b.decision_id = a.decision_id AND b.seq > a.seq \
+                AND b.finding <> 'appeal')) THEN 0 \
+    WHEN d.attention = 'undetermined' THEN 1 ELSE 2 END";
+
+/// Decisions of tenant $1, under policy $2 if it is given, that wait for a person: appealed since anybody last
+/// looked, or never looked at and undetermined or doubtful. Two searches, for each has an index of its own.
+const WAITING: &str = "FROM decisions d WHERE (CAST($2 AS TEXT) IS NULL OR d.policy_name = $2) \
+    AND d.seq IN ( \
+        SELECT o.seq FROM decisions o WHERE o.tenant = $1 AND o.attention IS NOT NULL \
+            AND NOT EXISTS (SELECT 1 FROM reviews v \
+                WHERE v.decision_id = o.id AND v.finding <> 'appeal') \
+        UNION SELECT o.seq FROM reviews v JOIN decisions o ON o.id = v.decision_id \
+            WHERE v.tenant = $1 AND v.finding = 'appeal' AND NOT EXISTS ( \
+                SELECT 1 FROM reviews a WHERE a.decision_id = v.decision_id AND a.seq > v.seq \
+                    AND a.finding <> 'appeal'))";
+
+/// Decisions that wait for a person, in the order of their need and then of the chain; and how many there are.
+pub(crate) async fn waiting(
+    db: &Db,
+    tenant: &str,
+    policy: Option<&str>,
+    limit: i64,
+) -> Result<(i64, Vec<Waiting>)> {
+    // Safe: the texts put together are this file's own.
+    let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {WAITING}"));
+    let (n_waiting,): (i64,) =
+        sqlx::query_as(count).bind(tenant).bind(policy).fetch_one(db.reader()).await?;
+    let page = sqlx::AssertSqlSafe(format!(
+        "SELECT q.rank, q.seq, r.id, r.body FROM (SELECT CAST({RANK} AS BIGINT) AS rank, d.seq {WAITING}) q \
+         JOIN records r ON r.seq = q.seq ORDER BY q.rank, q.seq LIMIT $3"
+    ));
+    let rows: Vec<(i64, i64, String, String)> =
+        sqlx::query_as(page).bind(tenant).bind(policy).bind(limit).fetch_all(db.reader()).await?;
+    let waiting = rows.into_iter().map(|(rank, seq, id, body)| {
+        let why = match rank {
+            0 => Why::Appealed,
+            1 => Why::Undetermined,
+            _ => Why::Doubtful,
+        };
+        Ok(Waiting { why, seq, decision: decisions::parse(&body, &id)? })
+    });
+    Ok((n_waiting, waiting.collect::<Result<_>>()?))
 }
 
 /// Decisions whose last word is that they were wrong, as golden cases.
@@ -131,24 +166,43 @@ pub(crate) async fn overturned(
     Ok(cases)
 }
 
-/// Where a candidate's outcome or label differs from that of the version that acted; newest first, and how
-/// many were compared in all.
+/// How often a candidate said what of that which the live version had said otherwise, or the same.
+pub(crate) async fn comparison(
+    db: &Db,
+    tenant: &str,
+    policy: &str,
+    candidate: &str,
+) -> Result<Vec<Compared>> {
+    let rows: Vec<Comparison> = sqlx::query_as(
+        "SELECT l.policy_id, l.outcome, l.label, s.outcome, s.label, COUNT(*) \
+         FROM decisions s JOIN decisions l ON l.id = s.shadow_of \
+         WHERE s.tenant = $1 AND s.policy_name = $2 AND s.policy_id = $3 \
+         GROUP BY l.policy_id, l.outcome, l.label, s.outcome, s.label \
+         ORDER BY l.policy_id, l.outcome, l.label, s.outcome, s.label",
+    )
+    .bind(tenant)
+    .bind(policy)
+    .bind(candidate)
+    .fetch_all(db.reader())
+    .await?;
+    let compared =
+        rows.into_iter().map(|(live_id, live, live_label, shadow, shadow_label, n)| Compared {
+            live_id: PolicyId(live_id),
+            live: (live, live_label),
+            shadow: (shadow, shadow_label),
+            n_pairs: n,
+        });
+    Ok(compared.collect())
+}
+
+/// Where a candidate's outcome or label differs from that of the version that acted; newest first.
 pub(crate) async fn disagreements(
     db: &Db,
     tenant: &str,
     policy: &str,
     candidate: &str,
     limit: i64,
-) -> Result<(i64, Vec<Disagreement>)> {
-    let (n_compared,): (i64,) = sqlx::query_as(
-        "SELECT COUNT(*) FROM decisions s JOIN decisions l ON l.id = s.shadow_of \
-         WHERE s.tenant = $1 AND s.policy_name = $2 AND s.policy_id = $3",
-    )
-    .bind(tenant)
-    .bind(policy)
-    .bind(candidate)
-    .fetch_one(db.reader())
-    .await?;
+) -> Result<Vec<Disagreement>> {
     let rows: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT s.id, a.body, b.body FROM decisions s JOIN decisions l ON l.id = s.shadow_of \
          JOIN records a ON a.seq = l.seq JOIN records b ON b.seq = s.seq \
@@ -166,7 +220,7 @@ pub(crate) async fn disagreements(
         let live = decisions::parse(&live, &id)?;
         Ok(Disagreement { live, shadow: decisions::parse(&shadow, &id)? })
     });
-    Ok((n_compared, pairs.collect::<Result<_>>()?))
+    pairs.collect()
 }
 
 fn parse(body: &str, id: &str) -> Result<Review> {

@@ -17,7 +17,8 @@ const ROWS: &str = "SELECT r.seq, r.id, r.kind, r.at, r.body, r.previous, r.hash
         d.id || $3 || d.tenant || $3 || CAST(d.at AS TEXT) || $3 || d.policy_name || $3 || \
         d.policy_id || $3 || d.outcome || $3 || COALESCE(d.cause, '') || $3 || \
         COALESCE(d.label, '') || $3 || d.stage || $3 || COALESCE(d.job_id, '') || $3 || \
-        COALESCE(d.item_id, '') || $3 || COALESCE(d.shadow_of, '') AS decision, \
+        COALESCE(d.item_id, '') || $3 || COALESCE(d.shadow_of, '') || $3 || \
+        COALESCE(d.attention, '') AS decision, \
         v.id || $3 || v.tenant || $3 || v.decision_id || $3 || v.finding || $3 || \
         CAST(v.at AS TEXT) AS review, \
         c.tenant || $3 || c.name || $3 || c.change || $3 || COALESCE(c.policy_id, '') || $3 || \

@@ -1,13 +1,13 @@
 //! Decisions, reviews, erasure, and the chain that holds them.
 
-use policy::{Content, PolicyId};
+use policy::{Content, Policy, PolicyId};
 
 use super::{Store, page_of, twin};
 use crate::decision::{Decision, DecisionFilter, NewDecision, StoredDecision};
 use crate::entry::{Applied, Entry, Erased, Erasure, ErasureDone};
 use crate::error::{Result, StoreError};
 use crate::id::DecisionId;
-use crate::review::{Disagreement, NewReview, Overturned, Review, StoredReview};
+use crate::review::{Compared, Disagreement, NewReview, Overturned, Review, StoredReview, Waiting};
 use crate::seal::Kept;
 use crate::time::Millis;
 use crate::verify::{ChainHead, Verification};
@@ -122,11 +122,21 @@ impl Store {
         Ok(ErasureDone { n_records, log: self.forget().await? })
     }
 
-    /// Stores a review, in the chain as decisions are.
+    /// Stores a review, in the chain as decisions are. An overturning one must name an outcome, or a rule of the
+    /// policy, that the decision does not have.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] without such a decision of this tenant.
+    /// [`StoreError::Unknown`] without such a decision of this tenant, [`StoreError::Review`] for one that says
+    /// nothing or names what cannot be.
     pub async fn review(&self, review: NewReview) -> Result<Review> {
+        let decision = self.decision(Some(&review.tenant), &review.decision).await?.decision;
+        let policy = match self.policy_bytes(&decision.policy.id).await {
+            Ok(bytes) => Policy::parse(&decision.policy.name, &bytes).ok(),
+            // Whoever recorded it kept no text, so no rule can be looked up.
+            Err(StoreError::Unknown { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        review.check(&decision, policy.as_ref())?;
         match self.writer.append(Entry::Review(Box::new(review))).await? {
             Applied::Review(review) => Ok(*review),
             _ => Err(StoreError::Closed),
@@ -141,12 +151,18 @@ impl Store {
         twin!(self, reviews::of(decision))
     }
 
-    /// Appeals that no later review has answered, oldest first.
+    /// Decisions that wait for a person, and how many there are: first those appealed since anybody last looked,
+    /// then those never looked at that are undetermined, then those in doubt; each oldest first.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn open_appeals(&self, tenant: &str, limit: usize) -> Result<Vec<Review>> {
-        twin!(self, reviews::open_appeals(tenant, page_of(limit)))
+    pub async fn waiting(
+        &self,
+        tenant: &str,
+        policy: Option<&str>,
+        limit: usize,
+    ) -> Result<(i64, Vec<Waiting>)> {
+        twin!(self, reviews::waiting(tenant, policy, page_of(limit)))
     }
 
     /// Decisions whose last review overturned them, as golden cases; of one policy, if one is named.
@@ -157,8 +173,20 @@ impl Store {
         twin!(self, reviews::overturned(tenant, policy))
     }
 
-    /// How many of a candidate version's decisions were compared with those that acted, and the newest that
-    /// differ in outcome or label.
+    /// What a candidate version and the versions that acted said of the same items, counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn comparison(
+        &self,
+        tenant: &str,
+        policy: &str,
+        candidate: &PolicyId,
+    ) -> Result<Vec<Compared>> {
+        twin!(self, reviews::comparison(tenant, policy, &candidate.0))
+    }
+
+    /// The newest decisions of a candidate version that differ in outcome or label from those that acted.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -168,7 +196,7 @@ impl Store {
         policy: &str,
         candidate: &PolicyId,
         limit: usize,
-    ) -> Result<(i64, Vec<Disagreement>)> {
+    ) -> Result<Vec<Disagreement>> {
         twin!(self, reviews::disagreements(tenant, policy, &candidate.0, page_of(limit)))
     }
 

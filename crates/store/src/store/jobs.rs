@@ -1,4 +1,4 @@
-//! Jobs and deliveries.
+//! Jobs.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use super::{Store, page_of, twin};
 use crate::decision::NewDecision;
 use crate::entry::{Applied, Entry};
 use crate::error::{Result, StoreError};
-use crate::id::{DeliveryId, ItemId, JobId};
-use crate::job::{Backoff, Completion, Delivery, Item, Job, LeasedItem, MAX_ITEMS, NewJob};
+use crate::id::{FileId, ItemId, JobId, KeyId};
+use crate::job::{Backlog, Completion, Item, Job, LeasedItem, MAX_ITEMS, NewJob};
+use crate::seal::Words;
 use crate::time::Millis;
 
 impl Store {
@@ -40,6 +41,19 @@ impl Store {
         twin!(self, jobs::lease(worker, page_of(n_items), lease, Millis::now()))
     }
 
+    /// The same for items that are open behind the deadline of a job that gives up on them.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn lease_overdue(
+        &self,
+        worker: &str,
+        n_items: usize,
+        lease: Duration,
+    ) -> Result<Vec<LeasedItem>> {
+        twin!(self, jobs::lease_overdue(worker, page_of(n_items), lease, Millis::now()))
+    }
+
     /// Prolongs a lease from now; `false` if the worker has lost it.
     ///
     /// # Errors
@@ -58,12 +72,18 @@ impl Store {
 
     /// Settles an item: its decision, the job's progress and what the webhook is told are one commit, and it
     /// happens once, however often and by however many it is called. The tenant, the key and whether content is
-    /// kept are the job's.
+    /// kept are the job's. The words are for whoever reads the job's items, and stay until they are forgotten,
+    /// erased or concluded, whether content is kept or not.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] without such an item; [`StoreError::Conflict`] if the decision's id is taken.
-    pub async fn complete(&self, item: &ItemId, decision: NewDecision) -> Result<Completion> {
-        let entry = Entry::Completion(item.clone(), Box::new(decision));
+    pub async fn complete(
+        &self,
+        item: &ItemId,
+        decision: NewDecision,
+        words: Option<Words>,
+    ) -> Result<Completion> {
+        let entry = Entry::Completion(item.clone(), Box::new(decision), words);
         match self.writer.append(entry).await? {
             Applied::Completion(completion) => Ok(completion),
             _ => Err(StoreError::Closed),
@@ -83,7 +103,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unknown`] where there is none.
     pub async fn job(&self, tenant: Option<&str>, id: &JobId) -> Result<Job> {
-        twin!(self, jobs::one(tenant, id))
+        twin!(self, jobs_read::one(tenant, id))
     }
 
     /// Jobs of a tenant, newest first, from before the one given; of one kind, if one is named.
@@ -97,7 +117,7 @@ impl Store {
         before: Option<&JobId>,
         limit: usize,
     ) -> Result<Vec<Job>> {
-        twin!(self, jobs::page(tenant, kind, before, page_of(limit)))
+        twin!(self, jobs_read::page(tenant, kind, before, page_of(limit)))
     }
 
     /// Items of a job by position, from behind the position given.
@@ -105,7 +125,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn items(&self, job: &JobId, after: Option<i64>, limit: usize) -> Result<Vec<Item>> {
-        twin!(self, jobs::items(job, after, page_of(limit)))
+        twin!(self, jobs_read::items(job, after, page_of(limit)))
+    }
+
+    /// One item.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] without such an item.
+    pub async fn item(&self, id: &ItemId) -> Result<Item> {
+        twin!(self, jobs_read::item(id))
     }
 
     /// The content of an item that is still to be judged; `None` afterwards.
@@ -113,7 +141,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unknown`] without such an item.
     pub async fn item_content(&self, item: &ItemId) -> Result<Option<Content>> {
-        twin!(self, jobs::content(item))
+        twin!(self, jobs_read::content(item))
     }
 
     /// How many items wait or are being judged, in all jobs.
@@ -121,7 +149,56 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn n_open_items(&self) -> Result<i64> {
-        twin!(self, jobs::n_open())
+        twin!(self, jobs_read::n_open())
+    }
+
+    /// How many names (`custom_id`) a job's items have, and how many of these have items open.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn n_names(&self, job: &JobId) -> Result<(i64, i64)> {
+        twin!(self, jobs_read::n_names(job))
+    }
+
+    /// How many items wait or are being judged that one key asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn n_open_items_of(&self, key: &KeyId) -> Result<i64> {
+        twin!(self, jobs_read::n_open_of(key))
+    }
+
+    /// What is open, in all jobs of all tenants.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn backlog(&self) -> Result<Backlog> {
+        twin!(self, jobs_read::backlog())
+    }
+
+    /// Finished jobs of a kind without a conclusion, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn unconcluded(&self, kind: &str, limit: usize) -> Result<Vec<Job>> {
+        twin!(self, jobs_read::unconcluded(kind, page_of(limit)))
+    }
+
+    /// Writes what a finished job came to and finishes the files made for it, in one commit, once; the words of
+    /// its items are forgotten. `false` if another did it before, or the job is not finished.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn conclude(&self, id: &JobId, files: &[FileId], conclusion: &str) -> Result<bool> {
+        twin!(self, jobs::conclude(id, files, conclusion, Millis::now()))
+    }
+
+    /// Forgets the words of items that were decided before; returns of how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn forget_words(&self, before: Millis) -> Result<u64> {
+        twin!(self, jobs::forget_words(before))
     }
 
     /// Jobs whose deadline has passed with items open, each returned once in its life; their webhooks are
@@ -131,55 +208,5 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn note_deadlines(&self, limit: usize) -> Result<Vec<JobId>> {
         twin!(self, jobs::note_deadlines(page_of(limit), Millis::now()))
-    }
-
-    /// Hands out deliveries that are due; each is due again after `lease` unless something is heard of it.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn lease_deliveries(&self, limit: usize, lease: Duration) -> Result<Vec<Delivery>> {
-        twin!(self, deliveries::lease(page_of(limit), lease, Millis::now()))
-    }
-
-    /// Notes that a webhook has heard.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn delivered(&self, id: &DeliveryId) -> Result<()> {
-        twin!(self, deliveries::delivered(id, Millis::now()))
-    }
-
-    /// Notes a failed try and returns when the next is due; `None` after the last: the delivery is dead.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn delivery_failed(
-        &self,
-        id: &DeliveryId,
-        error: &str,
-        backoff: &Backoff,
-    ) -> Result<Option<Millis>> {
-        twin!(self, deliveries::failed(id, error, backoff, Millis::now()))
-    }
-
-    /// Dead deliveries of a tenant, newest first, from before the one given.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn dead_deliveries(
-        &self,
-        tenant: &str,
-        before: Option<&DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<Delivery>> {
-        twin!(self, deliveries::dead(tenant, before, page_of(limit)))
-    }
-
-    /// Makes a dead delivery due again, with all its tries.
-    ///
-    /// # Errors
-    /// [`StoreError::Unknown`] without such a dead delivery of this tenant.
-    pub async fn retry_delivery(&self, tenant: &str, id: &DeliveryId) -> Result<()> {
-        twin!(self, deliveries::retry(tenant, id, Millis::now()))
     }
 }

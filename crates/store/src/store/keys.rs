@@ -24,6 +24,14 @@ impl Store {
         Ok(key.filter(|key| key.is_valid(Millis::now())))
     }
 
+    /// Whether there is any key, or was: one that ended or was revoked counts too.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn has_keys(&self) -> Result<bool> {
+        twin!(self, keys::exist())
+    }
+
     /// Keys of a tenant, or of all, oldest first; revoked ones too.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! writer.
 
 mod audit;
+mod deliveries;
 mod files;
 mod jobs;
 mod keys;

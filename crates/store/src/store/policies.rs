@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use policy::{Policy, PolicyId};
+use policy::{Policy, PolicyId, hex};
+use sha2::{Digest, Sha256};
 
 use super::{Store, twin};
 use crate::entry::{Applied, ChangeOf, Entry};
@@ -20,6 +21,26 @@ impl Store {
         let policy = Policy::parse(name, bytes).map_err(|e| StoreError::Policy(Arc::new(e)))?;
         twin!(self, policies::add(tenant, &policy, bytes, Millis::now()))?;
         Ok(policy)
+    }
+
+    /// Keeps a policy's file under its hash, as a version of no name: whoever finds a decision that rests on it
+    /// can read it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn keep_policy_text(&self, bytes: &[u8]) -> Result<PolicyId> {
+        let id = PolicyId(hex(&Sha256::digest(bytes)));
+        twin!(self, policies::keep(&id, bytes))?;
+        Ok(id)
+    }
+
+    /// Where in the chain the last change of any policy stands; 0 without one. As long as it stays, the versions
+    /// in use are the same.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn last_policy_change(&self) -> Result<i64> {
+        twin!(self, policies::last_change())
     }
 
     /// The file of a version, byte for byte.
@@ -57,8 +78,8 @@ impl Store {
     /// Changes which version acts or judges beside; the chain records it.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] for a version that was not added, [`StoreError::Conflict`] for a roll-back
-    /// with nothing before.
+    /// [`StoreError::Unknown`] for a version that was not added, or where there is nothing to withdraw;
+    /// [`StoreError::Conflict`] for a roll-back with nothing before.
     pub async fn change_policy(
         &self,
         tenant: &str,

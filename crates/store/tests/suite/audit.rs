@@ -1,8 +1,8 @@
 //! Decisions, erasure, reviews.
 
-use policy::{Content, GoldenOutcome, Outcome};
+use policy::{Cause, Confidence, Content, GoldenOutcome, Outcome};
 use store::{
-    ChainHead, DecisionFilter, DecisionId, Finding, Millis, Store, StoreError, Verification,
+    ChainHead, DecisionFilter, DecisionId, Finding, Millis, Store, StoreError, Verification, Why,
 };
 
 use crate::fixture::{TENANT, TEXT, THOUGHT, decision, policy_ref, review};
@@ -156,13 +156,13 @@ async fn overturned_decisions_become_golden_cases_until_the_last_word_confirms()
         assert!(matches!(missing, StoreError::Unknown { what: "decision", .. }));
         store.record(new.clone()).await.unwrap();
         store.review(review(&new.id, Finding::Appeal)).await.unwrap();
-        assert_eq!(store.open_appeals(TENANT, 10).await.unwrap().len(), 1);
+        assert_eq!(waiting(&store).await, [(Why::Appealed, new.id.clone())]);
         let overturn =
             Finding::Overturn { outcome: GoldenOutcome::Clear, rule: Some("V0".to_owned()) };
         let overturn = review(&new.id, overturn);
         let first = store.review(overturn.clone()).await.unwrap();
         assert_eq!(store.review(overturn).await.unwrap(), first);
-        assert_eq!(store.open_appeals(TENANT, 10).await.unwrap(), []);
+        assert_eq!(waiting(&store).await, []);
         assert_eq!(store.reviews(&new.id).await.unwrap().len(), 2);
         let cases = store.overturned(TENANT, Some("tests")).await.unwrap();
         let case = cases[0].case.as_ref().unwrap();
@@ -180,6 +180,106 @@ async fn overturned_decisions_become_golden_cases_until_the_last_word_confirms()
     .await;
 }
 
+async fn waiting(store: &Store) -> Vec<(Why, DecisionId)> {
+    let (n_waiting, waiting) = store.waiting(TENANT, Some("tests"), 10).await.unwrap();
+    assert_eq!(n_waiting, waiting.len() as i64);
+    assert_eq!(store.waiting("other", None, 10).await.unwrap().0, 0);
+    waiting.into_iter().map(|it| (it.why, it.decision.id)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_has_appeals_first_and_lets_go_what_was_looked_at() {
+    on_each(|place| async move {
+        let store = place.open().await;
+        let mut doubtful = decision(Outcome::Clear);
+        doubtful.verdict.confidence = Some(Confidence::Low);
+        let undetermined = decision(Outcome::Undetermined(Cause::Timeout));
+        let sure = decision(Outcome::Violation);
+        let mut shadow = decision(Outcome::Undetermined(Cause::Timeout));
+        shadow.origin.shadow_of = Some(sure.id.clone());
+        for new in [&doubtful, &undetermined, &sure, &shadow] {
+            store.record(new.clone()).await.unwrap();
+        }
+        let in_doubt = (Why::Doubtful, doubtful.id.clone());
+        let unknown = (Why::Undetermined, undetermined.id.clone());
+        assert_eq!(waiting(&store).await, [unknown.clone(), in_doubt.clone()]);
+        store.review(review(&sure.id, Finding::Appeal)).await.unwrap();
+        let appealed = |of: &DecisionId| (Why::Appealed, of.clone());
+        assert_eq!(waiting(&store).await, [appealed(&sure.id), unknown.clone(), in_doubt]);
+        store.review(review(&doubtful.id, Finding::Confirm)).await.unwrap();
+        store.review(review(&sure.id, Finding::Confirm)).await.unwrap();
+        assert_eq!(waiting(&store).await, std::slice::from_ref(&unknown));
+        store.review(review(&doubtful.id, Finding::Appeal)).await.unwrap();
+        assert_eq!(waiting(&store).await, [appealed(&doubtful.id), unknown]);
+        head(&store).await;
+        store.close().await;
+        place
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_before_the_queue_gets_it_when_it_is_opened() {
+    on_each(|place| async move {
+        let store = place.open().await;
+        let mut doubtful = decision(Outcome::Clear);
+        doubtful.verdict.doubts = vec!["the \"confidence\":\"low\" of another".to_owned()];
+        let undetermined = decision(Outcome::Undetermined(Cause::Timeout));
+        let mut sure = decision(Outcome::Violation);
+        sure.verdict.label = Some("\"confidence\":\"low\"".to_owned());
+        let mut shadow = decision(Outcome::Undetermined(Cause::Timeout));
+        shadow.origin.shadow_of = Some(sure.id.clone());
+        for new in [&doubtful, &undetermined, &sure, &shadow] {
+            store.record(new.clone()).await.unwrap();
+        }
+        let before = waiting(&store).await;
+        assert_eq!(before.len(), 2);
+        store.close().await;
+        let as_it_was = "DROP INDEX decisions_by_attention; DROP INDEX reviews_appeals; \
+            ALTER TABLE decisions DROP COLUMN attention; \
+            DELETE FROM _sqlx_migrations WHERE version >= 10";
+        place.tamper(as_it_was).await;
+        let again = place.open().await;
+        assert_eq!(waiting(&again).await, before);
+        head(&again).await;
+        again.close().await;
+        place
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overturning_review_must_say_what_is_right_and_why() {
+    on_each(|place| async move {
+        let store = place.open().await;
+        store.add_policy(TENANT, "tests", crate::fixture::POLICY).await.unwrap();
+        let new = decision(Outcome::Violation);
+        store.record(new.clone()).await.unwrap();
+        let overturn = |outcome, rule: Option<&str>| {
+            review(&new.id, Finding::Overturn { outcome, rule: rule.map(str::to_owned) })
+        };
+        let mut silent = overturn(GoldenOutcome::Clear, None);
+        silent.reason = " ".to_owned();
+        let mut nameless = overturn(GoldenOutcome::Clear, None);
+        nameless.reviewer = "a\nb".to_owned();
+        for (wrong, at) in [
+            (silent, "reason"),
+            (nameless, "reviewer"),
+            (overturn(GoldenOutcome::Violation, None), "outcome"),
+            (overturn(GoldenOutcome::Violation, Some("V")), "outcome"),
+            (overturn(GoldenOutcome::Clear, Some("V")), "rule"),
+            (overturn(GoldenOutcome::Clear, Some("XY9")), "rule"),
+        ] {
+            let error = store.review(wrong).await.unwrap_err();
+            assert!(matches!(error, StoreError::Review { field, .. } if field == at), "{error}");
+        }
+        store.review(overturn(GoldenOutcome::Clear, Some("V0"))).await.unwrap();
+        store.close().await;
+        place
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_candidate_is_compared_with_what_acted() {
     on_each(|place| async move {
@@ -191,10 +291,13 @@ async fn a_candidate_is_compared_with_what_acted() {
             store.record(shadow).await.unwrap();
         }
         let candidate = policy_ref().id;
-        let (n_compared, differ) =
-            store.disagreements(TENANT, "tests", &candidate, 10).await.unwrap();
-        assert_eq!((n_compared, differ.len()), (2, 1));
+        let differ = store.disagreements(TENANT, "tests", &candidate, 10).await.unwrap();
+        assert_eq!(differ.len(), 1);
         assert_eq!(differ[0].shadow.outcome, Outcome::Clear);
+        let counts = store.comparison(TENANT, "tests", &candidate).await.unwrap();
+        let counts: Vec<_> =
+            counts.iter().map(|it| (&*it.live.0, &*it.shadow.0, it.n_pairs)).collect();
+        assert_eq!(counts, [("violation", "clear", 1), ("violation", "violation", 1)]);
         store.close().await;
         place
     })

@@ -36,6 +36,7 @@ const CASES: &[(&str, i64, Fault)] = &[
     ("UPDATE decisions SET outcome = 'clear' WHERE seq = 3", 3, Fault::Index),
     ("UPDATE decisions SET tenant = 'other' WHERE seq = 1", 1, Fault::Index),
     ("UPDATE decisions SET label = NULL WHERE seq = 1", 1, Fault::Index),
+    ("UPDATE decisions SET attention = 'doubtful' WHERE seq = 1", 1, Fault::Index),
     ("DELETE FROM decisions WHERE seq = 6", 6, Fault::Index),
     ("DELETE FROM reviews WHERE seq = 4", 4, Fault::Index),
     ("UPDATE reviews SET finding = 'confirm'", 4, Fault::Index),

@@ -2,8 +2,8 @@
 
 use policy::{Content, JudgeSettings, Outcome, Policy, PolicyRef, Verdict};
 use store::{
-    DecisionId, Finding, Millis, NewDecision, NewItem, NewJob, NewReview, Notify, Origin, ReviewId,
-    Sampling,
+    DecisionId, Finding, Millis, NewDecision, NewItem, NewJob, NewReview, Notify, OnDeadline,
+    Origin, ReviewId, Sampling,
 };
 
 pub(crate) const TENANT: &str = "acme";
@@ -12,8 +12,11 @@ pub(crate) const TEXT: &str = "zanzibar quokka";
 /// Likewise, in the reasoning.
 pub(crate) const THOUGHT: &str = "wombat thought";
 
+/// A policy in free text: its rules are V and V0.
+pub(crate) const POLICY: &[u8] = b"# Tests\n\nNothing may quote a quokka.\n";
+
 pub(crate) fn policy() -> Policy {
-    Policy::parse("tests", b"# Tests\n\nNothing may quote a quokka.\n").unwrap()
+    Policy::parse("tests", POLICY).unwrap()
 }
 
 pub(crate) fn policy_ref() -> PolicyRef {
@@ -77,6 +80,7 @@ pub(crate) fn job(n_items: usize) -> NewJob {
         kind: "classify".to_owned(),
         priority: 0,
         deadline_at: None,
+        on_deadline: OnDeadline::Wait,
         webhook: Some("http://127.0.0.1:9/hook".to_owned()),
         notify: Notify::Items,
         keep_content: false,

@@ -143,7 +143,7 @@ async fn settle(store: &Store, worker: &str) {
     for item in store.lease(worker, 8, LEASE).await.unwrap() {
         let new = decision(Outcome::Violation);
         let id = new.id.clone();
-        if let Completion::Stored(_) = store.complete(&item.id, new).await.unwrap() {
+        if let Completion::Stored(_) = store.complete(&item.id, new, None).await.unwrap() {
             println!("settled {} {id}.", item.id);
         }
     }

@@ -7,6 +7,7 @@ mod chain;
 mod fixture;
 mod jobs;
 mod kill;
+mod later;
 mod opening;
 mod place;
 mod resources;

@@ -38,6 +38,12 @@ async fn versions_are_activated_rolled_back_and_shadowed() {
         let versions = store.policy_versions(TENANT, "p").await.unwrap();
         assert_eq!(versions.iter().filter(|v| v.is_active || v.is_shadow).count(), 2);
         assert_eq!(change(Change::Shadow(None)).await.unwrap().shadow, None);
+        let seen = store.last_policy_change().await.unwrap();
+        assert_eq!(change(Change::Withdraw).await.unwrap().active, None);
+        assert!(store.last_policy_change().await.unwrap() > seen);
+        assert!(matches!(change(Change::Withdraw).await.unwrap_err(), StoreError::Unknown { .. }));
+        let back = change(Change::RollBack).await.unwrap();
+        assert_eq!(back.active.as_ref(), Some(&ids[0]), "a withdrawal is undone like any change");
         let unknown = policy::PolicyId("0".repeat(64));
         assert!(matches!(
             change(Change::Activate(unknown)).await.unwrap_err(),
@@ -61,6 +67,7 @@ async fn keys_open_until_revoked_and_are_stored_as_hashes() {
             grants: Grants { scopes: vec!["classify".to_owned()], ..Grants::default() },
             expires_at: None,
         };
+        assert!(!store.has_keys().await.unwrap());
         let (key, secret) = store.create_key(&new).await.unwrap();
         assert_eq!(store.key_of(secret.reveal()).await.unwrap(), Some(key.clone()));
         let mut wrong = secret.reveal().to_owned();
@@ -73,6 +80,7 @@ async fn keys_open_until_revoked_and_are_stored_as_hashes() {
         store.revoke_key(Some(TENANT), &key.id).await.unwrap();
         assert_eq!(store.key_of(secret.reveal()).await.unwrap(), None);
         assert!(store.keys(Some(TENANT)).await.unwrap()[0].revoked_at.is_some());
+        assert!(store.has_keys().await.unwrap(), "one that was revoked counts");
         let ended = NewKey { expires_at: Some(Millis(1)), ..new };
         let (_, ended) = store.create_key(&ended).await.unwrap();
         assert_eq!(store.key_of(ended.reveal()).await.unwrap(), None);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use store::{DecisionId, LogState, Millis};
 
-use super::days::day;
+use crate::commands::days::day;
 use crate::commands::storing::StoreArgs;
 use crate::exit::Exit;
 use crate::output::{print_result, report_note};

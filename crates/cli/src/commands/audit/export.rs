@@ -10,8 +10,8 @@ use policy::Outcome;
 use serde_json::json;
 use store::{DecisionFilter, Millis, StoredDecision};
 
-use super::days::day;
 use super::dsa::Statements;
+use crate::commands::days::day;
 use crate::commands::storing::{OpenStore, StoreArgs, TENANT};
 use crate::exit::Exit;
 use crate::output::{is_broken_pipe, report_note};

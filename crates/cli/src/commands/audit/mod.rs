@@ -1,6 +1,5 @@
 //! `safeguard audit`: what was decided, whether it is still as it was, and whether it would be again.
 
-mod days;
 mod dsa;
 mod erase;
 mod export;

@@ -29,6 +29,8 @@ const POLICIES: &str = "policies";
 const STORE: &str = "sqlite:safeguard.db";
 /// Where the key of a guarded model's server comes from: never from a file or a flag.
 const UPSTREAM_KEY: &str = "SAFEGUARD_UPSTREAM_KEY";
+/// Likewise, what messages to webhooks are signed with whose request brings no secret.
+const WEBHOOK_SECRET: &str = "SAFEGUARD_WEBHOOK_SECRET";
 
 #[cfg(feature = "otel")]
 const TRACES_HINT: &str = "the collector's root: endpoint = \"http://127.0.0.1:4318\"";
@@ -63,6 +65,9 @@ pub(crate) struct Args {
                 sqlite:safeguard.db"
     )]
     store: Option<String>,
+    /// Serve an address that others can reach without asking for keys
+    #[arg(long, env = "SAFEGUARD_OPEN")]
+    open: bool,
     /// Keep items, rationale and reasoning in the store too, so that decisions can be replayed
     #[arg(long)]
     keep_content: bool,
@@ -102,13 +107,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         model: args.judge.model_name(),
         before,
         policies: source,
-        upstream_key: std::env::var(UPSTREAM_KEY).ok().filter(|key| !key.trim().is_empty()),
+        upstream_key: secret(UPSTREAM_KEY),
+        webhook_secret: secret(WEBHOOK_SECRET),
     };
     let server = Server::bind(setup).map_err(advised)?;
-    if !server.address().ip().is_loopback() {
-        report_note(
-            "whoever reaches this address may use it: put something that checks keys before it",
-        );
+    if !(server.address().ip().is_loopback() || server.asks_for_keys()) {
+        report_note("whoever reaches this address may use it, until there is a key");
     }
     print_result(&greeting(&server, &args.judge.model_name()))?;
     let ended = server.run().map_err(advised);
@@ -131,6 +135,10 @@ impl Before for InService {
     }
 }
 
+fn secret(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|secret| !secret.trim().is_empty())
+}
+
 fn settings(args: &Args) -> Result<ServerSettings> {
     let file = args.config.as_deref().unwrap_or(Path::new(SETTINGS));
     let text = match (read_if_there(file)?, &args.config) {
@@ -143,6 +151,7 @@ fn settings(args: &Args) -> Result<ServerSettings> {
     settings.policies = args.policies.clone().or(settings.policies);
     let store = args.store.clone().or(settings.store).unwrap_or_else(|| STORE.to_owned());
     settings.store = Some(store).filter(|store| store != "none");
+    settings.open |= args.open;
     settings.keep_content |= args.keep_content;
     Ok(settings)
 }
@@ -188,6 +197,10 @@ fn judge(
 fn advised(error: ServerError) -> anyhow::Error {
     match &error {
         ServerError::Listen { .. } => hinted(error, "another address: --listen 127.0.0.1:8081"),
+        ServerError::Open { .. } => hinted(
+            error,
+            "`safeguard key create NAME --store URL` makes a key; --open serves without",
+        ),
         ServerError::Store(_) => hinted(
             error,
             "a file in this folder: --store sqlite:safeguard.db; nowhere: --store none",
@@ -209,15 +222,18 @@ fn greeting(server: &Server, model: &str) -> String {
         || r##"{"name":"mine","text":"No advertising."}"##.to_owned(),
         |name| format!("\"{name}\""),
     );
+    let key = if server.asks_for_keys() { " -H \"authorization: Bearer $KEY\"" } else { "" };
     let insecure = if url.starts_with("https") { " --insecure" } else { "" };
     format!(
         "safeguard serves on {url}\n\
          \x20 judge     {model}\n\
          \x20 policies  {}\n\
+         \x20 keys      {}\n\
          \x20 routes    POST /v1/classify, /v1/moderations, /v1/chat/completions; GET /healthz, /readyz, /metrics; all on {url}/docs\n\
          try it:\n\
-         \x20 curl{insecure} {url}/v1/classify -H 'content-type: application/json' \\\n\
+         \x20 curl{insecure} {url}/v1/classify{key} -H 'content-type: application/json' \\\n\
          \x20   -d '{{\"items\":[\"Buy two, get a five-star review for free!\"],\"policies\":[{first}]}}'\n",
         if policies.is_empty() { "none".to_owned() } else { policies.join(", ") },
+        if server.asks_for_keys() { "asked for" } else { "none: whoever reaches it may use it" },
     )
 }

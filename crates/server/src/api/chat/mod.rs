@@ -19,12 +19,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::app::App;
+use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::guard::forward;
+use crate::shelf::Served;
 use crate::wire::{OpenAiJson, OpenAiRefusal, parse};
 pub(crate) use message::{Message, MessageContent, MessagePart};
-use reply::Completion;
-pub(crate) use reply::{Said, chunk, content, logprobs_of, now};
+pub(crate) use reply::{Completion, Said, chunk, content, logprobs_of, now};
 pub(crate) use request::{ChatRequest, Question, read_inline};
 pub(crate) use stream::{Events, Gone};
 
@@ -57,6 +58,7 @@ pub(crate) const JUDGE: &str = "safeguard";
 )]
 pub(crate) async fn completions(
     State(app): State<Arc<App>>,
+    caller: Caller,
     headers: HeaderMap,
     OpenAiJson(body): OpenAiJson<Value>,
 ) -> Result<Response, OpenAiRefusal> {
@@ -64,12 +66,12 @@ pub(crate) async fn completions(
         && !is_judge(&app, body["model"].as_str().unwrap_or_default())
     {
         let guard = Arc::clone(guard);
-        return Ok(forward(app, guard, &headers, body).await?);
+        return Ok(forward(app, guard, caller, &headers, body).await?);
     }
     let request: ChatRequest = serde_json::from_value(body)
         .map_err(|error| ApiError::Json { problem: error.to_string() })?;
-    let question = Question::read(&app, "/v1/chat/completions", request)?;
-    let (ticket, heard) = question.ask(&app)?;
+    let question = Question::read(&app, caller, "/v1/chat/completions", request).await?;
+    let (ticket, heard) = question.ask(&app).await?;
     let id = format!("chatcmpl-{:016x}", getrandom::u64().map_err(|_| ApiError::Random)?);
     if question.stream {
         return Ok(stream::reply(app, id, question, ticket, heard));
@@ -125,15 +127,18 @@ pub(crate) struct ModelBody {
 
 /// The models that can be asked
 #[utoipa::path(get, path = "/v1/models", tag = "OpenAI", responses((status = 200, body = Models)))]
-pub(crate) async fn models(State(app): State<Arc<App>>) -> axum::Json<Models> {
+pub(crate) async fn models(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<axum::Json<Models>, OpenAiRefusal> {
+    let served = app.served(&caller).await?;
     let body = |id| ModelBody { id, object: "model", created: 0, owned_by: "safeguard" };
-    let data = names(&app).into_iter().map(body).collect();
-    axum::Json(Models { object: "list", data })
+    let data = names(&served).into_iter().map(body).collect();
+    Ok(axum::Json(Models { object: "list", data }))
 }
 
 /// The judge, and the judge under each policy of the folder.
-fn names(app: &App) -> Vec<String> {
-    let served = app.shelf.served();
+fn names(served: &Served) -> Vec<String> {
     let under = served.policies.keys().map(|name| format!("{JUDGE}/{name}"));
     std::iter::once(JUDGE.to_owned()).chain(under).collect()
 }

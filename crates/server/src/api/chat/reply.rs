@@ -94,6 +94,35 @@ impl Said {
 }
 
 impl Completion {
+    /// The reply to a question that was asked before: nothing was heard of it but its verdict.
+    pub(crate) fn later(id: String, model: &str, reasoning: bool, verdict: &Verdict) -> Completion {
+        Completion::of(id, model, reasoning, verdict, content(verdict))
+    }
+
+    fn of(
+        id: String,
+        model: &str,
+        reasoning: bool,
+        verdict: &Verdict,
+        content: String,
+    ) -> Completion {
+        let message = Answer {
+            role: "assistant",
+            content,
+            reasoning: reasoning.then(|| verdict.reasoning.clone()),
+            refusal: None,
+        };
+        let choice = Choice { index: 0, message, logprobs: None, finish_reason: finish(verdict) };
+        Completion {
+            id,
+            object: "chat.completion",
+            created: now(),
+            model: model.to_owned(),
+            choices: vec![choice],
+            usage: ChatUsage::of(verdict),
+        }
+    }
+
     pub(crate) fn new(
         id: String,
         question: &Question,
@@ -104,26 +133,10 @@ impl Completion {
         let is_heard = !text.is_empty() && verdict.outcome.is_violation().is_some();
         let content = if is_heard { text } else { content(verdict) };
         let logprobs = question.n_logprobs.filter(|_| is_heard);
-        let message = Answer {
-            role: "assistant",
-            content,
-            reasoning: question.include_reasoning.then(|| verdict.reasoning.clone()),
-            refusal: None,
-        };
-        let choice = Choice {
-            index: 0,
-            message,
-            logprobs: logprobs.map(|n| logprobs_of(&said.0, n)),
-            finish_reason: finish(verdict),
-        };
-        Completion {
-            id,
-            object: "chat.completion",
-            created: now(),
-            model: question.model.clone(),
-            choices: vec![choice],
-            usage: ChatUsage::of(verdict),
-        }
+        let Question { model, include_reasoning, .. } = question;
+        let mut completion = Completion::of(id, model, *include_reasoning, verdict, content);
+        completion.choices[0].logprobs = logprobs.map(|n| logprobs_of(&said.0, n));
+        completion
     }
 }
 

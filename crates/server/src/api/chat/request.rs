@@ -12,9 +12,11 @@ use utoipa::ToSchema;
 use super::super::app::App;
 use super::message::{Message, content};
 use super::{JUDGE, names};
+use crate::door::{Caller, Refusal};
 use crate::error::ApiError;
 use crate::pool::{Class, Heard, Task, Ticket};
 use crate::selector::{Chosen, INLINE, Selector};
+use crate::shelf::Served;
 
 /// What the judge is asked. Fields that it has no use for are passed over.
 #[derive(Clone, Default, Deserialize, ToSchema)]
@@ -72,6 +74,7 @@ pub(crate) struct StreamOptions {
 
 /// A question to the judge.
 pub(crate) struct Question {
+    pub(crate) caller: Caller,
     /// Where it was asked.
     route: &'static str,
     /// The model's name as the caller wrote it.
@@ -91,17 +94,34 @@ impl Question {
     ///
     /// # Errors
     /// [`ApiError`] with the field at fault.
-    pub(crate) fn read(
+    pub(crate) async fn read(
         app: &App,
+        caller: Caller,
+        route: &'static str,
+        request: ChatRequest,
+    ) -> Result<Question, ApiError> {
+        let served = app.served(&caller).await?;
+        Question::under(app, &served, caller, route, request)
+    }
+
+    /// The same, with the policies that the caller may use known already.
+    ///
+    /// # Errors
+    /// [`ApiError`] with the field at fault.
+    pub(crate) fn under(
+        app: &App,
+        served: &Served,
+        caller: Caller,
         route: &'static str,
         request: ChatRequest,
     ) -> Result<Question, ApiError> {
         let settings = settings(&app.judging, &request)?;
-        let (chosen, content) = pair(app, &request)?;
+        let (chosen, content) = pair(app, served, &request)?;
         check_format(request.response_format.as_ref(), &chosen.policy)?;
         let n_logprobs =
             request.logprobs.unwrap_or(false).then(|| request.top_logprobs.unwrap_or(0));
         Ok(Question {
+            caller,
             route,
             model: request.model,
             chosen,
@@ -117,14 +137,16 @@ impl Question {
     /// Asks the judge; what it says on its way is heard.
     ///
     /// # Errors
-    /// Where the queue does not take it.
-    pub(crate) fn ask(
+    /// Where the caller's quota or the queue does not take it.
+    pub(crate) async fn ask(
         &self,
         app: &App,
     ) -> Result<(Ticket, mpsc::UnboundedReceiver<Heard>), ApiError> {
+        self.caller.take(1).await?;
         let (listener, heard) = mpsc::unbounded_channel();
         let task = Task {
             class: Class::Sync,
+            key: self.caller.key().cloned(),
             policy: Arc::clone(&self.chosen.policy),
             content: Arc::clone(&self.content),
             settings: self.settings.clone(),
@@ -140,8 +162,8 @@ impl Question {
     /// # Errors
     /// [`ApiError::Store`].
     pub(crate) async fn record(&self, app: &App, verdict: &Verdict) -> Result<(), ApiError> {
-        let Question { route, chosen, content, settings, .. } = self;
-        app.record(route, chosen, content, settings, verdict).await?;
+        let Question { caller, route, chosen, content, settings, .. } = self;
+        app.record(caller, route, chosen, content, settings, verdict).await?;
         app.note(chosen, verdict.outcome);
         Ok(())
     }
@@ -183,15 +205,18 @@ fn settings(usual: &JudgeSettings, request: &ChatRequest) -> Result<JudgeSetting
 }
 
 /// The policy and the item of a request.
-fn pair(app: &App, request: &ChatRequest) -> Result<(Chosen, Content), ApiError> {
+fn pair(app: &App, served: &Served, request: &ChatRequest) -> Result<(Chosen, Content), ApiError> {
     let under = request.model.strip_prefix(JUDGE).and_then(|rest| rest.strip_prefix('/'));
     if let Some(name) = under {
-        let chosen = Selector::Named(name.to_owned()).find(&app.shelf.served())?;
+        let chosen = Selector::Named(name.to_owned()).find(served)?;
         return Ok((chosen, content(request.messages.iter())?));
     }
     if request.model != JUDGE && request.model != app.model {
-        let (name, known) = (request.model.clone(), names(app).join(", "));
+        let (name, known) = (request.model.clone(), names(served).join(", "));
         return Err(ApiError::UnknownModel { name, known });
+    }
+    if served.is_bound {
+        return Err(Refusal::Bound.into());
     }
     inline_pair(request)
 }

@@ -14,6 +14,7 @@ use axum::extract::State;
 use policy::{Content, Outcome, Verdict};
 
 use super::app::{App, Pair};
+use crate::door::Caller;
 use crate::error::ApiError;
 use crate::pool::Class;
 use crate::selector::{Chosen, Selector};
@@ -30,7 +31,7 @@ use wire::{AnalyzeRequest, AnalyzeResponse, AttributeScores, PerspectiveScore, P
 /// that means "not judged".
 #[utoipa::path(
     post, path = "/v1alpha1/comments:analyze", tag = "others", request_body = AnalyzeRequest,
-    params(("key" = Option<String>, Query, description = "Passed over")),
+    params(("key" = Option<String>, Query, description = "A key of the service, where it asks for them")),
     responses(
         (status = 200, body = AnalyzeResponse),
         (status = 400, body = GoogleError),
@@ -44,23 +45,25 @@ use wire::{AnalyzeRequest, AnalyzeResponse, AttributeScores, PerspectiveScore, P
 )]
 pub(crate) async fn analyze(
     State(app): State<Arc<App>>,
+    caller: Caller,
     body: Result<Json<AnalyzeRequest>, ApiError>,
 ) -> Result<axum::Json<AnalyzeResponse>, Refusal> {
     let Json(request) = body?;
     request.check(&app.settings.perspective.languages)?;
+    let served = app.served(&caller).await?;
     let asked = request.requested_attributes.keys();
-    let attributes =
-        asked.map(|name| Attribute::find(&app, name)).collect::<Result<Vec<_>, _>>()?;
-    let chosen = policies(&attributes, &app.shelf.served())?;
+    let attributes = asked.map(|name| Attribute::find(&app, &served, name));
+    let attributes = attributes.collect::<Result<Vec<_>, _>>()?;
+    let chosen = policies(&attributes, &served)?;
     let content = request.content()?;
     let pair = |chosen: &Chosen| Pair { chosen: chosen.clone(), content: Arc::clone(&content) };
     let pairs: Vec<Pair> = chosen.values().map(pair).collect();
     let deadline = app.deadline(None);
-    let verdicts = app.judge(Class::Sync, pairs.clone(), &app.judging, deadline).await?;
+    let verdicts = app.judge(&caller, Class::Sync, pairs.clone(), &app.judging, deadline).await?;
     if request.do_not_store {
-        app.record_all_without_content(ROUTE, &pairs, &app.judging, &verdicts).await?;
+        app.record_all_without_content(&caller, ROUTE, &pairs, &app.judging, &verdicts).await?;
     } else {
-        app.record_all(ROUTE, &pairs, &app.judging, &verdicts).await?;
+        app.record_all(&caller, ROUTE, &pairs, &app.judging, &verdicts).await?;
     }
     for (chosen, verdict) in chosen.values().zip(&verdicts) {
         app.note(chosen, verdict.outcome);
@@ -106,7 +109,7 @@ struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    fn find(app: &'a App, name: &'a str) -> Result<Attribute<'a>, Refusal> {
+    fn find(app: &'a App, served: &Served, name: &'a str) -> Result<Attribute<'a>, Refusal> {
         let known = &app.settings.perspective.attributes;
         let Some(asked) = known.get(name).filter(|asked| !asked.is_empty()) else {
             let known: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -116,7 +119,6 @@ impl<'a> Attribute<'a> {
             );
             return Err(Refusal::new(Kind::Request, message));
         };
-        let served = app.shelf.served();
         let split = |text: &'a String| match text.rsplit_once('.') {
             // A policy's own name may hold a dot.
             Some((policy, label)) if !served.policies.contains_key(text) => (policy, Some(label)),

@@ -15,6 +15,7 @@ use policy::Content;
 
 use super::app::App;
 use super::chat::{Question, Said, no_verdict, read_inline};
+use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::wire::{OpenAiJson, OpenAiRefusal, parse};
 use reply::ResponseBody;
@@ -42,13 +43,15 @@ use request::{ResponsesRequest, in_these_words};
 )]
 pub(crate) async fn responses(
     State(app): State<Arc<App>>,
+    caller: Caller,
     OpenAiJson(request): OpenAiJson<ResponsesRequest>,
 ) -> Result<Response, OpenAiRefusal> {
     let mut body = ResponseBody::begun(&request)?;
     let chat = request.into_chat()?;
-    let question = Question::read(&app, "/v1/responses", chat).map_err(in_these_words)?;
+    let question = Question::read(&app, caller, "/v1/responses", chat).await;
+    let question = question.map_err(in_these_words)?;
     body.answers(&question);
-    let (ticket, heard) = question.ask(&app)?;
+    let (ticket, heard) = question.ask(&app).await?;
     if question.stream {
         return Ok(stream::reply(app, body, question, ticket, heard));
     }

@@ -144,7 +144,7 @@ pub(super) fn fault(kind: Kind, value: &Value) -> Option<String> {
             _ => Some("must be a web address".to_owned()),
         },
         Day(earliest) => match text {
-            Some(text) if crate::commands::audit::days::day(text).is_err() => {
+            Some(text) if crate::commands::days::day(text).is_err() => {
                 Some("must be a day such as 2026-11-24".to_owned())
             }
             // Days written alike sort as texts.

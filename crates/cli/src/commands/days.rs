@@ -6,7 +6,7 @@ use store::Millis;
 const DAY_MS: i64 = 86_400_000;
 
 /// The first moment of a day in UTC, from `YYYY-MM-DD`.
-pub(super) fn day(text: &str) -> Result<Millis> {
+pub(crate) fn day(text: &str) -> Result<Millis> {
     let parts: Vec<_> = text.split('-').map(str::parse::<i64>).collect();
     let [Ok(year), Ok(month), Ok(day)] = parts[..] else { bail!("write a day as 2026-11-24") };
     if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
