@@ -29,8 +29,11 @@ use crate::error::ApiError;
 use quota::Quotas;
 use rate::Rates;
 
-/// For a key of ours beside another server's key in `authorization`.
-const OWN_HEADER: HeaderName = HeaderName::from_static("x-safeguard-key");
+/// For a key of ours beside another server's key in `authorization`; the second is what gateways send.
+const OWN_HEADERS: [HeaderName; 2] =
+    [HeaderName::from_static("x-safeguard-key"), HeaderName::from_static("x-api-key")];
+/// Where the routes are whose clients can put a key into the address only: Perspective's.
+const KEY_IN_QUERY: &str = "/v1alpha1/";
 /// What every key of ours begins with.
 const PREFIX: &str = "sg_";
 
@@ -80,9 +83,8 @@ impl Door {
         }
     }
 
-    /// Who comes with these headers; what opened the door is taken out of them.
-    async fn admit(&self, headers: &mut HeaderMap, any_of: &[Scope]) -> Result<Caller, Refusal> {
-        let shown = shown(headers);
+    /// Who comes with this key.
+    async fn admit(&self, shown: Option<String>, any_of: &[Scope]) -> Result<Caller, Refusal> {
         let Some(store) = self.store.as_ref().filter(|_| self.is_locked()) else {
             return Ok(Caller::anyone());
         };
@@ -106,7 +108,8 @@ impl Door {
 /// A key of ours, taken out of the headers. One that begins otherwise is another server's, unless it is the only
 /// one there is.
 fn shown(headers: &mut HeaderMap) -> Option<String> {
-    if let Some(own) = headers.remove(OWN_HEADER) {
+    let own = OWN_HEADERS.map(|name| headers.remove(name));
+    if let Some(own) = own.into_iter().flatten().next() {
         return Some(own.to_str().unwrap_or_default().trim().to_owned());
     }
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
@@ -119,6 +122,12 @@ fn shown(headers: &mut HeaderMap) -> Option<String> {
         headers.remove(header::AUTHORIZATION);
     }
     Some(key)
+}
+
+/// A key of ours in a query.
+fn asked_with(query: &str) -> Option<String> {
+    let values = query.split('&').filter_map(|pair| pair.strip_prefix("key="));
+    values.map(str::to_owned).find(|key| key.starts_with(PREFIX))
 }
 
 /// What stands at the door: the service, and the routes whose refusals have OpenAI's shape.
@@ -141,7 +150,11 @@ pub(crate) async fn enter(
     if any_of.is_empty() {
         return next.run(request).await;
     }
-    match keeper.app.door.admit(request.headers_mut(), any_of).await {
+    let shown = shown(request.headers_mut()).or_else(|| {
+        let query = request.uri().query().filter(|_| path.starts_with(KEY_IN_QUERY));
+        query.and_then(asked_with)
+    });
+    match keeper.app.door.admit(shown, any_of).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -173,14 +186,22 @@ mod tests {
                 Some("sg_a"),
                 Some("Bearer sk-b"),
             ),
+            (vec![("x-api-key", "sg_a")], Some("sg_a"), None),
             (vec![("authorization", "Basic sg_a")], None, Some("Basic sg_a")),
             (vec![], None, None),
         ] {
             let mut headers = headers(&given);
             assert_eq!(shown(&mut headers).as_deref(), key, "{given:?}");
-            assert!(!headers.contains_key(OWN_HEADER));
+            assert!(OWN_HEADERS.iter().all(|name| !headers.contains_key(name)));
             let passed_on = headers.get(header::AUTHORIZATION).map(|it| it.to_str().unwrap());
             assert_eq!(passed_on, left, "{given:?}");
+        }
+    }
+    #[test]
+    fn a_query_has_a_key_where_it_looks_like_one_of_ours() {
+        assert_eq!(asked_with("alt=json&key=sg_a_b").as_deref(), Some("sg_a_b"));
+        for query in ["", "key=any", "monkey=sg_a", "key"] {
+            assert_eq!(asked_with(query), None, "{query}");
         }
     }
 }

@@ -44,7 +44,7 @@ impl Scope {
     pub(super) fn needed(method: &Method, path: &str) -> &'static [Scope] {
         let reads = method == Method::GET || method == Method::HEAD;
         match path {
-            "/healthz" | "/readyz" | "/openapi.json" | "/docs" => &[],
+            "/healthz" | "/readyz" | "/openapi.json" | "/docs" | "/$discovery/rest" => &[],
             "/metrics" => &[Scope::Metrics],
             "/v1/decisions/{id}/reviews" if reads => &[Scope::Review],
             // Whoever has items judged may appeal; the handler asks for more where a review is more.
@@ -93,6 +93,7 @@ mod tests {
         let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
         for (method, path, scope) in [
             (&get, "/healthz", &[][..]),
+            (&get, "/$discovery/rest", &[]),
             (&get, "/metrics", &[Scope::Metrics]),
             (&post, "/v1/classify", &[Scope::Judge]),
             (&get, "/v1/decisions/{id}", &[Scope::Read]),
