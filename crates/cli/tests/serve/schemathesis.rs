@@ -8,7 +8,7 @@ use crate::Service;
 use crate::clients::python_with;
 
 /// Requests a route, over all phases that draw at random.
-const MAX_EXAMPLES: &str = "25";
+const MAX_EXAMPLES: &str = "10";
 
 #[test]
 fn no_request_breaks_what_the_description_promises() {
