@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 const STEPS: &[(&str, &[&str])] = &[
     ("format", &["fmt", "--all", "--check"]),
     ("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
-    ("tests", &["test", "--workspace", "--locked"]),
+    ("tests", &["test", "--workspace", "--features", "cli/otel", "--locked"]),
     ("api docs", &["doc", "--workspace", "--no-deps", "--locked"]),
 ];
 

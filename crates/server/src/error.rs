@@ -55,6 +55,12 @@ pub enum ServerError {
         /// What is wrong with its address or key; neither is repeated.
         problem: &'static str,
     },
+    /// Traces are wanted and cannot be sent.
+    #[error("serve.traces: {problem}")]
+    Traces {
+        /// Why.
+        problem: &'static str,
+    },
     /// Nobody can be told anything by webhook.
     #[error("serve.webhooks: {problem}")]
     Webhooks {
@@ -244,7 +250,8 @@ impl ApiError {
         }
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    /// How long a caller should wait before it asks again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             ApiError::Busy { retry_after } | ApiError::Late { retry_after } => Some(*retry_after),
             ApiError::Stopping | ApiError::NoPolicies => Some(Duration::from_secs(5)),

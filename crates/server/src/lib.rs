@@ -6,10 +6,13 @@
 //! `jobs/` judges what was accepted to be judged later, `webhooks/` tells of it, `batches/` is the same in OpenAI's shape.
 //! `door/` knows who may call, as whom and how often.
 //! `stored.rs` are policies of the store, `shadow.rs` their candidates. `recorder.rs` puts decisions into the store before their callers hear of them.
+//! `bodies.rs` reads what routes read, without a service. `log.rs` and `traces.rs` tell what happens, and never what was said.
 //! Which judge answers is not known here: the caller brings a [`policy::Judge`].
 
 mod api;
 mod batches;
+mod bodies;
+mod callers;
 mod door;
 mod error;
 mod guard;
@@ -25,14 +28,17 @@ mod settings;
 mod shadow;
 mod shelf;
 mod stored;
+mod traces;
 mod webhooks;
 mod wire;
 
+pub use bodies::{Body, NotRead};
+pub use callers::{Litellm, Perspective, Predict};
 pub use door::Scope;
 pub use error::ServerError;
 pub use guard::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
 pub use jobs::JobSettings;
-pub use log::{LogFormat, start_log};
+pub use log::{Log, LogFormat, start_log};
 pub use serve::{Before, Server, Setup, Stopper};
 pub use settings::{
     Cors, Limits, Moderations, OnUndetermined, ServerSettings, SettingsError, StockUndetermined,
@@ -40,4 +46,5 @@ pub use settings::{
 };
 pub use shadow::ShadowSettings;
 pub use shelf::{Fault, PolicySource, read_folder};
+pub use traces::TraceSettings;
 pub use webhooks::WebhookSettings;

@@ -3,8 +3,14 @@
 
 use std::io::IsTerminal;
 
-use tracing::Level;
-use tracing_subscriber::fmt;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::error::ServerError;
+use crate::traces::{self, Sending, TraceSettings};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,14 +22,40 @@ pub enum LogFormat {
     Json,
 }
 
+/// The log of a program, and its traces where they are wanted. Dropped, it sends what it has.
+#[derive(Debug)]
+pub struct Log {
+    _sending: Option<Sending>,
+}
+
 /// Starts the log of this program. Where another log was started before, that one stays.
-pub fn start_log(format: LogFormat) {
-    // Lower levels would have the HTTP crates write headers and frames, which hold keys and content.
-    let lines = fmt().with_max_level(Level::INFO).with_target(false).with_writer(std::io::stderr);
+///
+/// # Errors
+/// [`ServerError::Traces`] where traces are wanted and cannot be sent.
+pub fn start_log(format: LogFormat, traces: Option<&TraceSettings>) -> Result<Log, ServerError> {
+    let lines = fmt::layer().with_target(false).with_writer(std::io::stderr);
     let lines = lines.with_ansi(std::io::stderr().is_terminal());
-    // The only failure is a log that was started before.
-    let _ = match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // Lower levels would have the HTTP crates write headers and frames, which hold keys and content. Spans are for
+    // traces; a line stands alone.
+    let is_line =
+        |data: &tracing::Metadata<'_>| data.is_event() && *data.level() <= tracing::Level::INFO;
+    let lines = lines.with_filter(filter_fn(is_line).with_max_level_hint(LevelFilter::INFO));
+    let subscriber = tracing_subscriber::registry().with(lines);
+    // The only failure of either is a log that was started before.
+    let sending = match traces {
+        None => {
+            let _ = subscriber.try_init();
+            None
+        }
+        Some(settings) => {
+            let (layer, sending) = traces::layer(settings)?;
+            let _ = subscriber.with(layer).try_init();
+            Some(sending)
+        }
+    };
+    Ok(Log { _sending: sending })
 }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use policy::{AnswerToken, Cause, Content, Judge, JudgeSettings, Observer, Policy, Verdict};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::error::ApiError;
 use crate::lane::{Lane, Share, cost};
@@ -94,6 +96,10 @@ struct Queued {
     verdict: oneshot::Sender<Verdict>,
     is_cancelled: Arc<AtomicBool>,
     since: Instant,
+    /// The request's, for traces.
+    span: Span,
+    /// Open while it waits.
+    waiting: Span,
 }
 
 impl Queued {
@@ -235,7 +241,9 @@ impl State {
             model: Arc::clone(model),
             deadline: task.deadline,
         };
-        let queued = Queued { verdict: sender, is_cancelled, since: now, task };
+        let span = Span::current();
+        let waiting = tracing::info_span!(parent: &span, "queue");
+        let queued = Queued { verdict: sender, is_cancelled, since: now, span, waiting, task };
         let (lane, share) = (queued.task.class as usize, queued.task.key.clone());
         let n_bytes = queued.task.content.texts().iter().map(|text| text.len()).sum();
         self.lanes[lane].push(share, cost(n_bytes), queued);
@@ -260,13 +268,18 @@ impl Shared {
     }
 
     fn work(&self) {
-        while let Some(queued) = self.next() {
+        while let Some(mut queued) = self.next() {
+            queued.waiting = Span::none();
             if queued.is_cancelled() {
                 continue;
             }
             let start = Instant::now();
             self.metrics.waited(start - queued.since);
-            let verdict = self.judge(&queued, start);
+            let judging = tracing::info_span!(
+                parent: &queued.span, "judge", outcome = Empty, cause = Empty, stage = Empty, tokens = Empty,
+            );
+            let verdict = judging.in_scope(|| self.judge(&queued, start));
+            told(judging, &verdict);
             self.metrics.judged(&verdict, start.elapsed());
             let seconds = start.elapsed().as_secs_f64();
             let mut state = self.state();
@@ -308,6 +321,16 @@ impl Shared {
             self.judge.judge(policy, content, &settings, &mut caller)
         }));
         judged.unwrap_or_else(|_| none(Cause::BackendError, "the judge panicked"))
+    }
+}
+
+/// What a trace says of a verdict.
+fn told(judging: Span, verdict: &Verdict) {
+    let (outcome, cause) = verdict.outcome.names();
+    judging.record("outcome", outcome).record("stage", verdict.stage.name());
+    judging.record("tokens", verdict.usage.generated_tokens);
+    if let Some(cause) = cause {
+        judging.record("cause", cause);
     }
 }
 

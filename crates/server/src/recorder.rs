@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use policy::{Content, JudgeSettings, PolicyId, Verdict};
 use store::{DecisionId, Millis, NewDecision, Origin, Sampling, Store, StoreError};
+use tracing::Instrument;
 
 use crate::door::Caller;
 use crate::error::ApiError;
@@ -53,7 +54,30 @@ impl Recorder {
         verdict: &Verdict,
         shadow_of: Option<DecisionId>,
     ) -> Result<DecisionId, ApiError> {
-        self.store_both(asked, verdict, shadow_of).await.map_err(|error| {
+        self.logged(asked, verdict, shadow_of, self.keep_content).await
+    }
+
+    /// The same, with nothing kept of the content but its hash.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`]; what went wrong is in the log.
+    pub(crate) async fn record_without_content(
+        &self,
+        asked: &Asked<'_>,
+        verdict: &Verdict,
+    ) -> Result<DecisionId, ApiError> {
+        self.logged(asked, verdict, None, false).await
+    }
+
+    async fn logged(
+        &self,
+        asked: &Asked<'_>,
+        verdict: &Verdict,
+        shadow_of: Option<DecisionId>,
+        keep_content: bool,
+    ) -> Result<DecisionId, ApiError> {
+        let stored = self.store_both(asked, verdict, shadow_of, keep_content);
+        stored.instrument(tracing::info_span!("record")).await.map_err(|error| {
             tracing::error!(source = asked.source, "a decision could not be recorded: {error}");
             ApiError::Store
         })
@@ -64,6 +88,7 @@ impl Recorder {
         asked: &Asked<'_>,
         verdict: &Verdict,
         shadow_of: Option<DecisionId>,
+        keep_content: bool,
     ) -> Result<DecisionId, StoreError> {
         let Asked { caller, source, chosen, content, settings } = asked;
         self.keep(chosen).await?;
@@ -76,7 +101,7 @@ impl Recorder {
             sampling: Sampling::of(settings, &chosen.policy),
             verdict: verdict.clone(),
             content: (*content).clone(),
-            keep_content: self.keep_content,
+            keep_content,
         };
         self.store.record(decision).await?;
         Ok(id)

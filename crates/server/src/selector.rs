@@ -109,6 +109,19 @@ impl Selector {
     }
 }
 
+/// The policies named, or all that are served where none is.
+///
+/// # Errors
+/// As [`Selector::find`], or [`ApiError::NoPolicies`].
+pub(crate) fn all_or(named: &[String], served: &Served) -> Result<Vec<Chosen>, ApiError> {
+    let find = |name: &String| Selector::Named(name.clone()).find(served);
+    let chosen: Vec<Chosen> = match named.is_empty() {
+        true => served.policies.values().map(Chosen::served).collect(),
+        false => named.iter().map(find).collect::<Result<_, _>>()?,
+    };
+    if chosen.is_empty() { Err(ApiError::NoPolicies) } else { Ok(chosen) }
+}
+
 fn named(text: &str, served: &Served) -> Result<Chosen, ApiError> {
     let unknown = || {
         let known: Vec<&str> = served.policies.keys().map(String::as_str).collect();

@@ -9,9 +9,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::callers::{Litellm, Perspective, Predict};
 use crate::guard::GuardSettings;
 use crate::jobs::JobSettings;
 use crate::shadow::ShadowSettings;
+use crate::traces::TraceSettings;
 use crate::webhooks::WebhookSettings;
 
 /// How the service runs.
@@ -38,12 +40,20 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// What `/v1/moderations` answers.
     pub moderations: Moderations,
+    /// What LiteLLM's guardrail asks.
+    pub litellm: Litellm,
+    /// What `/predict` answers.
+    pub predict: Predict,
+    /// What Perspective's attributes mean.
+    pub perspective: Perspective,
     /// How jobs are worked off.
     pub jobs: JobSettings,
     /// Whom webhooks may tell.
     pub webhooks: WebhookSettings,
     /// With it, other chat models are guarded.
     pub guard: Option<GuardSettings>,
+    /// With it, traces are sent.
+    pub traces: Option<TraceSettings>,
     /// With it, https.
     pub tls: Option<Tls>,
     /// Which web pages may call.
@@ -63,9 +73,13 @@ impl Default for ServerSettings {
             keep_content: false,
             limits: Limits::default(),
             moderations: Moderations::default(),
+            litellm: Litellm::default(),
+            predict: Predict::default(),
+            perspective: Perspective::default(),
             jobs: JobSettings::default(),
             webhooks: WebhookSettings::default(),
             guard: None,
+            traces: None,
             tls: None,
             cors: Cors::default(),
         }
@@ -85,9 +99,13 @@ impl fmt::Debug for ServerSettings {
             keep_content,
             limits,
             moderations,
+            litellm,
+            predict,
+            perspective,
             jobs,
             webhooks,
             guard,
+            traces,
             tls,
             cors,
         } = self;
@@ -102,9 +120,13 @@ impl fmt::Debug for ServerSettings {
             .field("keep_content", keep_content)
             .field("limits", limits)
             .field("moderations", moderations)
+            .field("litellm", litellm)
+            .field("predict", predict)
+            .field("perspective", perspective)
             .field("jobs", jobs)
             .field("webhooks.url", &webhooks.url.is_some())
             .field("guard", guard)
+            .field("traces", traces)
             .field("tls", tls)
             .field("cors", cors)
             .finish()
@@ -331,6 +353,12 @@ impl ServerSettings {
             let expected = "at most a day and 16 million characters";
             return Err(SettingsError::Value { setting, found, expected });
         }
+        if let Some(traces) = &self.traces
+            && !(0.0..=1.0).contains(&traces.share)
+        {
+            let (setting, found) = ("traces.share", traces.share.to_string());
+            return Err(SettingsError::Value { setting, found, expected: "0 to 1" });
+        }
         self.jobs.check()?;
         self.webhooks.check()?;
         let mapped = self.moderations.map.values().flatten();
@@ -389,6 +417,7 @@ mod tests {
             ("[serve.limits]\nqueue = 10", "limits.pairs"),
             ("[serve.limits]\ndeadline_s = -1.0", "limits.deadline_s"),
             ("[serve.limits]\nread_s = nan", "limits.read_s"),
+            ("[serve.traces]\nendpoint = \"http://x\"\nshare = 2.0", "traces.share"),
             ("[serve.jobs]\npairs = 100001", "jobs.pairs"),
             ("[serve.jobs]\nlease_s = 0.0", "jobs.lease_s"),
             ("[serve.webhooks]\ntries = 0", "webhooks.tries"),

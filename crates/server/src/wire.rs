@@ -8,6 +8,7 @@ use policy::{Confidence, ScoreMethod, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
@@ -181,10 +182,14 @@ async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes
     if !is_kind(&request, "application/json") {
         return Err(ApiError::MediaType);
     }
-    bytes(request, state).await
+    bytes(request, state).instrument(tracing::info_span!("read")).await
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+/// A body's JSON.
+///
+/// # Errors
+/// [`ApiError::Json`].
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::Json { problem: error.to_string() })
 }
 

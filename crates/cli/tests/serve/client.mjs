@@ -1,4 +1,4 @@
-// OpenAI's Node client against `safeguard serve`: moderations, chat whole and streamed, errors.
+// OpenAI's Node client against `safeguard serve`: moderations, chat and responses whole and streamed, errors.
 
 import assert from "node:assert/strict";
 
@@ -23,6 +23,21 @@ for await (const chunk of await client.chat.completions.create({ ...question, st
   said += chunk.choices[0]?.delta?.content ?? "";
 }
 assert.equal(said, whole.choices[0].message.content);
+
+const asked = { model: "safeguard", instructions: policy, input: "Buy now!", seed: 1 };
+const response = await client.responses.create(asked);
+assert.equal(response.status, "completed");
+assert.ok("violation" in JSON.parse(response.output_text));
+let text = "";
+let last;
+for await (const event of await client.responses.create({ ...asked, stream: true })) {
+  if (event.type === "response.output_text.delta") text += event.delta;
+  last = event;
+}
+assert.equal(text, response.output_text);
+assert.equal(last.type, "response.completed");
+const final = await client.responses.stream(asked).finalResponse();
+assert.equal(final.output_text, response.output_text);
 
 await assert.rejects(client.chat.completions.create({ ...question, model: "gpt-x" }), OpenAI.NotFoundError);
 console.log("ok");

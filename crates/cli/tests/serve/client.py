@@ -1,4 +1,4 @@
-"""OpenAI's Python client against `safeguard serve`: moderations, chat whole and streamed, errors."""
+"""OpenAI's Python client against `safeguard serve`: moderations, chat and responses whole and streamed, errors."""
 
 import json
 
@@ -53,6 +53,42 @@ def refused(kind, call):
         return error
     raise AssertionError(f"no {kind.__name__}")
 
+
+question = dict(
+    model="safeguard", instructions=POLICY, input="Buy now!", reasoning={"effort": "low"}, extra_body={"seed": 1},
+    include=["message.output_text.logprobs"], top_logprobs=2,
+)
+whole = client.responses.create(**question)
+thought, message = whole.output
+assert whole.status == "completed" and whole.reasoning.effort == "low"
+assert set(json.loads(whole.output_text)) == {"violation", "label", "rule_ids", "confidence", "rationale"}
+assert thought.type == "reasoning" and thought.summary == [] and thought.content[0].text
+assert "".join(token.token for token in message.content[0].logprobs) == whole.output_text
+usage = whole.usage
+assert usage.total_tokens == usage.input_tokens + usage.output_tokens
+assert 0 < usage.output_tokens_details.reasoning_tokens < usage.output_tokens
+
+said, reasoning, names = "", "", []
+for event in client.responses.create(**question, stream=True):
+    names.append(event.type)
+    if event.type == "response.output_text.delta":
+        said += event.delta
+    elif event.type == "response.reasoning_text.delta":
+        reasoning += event.delta
+assert names[0] == "response.created" and names[-1] == "response.completed", names
+assert (said, reasoning) == (whole.output_text, thought.content[0].text)
+with client.responses.stream(**question) as stream:
+    final = stream.get_final_response()
+assert final.output_text == whole.output_text and final.usage.total_tokens == usage.total_tokens
+
+form = {"type": "json_schema", "name": "verdict", "strict": True, "schema": {"type": "object"}}
+error = refused(
+    openai.UnprocessableEntityError, lambda: client.responses.create(**question, text={"format": form})
+)
+assert error.param == "text.format", error
+form["schema"] = json.loads(error.body["message"].split("send this schema: ")[1])
+bound = client.responses.create(**question, text={"format": form})
+assert bound.output_text == whole.output_text and bound.text.format.type == "json_schema"
 
 error = refused(openai.NotFoundError, lambda: client.chat.completions.create(model="gpt-x", messages=messages))
 assert error.code == "model_not_found", error

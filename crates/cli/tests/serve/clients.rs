@@ -1,4 +1,4 @@
-//! OpenAI's own clients, with nothing changed but the base URL.
+//! Other people's own clients, with nothing changed but an address.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +8,8 @@ use crate::Service;
 /// Runs a script against a service; its last line must be `ok`.
 fn run(mut command: Command, script: &str) {
     let folder = tempfile::tempdir().unwrap();
+    let settings = "[serve.perspective.attributes]\nSPAM = [\"ads\"]\n";
+    std::fs::write(folder.path().join("safeguard.toml"), settings).unwrap();
     let service = Service::start(folder.path(), &[]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve").join(script);
     command.arg(script).env("OPENAI_BASE_URL", format!("{}/v1", service.url));
@@ -22,13 +24,13 @@ fn works(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// The program of a Python that has OpenAI's client.
-pub(crate) fn python_with_openai() -> Option<String> {
+/// A Python that has a package, or a loud word that there is none.
+pub(crate) fn python_with(package: &str) -> Option<String> {
     let python = std::env::var("SAFEGUARD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has_it = works(Command::new(&python).args(["-c", "import openai"]));
+    let has_it = works(Command::new(&python).args(["-c", &format!("import {package}")]));
     if !has_it {
         eprintln!(
-            "SKIPPED: {python} has no openai; SAFEGUARD_TEST_PYTHON names a Python that has it"
+            "SKIPPED: {python} has no {package}; SAFEGUARD_TEST_PYTHON names a Python that has it"
         );
     }
     has_it.then_some(python)
@@ -36,13 +38,21 @@ pub(crate) fn python_with_openai() -> Option<String> {
 
 #[test]
 fn python() {
-    let Some(python) = python_with_openai() else { return };
-    run(Command::new(python), "client.py");
+    if let Some(python) = python_with("openai") {
+        run(Command::new(python), "client.py");
+    }
+}
+
+#[test]
+fn google() {
+    if let Some(python) = python_with("googleapiclient") {
+        run(Command::new(python), "perspective.py");
+    }
 }
 
 #[test]
 fn python_batches() {
-    let Some(python) = python_with_openai() else { return };
+    let Some(python) = python_with("openai") else { return };
     run(Command::new(python), "batches.py");
 }
 

@@ -19,13 +19,17 @@ mod keys;
 mod kill;
 mod log;
 mod pages;
+mod schemathesis;
 mod share;
 mod start;
+#[cfg(feature = "otel")]
+mod traces;
 mod webhooks;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::thread::JoinHandle;
 
 pub(crate) const POLICY: &str =
     "# Advertising\n\n## VIOLATES\n- AD1 advertising\n\n## SAFE\n- AD0.a anything else\n";
@@ -34,6 +38,8 @@ pub(crate) const POLICY: &str =
 pub(crate) struct Service {
     pub(crate) url: String,
     child: Child,
+    /// Reads the log all the time, for the program must never wait for a reader.
+    log: Option<JoinHandle<String>>,
 }
 
 impl Service {
@@ -52,27 +58,27 @@ impl Service {
         // No level of anybody's log shows what ours does not.
         command.env("RUST_LOG", "trace");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let log = child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut log = String::new();
+                stderr.read_to_string(&mut log).unwrap();
+                log
+            })
+        });
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("safeguard serves on ");
         let Some(url) = url.map(str::to_owned) else {
-            let mut log = String::new();
-            if let Some(mut stderr) = child.stderr.take() {
-                stderr.read_to_string(&mut log).unwrap();
-            }
-            panic!("{line:?}: {log}");
+            panic!("{line:?}: {:?}", log.map(|log| log.join().unwrap()));
         };
-        Service { url, child }
+        Service { url, child, log }
     }
 
     /// Stops it as a service manager does; whether it ended well, and its log, if that came here.
     pub(crate) fn stop(mut self) -> (bool, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let mut log = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut log).unwrap();
-        }
+        let log = self.log.take().map_or_else(String::new, |log| log.join().unwrap());
         (self.child.wait().unwrap().success(), log)
     }
 }

@@ -21,11 +21,14 @@ fn what_stands_in_the_way_is_named_with_a_hint() {
     std::fs::create_dir(path("bad")).unwrap();
     std::fs::write(path("bad/p.md"), "## SAFE\n- A0.a all\n").unwrap();
     std::fs::write(path("bad.toml"), "[serve.limits]\nqueue = 0\n").unwrap();
+    let traces = "[serve.traces]\nendpoint = \"nowhere\"\n";
+    std::fs::write(path("traces.toml"), traces).unwrap();
     for (args, words) in [
         (["serve", "--policies", "bad"], vec!["p.md: ", "safe rules only", "hint:"]),
         (["serve", "--policies", "none"], vec!["none: ", "hint: a folder"]),
         (["serve", "--config", "bad.toml"], vec!["limits.queue"]),
         (["serve", "--config", "none.toml"], vec!["none.toml"]),
+        (["serve", "--config", "traces.toml"], vec!["serve.traces", "hint:"]),
         (
             ["serve", "--listen", "0.0.0.0:0"],
             vec!["the store has no keys", "hint: `safeguard key create"],

@@ -6,12 +6,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::clients::python_with_openai;
+use crate::clients::python_with;
 use crate::page::{self, Step};
 
 #[test]
 fn every_command_of_the_page_does_what_the_page_says() {
-    let Some(python) = python_with_openai() else { return };
+    let Some(python) = python_with("openai") else { return };
     for program in ["curl", "jq", "openssl"] {
         if Command::new(program).arg("--version").output().is_err() {
             eprintln!("SKIPPED: the page uses {program}, which is not here");

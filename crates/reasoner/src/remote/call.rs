@@ -1,15 +1,18 @@
 //! Sends requests with patience: retries what may pass, waits as long as the server asks, never longer than
-//! the caller allows.
+//! the caller allows. When nobody waits any more the connection is closed, which tells the server to stop.
+//!
+//! A request that blocks cannot be called off, so requests run on a small runtime of their own; who calls still
+//! waits on a plain thread.
 
-use std::io::Read;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use policy::{Observer, Silent};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::redirect;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Runtime};
 
 use super::address::Address;
 use super::complaint::Complaint;
@@ -23,11 +26,15 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// No chat completion is near this; an endless body must end somewhere.
 const MAX_BODY: u64 = 32 << 20;
 /// A server's complaint is read up to here.
-const MAX_COMPLAINT: u64 = 64 << 10;
+const MAX_COMPLAINT: usize = 64 << 10;
+/// How long a caller who is gone may go unnoticed.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A connection to one server.
 pub(super) struct Caller {
     http: Client,
+    /// Taken when dropped.
+    runtime: Option<Runtime>,
     address: Address,
     key: Option<HeaderValue>,
     patience: Patience,
@@ -76,8 +83,11 @@ impl Caller {
             .redirect(redirect::Policy::none());
         let client = if address.is_local() { client.no_proxy() } else { client };
         let http = client.build().map_err(|source| RemoteError::Tls { source })?;
+        let mut runtime = Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).thread_name("remote").enable_all().build();
+        let runtime = Some(runtime.map_err(|source| RemoteError::Threads { source })?);
         let reached = AtomicBool::new(false);
-        Ok(Caller { http, address, key: key.transpose()?, patience, reached })
+        Ok(Caller { http, runtime, address, key: key.transpose()?, patience, reached })
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -88,20 +98,44 @@ impl Caller {
     pub(super) fn models(&self) -> Result<Listing, RemoteError> {
         let deadline = Instant::now() + LIST_TIMEOUT;
         let route = self.address.route("models");
-        self.patiently(deadline, || self.http.get(route.clone())).map_err(|failure| failure.error)
+        let answer = self.patiently(deadline, || self.http.get(route.clone()));
+        self.wait(&Silent, answer).map_err(|failure| failure.error)
     }
 
-    /// One completion, by `deadline`.
+    /// One completion, by `deadline`; called off once `observer` says that nobody waits.
     pub(super) fn complete(
         &self,
         request: &Request<'_>,
         deadline: Instant,
+        observer: &dyn Observer,
     ) -> Result<Completion, Failure> {
         let route = self.address.route("chat/completions");
-        self.patiently(deadline, || self.http.post(route.clone()).json(request))
+        let answer = self.patiently(deadline, || self.http.post(route.clone()).json(request));
+        self.wait(observer, answer)
     }
 
-    fn patiently<T: DeserializeOwned>(
+    /// Waits for an answer on this thread. One that is called off is dropped, and its connection with it.
+    fn wait<T>(
+        &self,
+        observer: &dyn Observer,
+        answer: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let called_off = async {
+            while !observer.is_cancelled() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let runtime = self.runtime.as_ref().expect("it is taken by drop alone");
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = called_off => Err(Failure::new(RemoteError::Cancelled, Retry::Never)),
+                answer = answer => answer,
+            }
+        })
+    }
+
+    async fn patiently<T: DeserializeOwned>(
         &self,
         deadline: Instant,
         build: impl Fn() -> RequestBuilder,
@@ -109,7 +143,7 @@ impl Caller {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let failure = match self.once(deadline, build()) {
+            let failure = match self.once(deadline, build()).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
@@ -119,13 +153,13 @@ impl Caller {
             };
             match pause {
                 // With the reason rather than with a timeout: it says more.
-                Some(pause) if pause < left_until(deadline) => std::thread::sleep(pause),
+                Some(pause) if pause < left_until(deadline) => tokio::time::sleep(pause).await,
                 _ => return Err(failure),
             }
         }
     }
 
-    fn once<T: DeserializeOwned>(
+    async fn once<T: DeserializeOwned>(
         &self,
         deadline: Instant,
         request: RequestBuilder,
@@ -138,12 +172,13 @@ impl Caller {
             Some(key) => request.header(AUTHORIZATION, key.clone()),
             None => request,
         };
-        let response = request.timeout(left).send().map_err(|error| self.no_answer(error))?;
+        let answer = request.timeout(left).send().await;
+        let response = answer.map_err(|error| self.no_answer(error))?;
         self.reached.store(true, Ordering::Relaxed);
         if !response.status().is_success() {
-            return Err(self.refusal(response));
+            return Err(self.refusal(response).await);
         }
-        let body = self.body(response, deadline)?;
+        let body = self.body(response, deadline).await?;
         serde_json::from_slice(&body).map_err(|error| {
             // Where and what, but never the text itself: it may be somebody's content.
             let problem =
@@ -163,12 +198,17 @@ impl Caller {
     }
 
     /// What an answer with an error status means.
-    fn refusal(&self, response: Response) -> Failure {
+    async fn refusal(&self, mut response: Response) -> Failure {
         let status = response.status();
         let asked = retry_after(response.headers());
         let mut body = Vec::new();
         // A complaint that breaks off says what it says.
-        let _ = response.take(MAX_COMPLAINT).read_to_end(&mut body);
+        while body.len() < MAX_COMPLAINT
+            && let Ok(Some(piece)) = response.chunk().await
+        {
+            body.extend_from_slice(&piece);
+        }
+        body.truncate(MAX_COMPLAINT);
         let complaint = Complaint::read(&body);
         let host = self.address.host();
         let error = match status.as_u16() {
@@ -187,20 +227,32 @@ impl Caller {
         Failure { error, complaint: Box::new(complaint), retry }
     }
 
-    fn body(&self, response: Response, deadline: Instant) -> Result<Vec<u8>, Failure> {
+    async fn body(&self, mut response: Response, deadline: Instant) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        match response.take(MAX_BODY + 1).read_to_end(&mut body) {
-            Ok(n_bytes) if n_bytes as u64 > MAX_BODY => {
-                Err(Failure::new(RemoteError::TooLarge { limit: MAX_BODY }, Retry::Never))
+        loop {
+            match response.chunk().await {
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                Ok(None) => return Ok(body),
+                Err(_) if left_until(deadline).is_zero() => {
+                    return Err(Failure::new(RemoteError::Timeout, Retry::Never));
+                }
+                Err(_) => {
+                    let error = RemoteError::Broken { host: self.address.host() };
+                    return Err(Failure::new(error, Retry::After(None)));
+                }
             }
-            Ok(_) => Ok(body),
-            Err(_) if left_until(deadline).is_zero() => {
-                Err(Failure::new(RemoteError::Timeout, Retry::Never))
+            if body.len() as u64 > MAX_BODY {
+                return Err(Failure::new(RemoteError::TooLarge { limit: MAX_BODY }, Retry::Never));
             }
-            Err(_) => {
-                let error = RemoteError::Broken { host: self.address.host() };
-                Err(Failure::new(error, Retry::After(None)))
-            }
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        // Whoever drops it may itself run on a runtime, where waiting for another is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }

@@ -102,6 +102,15 @@ pub enum RemoteError {
         /// The server's own word for it, such as `invalid_request_error`.
         code: Option<String>,
     },
+    /// Nobody waits for the answer any more.
+    #[error("it was called off")]
+    Cancelled,
+    /// The system has no thread for requests.
+    #[error("the system has no thread for requests")]
+    Threads {
+        /// Why.
+        source: std::io::Error,
+    },
     /// The time allowed ran out, retries included.
     #[error("the time allowed ran out")]
     Timeout,
@@ -139,6 +148,7 @@ impl RemoteError {
     pub fn cause(&self) -> Cause {
         match self {
             RemoteError::Timeout => Cause::Timeout,
+            RemoteError::Cancelled => Cause::Cancelled,
             RemoteError::Truncated => Cause::Truncated,
             RemoteError::Refused => Cause::Refused,
             RemoteError::TooLong | RemoteError::PromptCut { .. } => Cause::UnsupportedInput,

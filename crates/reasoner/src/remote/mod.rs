@@ -103,12 +103,13 @@ impl RemoteJudge {
         prompt: &Prompt,
         settings: &JudgeSettings,
         deadline: Instant,
+        observer: &dyn Observer,
     ) -> Result<Answer, RemoteError> {
         let JudgeSettings { temperature, top_p, .. } = *settings;
         if !(temperature.is_finite() && temperature >= 0.0 && top_p > 0.0 && top_p <= 1.0) {
             return Err(RemoteError::Sampling { temperature, top_p });
         }
-        let completion = self.complete(policy, prompt, settings, deadline)?;
+        let completion = self.complete(policy, prompt, settings, deadline, observer)?;
         let mut answer = Answer::new(completion);
         if let Err(error) = cut::check(prompt, &self.model, answer.usage.prompt_tokens) {
             answer.verdict = Err(error);
@@ -123,10 +124,11 @@ impl RemoteJudge {
         prompt: &Prompt,
         settings: &JudgeSettings,
         deadline: Instant,
+        observer: &dyn Observer,
     ) -> Result<Completion, RemoteError> {
         let send = |extras| {
             let request = Request::new(&self.model.name, policy, prompt, settings, extras);
-            self.caller.complete(&request, deadline)
+            self.caller.complete(&request, deadline, observer)
         };
         let mut extras = *self.extras.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -179,7 +181,7 @@ impl Judge for RemoteJudge {
         };
         let prompt = disarmed(Prompt::new(policy, content, settings.effort_for(policy), &marker));
         let deadline = start + settings.timeout.unwrap_or(TIMEOUT).min(LONGEST_TIMEOUT);
-        let mut verdict = match self.ask(policy, &prompt, settings, deadline) {
+        let mut verdict = match self.ask(policy, &prompt, settings, deadline, observer) {
             Err(error) => none(error.cause(), error.to_string()),
             Ok(answer) => {
                 if !answer.reasoning.is_empty() {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test's own server and files do must work")]
 
 mod any_reply;
+mod called_off;
 mod case;
 mod connect;
 mod live;

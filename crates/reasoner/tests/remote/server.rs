@@ -1,7 +1,7 @@
 //! A chat server on this machine that says what it is told to.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use axum::Router;
@@ -56,6 +56,9 @@ struct Inner {
     /// The last one is repeated.
     replies: Mutex<VecDeque<Reply>>,
     seen: Mutex<Vec<Seen>>,
+    /// Told whenever a connection begins to hang, and when its client closes it.
+    hung: Mutex<mpsc::Receiver<Hung>>,
+    hangs: mpsc::Sender<Hung>,
 }
 
 impl ChatServer {
@@ -67,8 +70,9 @@ impl ChatServer {
             .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let inner =
-            Arc::new(Inner { models, replies: Mutex::new(replies.into()), seen: Mutex::default() });
+        let (hangs, hung) = mpsc::channel();
+        let (replies, hung) = (Mutex::new(replies.into()), Mutex::new(hung));
+        let inner = Arc::new(Inner { models, replies, seen: Mutex::default(), hung, hangs });
         let routes = Router::new()
             .route("/v1/models", get(models_route))
             .route("/v1/chat/completions", post(chat_route))
@@ -81,13 +85,18 @@ impl ChatServer {
         *self.inner.replies.lock().unwrap() = VecDeque::from([reply]);
     }
 
+    /// Waits for the next news of a connection that hangs.
+    pub(crate) fn next_hung(&self) -> Hung {
+        self.inner.hung.lock().unwrap().recv().unwrap()
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.inner.seen.lock().unwrap().clone()
     }
 }
 
 async fn models_route(State(inner): State<Arc<Inner>>) -> Response<Body> {
-    respond(inner.models.clone()).await
+    respond(inner.models.clone(), &inner.hangs).await
 }
 
 async fn chat_route(
@@ -102,11 +111,31 @@ async fn chat_route(
         let mut replies = inner.replies.lock().unwrap();
         if replies.len() > 1 { replies.pop_front().unwrap() } else { replies[0].clone() }
     };
-    respond(reply).await
+    respond(reply, &inner.hangs).await
 }
 
-async fn respond(reply: Reply) -> Response<Body> {
+/// News of a connection that hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hung {
+    Begun,
+    Closed,
+}
+
+/// Tells when it is dropped.
+struct Hanging<'a>(&'a mpsc::Sender<Hung>);
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        // The test may have ended.
+        let _ = self.0.send(Hung::Closed);
+    }
+}
+
+async fn respond(reply: Reply, hangs: &mpsc::Sender<Hung>) -> Response<Body> {
     if reply.hangs {
+        // The test may have ended.
+        let _ = hangs.send(Hung::Begun);
+        let _hanging = Hanging(hangs);
         std::future::pending::<()>().await;
     }
     let mut response = Response::builder().status(reply.status.max(200));

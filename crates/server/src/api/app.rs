@@ -178,6 +178,31 @@ impl App {
         try_join_all(pairs.iter().zip(verdicts).map(record)).await
     }
 
+    /// As [`App::record_all`], for callers who do not want their content kept, whatever the settings say. No
+    /// candidate judges it either.
+    ///
+    /// # Errors
+    /// [`ApiError::Store`] if any could not be.
+    pub(crate) async fn record_all_without_content(
+        &self,
+        caller: &Caller,
+        source: &'static str,
+        pairs: &[Pair],
+        settings: &JudgeSettings,
+        verdicts: &[Verdict],
+    ) -> Result<(), ApiError> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let record = |(pair, verdict): (&'_ Pair, &'_ Verdict)| {
+            let (Pair { chosen, content }, verdict) = (pair.clone(), verdict.clone());
+            async move {
+                let (chosen, content) = (&chosen, &*content);
+                let asked = Asked { caller, source, chosen, content, settings };
+                recorder.record_without_content(&asked, &verdict).await
+            }
+        };
+        try_join_all(pairs.iter().zip(verdicts).map(record)).await.map(drop)
+    }
+
     /// Whether one request may ask for so many pairs.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use crate::selector::{Chosen, Selector};
 use crate::settings::{MAX_SECONDS, OnUndetermined};
 use crate::shelf::Served;
 use crate::webhooks::WebhookRequest;
-use crate::wire::{Digested, Json, VerdictBody};
+use crate::wire::{Digested, Json, VerdictBody, parse};
 
 /// What is to be judged, and by what.
 #[derive(Deserialize, ToSchema)]
@@ -364,6 +364,16 @@ fn policies(served: &Served, asked: Option<Vec<Selector>>) -> Result<Vec<Named<C
         return Err(ApiError::field("policies", "there is none; leave it out to mean all"));
     }
     Ok(asked.iter().map(|it| (it.name().to_owned(), it.find(served))).collect())
+}
+
+/// What a body asks to be judged.
+///
+/// # Errors
+/// [`ApiError`] for the first item that cannot be judged.
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
+    let request: ClassifyRequest = parse(body)?;
+    deadline(request.deadline_ms)?;
+    request.items.into_iter().map(|value| item(value).1).collect()
 }
 
 fn item(value: Value) -> Item {

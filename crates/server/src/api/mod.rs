@@ -2,8 +2,8 @@
 
 mod app;
 mod batches;
-mod chat;
-mod classify;
+pub(crate) mod chat;
+pub(crate) mod classify;
 mod decisions;
 mod deliveries;
 mod docs;
@@ -11,10 +11,14 @@ mod files;
 mod health;
 mod jobs;
 mod later;
-mod moderations;
+pub(crate) mod litellm;
+pub(crate) mod moderations;
 mod observe;
 mod page;
+pub(crate) mod perspective;
 mod policies;
+pub(crate) mod predict;
+pub(crate) mod responses;
 mod reviews;
 mod security;
 
@@ -59,6 +63,7 @@ use crate::wire::BodyLimit;
         (name = "policies", description = "Versions of policies: stored, activated, tried beside the live one"),
         (name = "reviews", description = "What people say of decisions"),
         (name = "OpenAI", description = "In the shape of OpenAI's routes: change the base URL and nothing else"),
+        (name = "others", description = "In the shapes of LiteLLM, text-embeddings-inference and Perspective"),
         (name = "service", description = "Whether it runs, and how")
     )
 )]
@@ -76,6 +81,11 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
         .routes(routes!(moderations::moderations))
         .routes(routes!(chat::completions))
         .routes(routes!(chat::models))
+        .routes(routes!(responses::responses))
+        .routes(routes!(litellm::guardrail))
+        .routes(routes!(predict::predict))
+        .routes(routes!(perspective::analyze))
+        .routes(routes!(perspective::describe))
         .routes(routes!(decisions::decisions))
         .routes(routes!(decisions::decision))
         .routes(routes!(jobs::jobs))

@@ -14,10 +14,10 @@ use super::classify::Action;
 use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::pool::Class;
-use crate::selector::{Chosen, Selector};
+use crate::selector::{Chosen, all_or};
 use crate::settings::{Moderations, OnUndetermined, StockUndetermined};
 use crate::shelf::Served;
-use crate::wire::{OpenAiJson, OpenAiRefusal};
+use crate::wire::{OpenAiJson, OpenAiRefusal, parse};
 
 /// The categories of `omni-moderation-latest`, as in OpenAI's specification of August 2026.
 pub(crate) const STOCK: [&str; 13] = [
@@ -168,7 +168,16 @@ pub(crate) fn contents_and_policies(
     served: &Served,
     request: ModerationRequest,
 ) -> Result<(Vec<Arc<Content>>, Vec<Chosen>), ApiError> {
-    Ok((contents(request.input)?, policies(app, served)?))
+    let policies = all_or(&app.settings.moderations.policies, served)?;
+    Ok((contents(request.input)?, policies))
+}
+
+/// What a body asks to be judged.
+///
+/// # Errors
+/// [`ApiError`] for a body that is none, or the first item that cannot be judged.
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
+    contents(parse::<ModerationRequest>(body)?.input)
 }
 
 fn contents(input: ModerationInput) -> Result<Vec<Arc<Content>>, ApiError> {
@@ -197,17 +206,6 @@ fn joined(parts: Vec<InputPart>) -> Result<String, ApiError> {
         )),
     };
     Ok(parts.into_iter().map(text).collect::<Result<Vec<_>, _>>()?.join("\n"))
-}
-
-fn policies(app: &App, served: &Served) -> Result<Vec<Chosen>, ApiError> {
-    let named = &app.settings.moderations.policies;
-    let chosen: Vec<Chosen> = if named.is_empty() {
-        served.policies.values().map(Chosen::served).collect()
-    } else {
-        let find = |name: &String| Selector::Named(name.clone()).find(served);
-        named.iter().map(find).collect::<Result<_, _>>()?
-    };
-    if chosen.is_empty() { Err(ApiError::NoPolicies) } else { Ok(chosen) }
 }
 
 /// The same as JSON, for the `moderation` field of chats.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::Instrument;
 
 use super::app::App;
 
@@ -15,9 +16,16 @@ const GONE: u16 = 499;
 pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("unmatched", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+    );
     let mut note = Note { app: &app, route, status: GONE, start: Instant::now() };
-    let response = next.run(request).await;
+    let response = next.run(request).instrument(span.clone()).await;
     note.status = response.status().as_u16();
+    span.record("http.response.status_code", note.status);
     response
 }
 

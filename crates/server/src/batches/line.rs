@@ -102,7 +102,7 @@ impl Line<'_> {
             include_reasoning,
             n_logprobs,
             ..
-        } = Question::under(&by.app, &by.served, by.caller.clone(), request)?;
+        } = Question::under(&by.app, &by.served, by.caller.clone(), CHAT, request)?;
         if stream {
             return Err(ApiError::field("stream", "a line of a batch has its reply in one piece"));
         }

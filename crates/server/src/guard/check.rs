@@ -12,7 +12,7 @@ use crate::door::Caller;
 use crate::error::ApiError;
 use crate::metrics::Disposition;
 use crate::pool::Class;
-use crate::selector::{Chosen, Selector};
+use crate::selector::{Chosen, all_or};
 use crate::settings::duration;
 
 /// What the policies say of a conversation.
@@ -58,14 +58,7 @@ impl Guard {
     }
 
     async fn policies(&self, app: &App, caller: &Caller) -> Result<Vec<Chosen>, ApiError> {
-        let served = app.served(caller).await?;
-        let named = &self.settings.policies;
-        let find = |name: &String| Selector::Named(name.clone()).find(&served);
-        let chosen: Vec<Chosen> = match named.is_empty() {
-            true => served.policies.values().map(Chosen::served).collect(),
-            false => named.iter().map(find).collect::<Result<_, _>>()?,
-        };
-        if chosen.is_empty() { Err(ApiError::NoPolicies) } else { Ok(chosen) }
+        all_or(&self.settings.policies, &*app.served(caller).await?)
     }
 
     /// What an outcome leads to, and how the traffic counts it.

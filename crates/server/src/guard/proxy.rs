@@ -7,17 +7,17 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use policy::{Content, Turn};
+use policy::Turn;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::asked::{conversation, messages, said, turns};
 use super::check::{Checked, Ruling};
-use super::said::Said;
 use super::settings::{GuardMode, GuardSettings};
 use super::stream;
-use crate::api::{App, Message, now};
+use crate::api::{App, now};
 use crate::door::Caller;
 use crate::error::{ApiError, ServerError};
 
@@ -135,70 +135,6 @@ fn not_checked() -> Value {
     json!({ "type": "error", "code": "not_checked", "message": "the input was blocked, so there is no output" })
 }
 
-fn conversation(messages: Vec<Turn>) -> Result<Content, ApiError> {
-    let content = Content::Conversation { messages, metadata: Vec::new() };
-    match content.check() {
-        Ok(()) => Ok(content),
-        Err(error) => Err(ApiError::field("messages", error.to_string())),
-    }
-}
-
-/// Fields of a request in which the model reads nothing, or which are judged as messages.
-const WITHOUT_TEXT: [&str; 14] = [
-    "logit_bias",
-    "messages",
-    "metadata",
-    "modalities",
-    "model",
-    "prompt_cache_key",
-    "reasoning_effort",
-    "safety_identifier",
-    "service_tier",
-    "stop",
-    "stream_options",
-    "tool_choice",
-    "user",
-    "verbosity",
-];
-
-/// All that the model is to read: tools and the like as a turn before the messages.
-fn turns(body: &Value, messages: &[Message]) -> Result<Vec<Turn>, ApiError> {
-    let mut beside = Said::default();
-    for (name, value) in body.as_object().into_iter().flatten() {
-        let is_plain = value.is_number() || value.is_boolean() || bare_format(value);
-        if !is_plain && !WITHOUT_TEXT.contains(&name.as_str()) {
-            beside.push(name, value);
-        }
-    }
-    let text = beside.whole();
-    let beside = Turn { role: "system".to_owned(), text, tool: None };
-    let beside = (!beside.text.is_empty()).then_some(Ok(beside));
-    let raw = body["messages"].as_array().into_iter().flatten();
-    let turns = messages.iter().zip(raw).map(|(message, raw)| turn(message, raw));
-    beside.into_iter().chain(turns).collect()
-}
-
-/// A `response_format` that says nothing.
-fn bare_format(value: &Value) -> bool {
-    *value == json!({ "type": "text" }) || *value == json!({ "type": "json_object" })
-}
-
-/// A message with all of its fields, for all of them go on to the model.
-fn turn(message: &Message, raw: &Value) -> Result<Turn, ApiError> {
-    let mut beside = Said::default();
-    let parts = raw["content"].as_array().into_iter().flatten().filter_map(Value::as_object);
-    let of_parts = parts.flatten().filter(|(name, _)| !matches!(name.as_str(), "type" | "text"));
-    let is_beside = |name: &str| !matches!(name, "role" | "content" | "tool_calls");
-    let of_message = raw.as_object().into_iter().flatten().filter(|(name, _)| is_beside(name));
-    for (name, value) in of_message.chain(of_parts) {
-        beside.push(name, value);
-    }
-    let (text, beside) = (message.text()?, beside.whole());
-    let texts = [text, beside].into_iter().filter(|text| !text.is_empty());
-    let text = texts.collect::<Vec<_>>().join("\n");
-    Ok(Turn { role: message.role.clone(), text, tool: None })
-}
-
 /// Judges a request, sends it on, and lets through what may be.
 ///
 /// # Errors
@@ -213,13 +149,12 @@ pub(crate) async fn forward(
     if body.get("n").is_some_and(|n| !n.is_null() && *n != 1) {
         return Err(ApiError::field("n", "a guarded reply is 1"));
     }
-    let field = |field: &'static str| move |_| ApiError::field(field, "it cannot be read");
-    let messages: Vec<Message> =
-        serde_json::from_value(body["messages"].clone()).map_err(field("messages"))?;
+    let messages = messages(&body)?;
+    let unreadable = || ApiError::field("moderation", "it cannot be read");
     let asked = body.as_object_mut().and_then(|body| body.remove("moderation"));
     let asked = asked.filter(|asked| !asked.is_null());
     let asked: Option<Asked> =
-        asked.map(serde_json::from_value).transpose().map_err(field("moderation"))?;
+        asked.map(serde_json::from_value).transpose().map_err(|_| unreadable())?;
     let strictest = |mode: Option<&AskedMode>| {
         mode.map_or(guard.settings.mode, |asked| asked.mode.max(guard.settings.mode))
     };
@@ -312,7 +247,7 @@ async fn blocked_input(passage: &Passage, input: &Checked, is_stream: bool) -> R
 async fn refused(reply: reqwest::Response) -> Result<Response, ApiError> {
     let status = StatusCode::from_u16(reply.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let wait = reply.headers().get(header::RETRY_AFTER).cloned();
-    let body = read(reply).await?;
+    let body = bytes_of(reply).await?;
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut response = (status, [kind], body).into_response();
     if let Some(wait) = wait {
@@ -321,7 +256,7 @@ async fn refused(reply: reqwest::Response) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-async fn read(reply: reqwest::Response) -> Result<Vec<u8>, ApiError> {
+async fn bytes_of(reply: reqwest::Response) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     let mut bytes = reply.bytes_stream();
     while let Some(piece) = bytes.next().await {
@@ -337,7 +272,7 @@ async fn read(reply: reqwest::Response) -> Result<Vec<u8>, ApiError> {
 
 async fn whole(passage: Passage, reply: reqwest::Response) -> Result<Response, ApiError> {
     let unreadable = |_| ApiError::Upstream { problem: "its reply is no JSON" };
-    let mut reply: Value = serde_json::from_slice(&read(reply).await?).map_err(unreadable)?;
+    let mut reply: Value = serde_json::from_slice(&bytes_of(reply).await?).map_err(unreadable)?;
     let choices = reply["choices"].as_array();
     let Some(choices) = choices else {
         return Err(ApiError::Upstream { problem: "its reply has no choices" });
@@ -352,12 +287,4 @@ async fn whole(passage: Passage, reply: reqwest::Response) -> Result<Response, A
     }
     add(&mut reply, &passage.found(Some(&output), None));
     Ok(axum::Json(reply).into_response())
-}
-
-/// All that a message says, whichever fields it is in.
-fn said(message: &Value) -> String {
-    let mut said = Said::default();
-    let fields = message.as_object().into_iter().flatten();
-    fields.filter(|(name, _)| *name != "role").for_each(|(name, value)| said.push(name, value));
-    said.whole()
 }

@@ -297,6 +297,58 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// A word that is written with escapes into the arguments of a call, in any fragments: what has left of it
+        /// never holds the word.
+        #[test]
+        fn escapes_in_fragments_hide_nothing(
+            before in "[a-z \"é🥊\\\\]{0,30}",
+            after in "[a-z ]{0,30}",
+            which in prop::collection::vec(any::<bool>(), 3),
+            cuts in prop::collection::vec(0_usize..160, 0..12),
+            window in 0_usize..40,
+            is_hold in any::<bool>(),
+        ) {
+            let letters = "BAD".chars().zip(&which);
+            let word: String = letters.map(|(letter, &escapes)| match escapes {
+                true => format!("\\u{:04x}", u32::from(letter)),
+                false => letter.to_string(),
+            }).collect();
+            let written = |text: &str| serde_json::to_string(text).unwrap().trim_matches('"').to_owned();
+            let arguments = format!("{{\"q\":\"{}{word}{after}\"}}", written(&format!("{before}.")));
+            let mode = if is_hold { OutputMode::Hold } else { OutputMode::Window };
+            let mut release = Release::new(mode, window);
+            let letters: Vec<char> = arguments.chars().collect();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(letters.len())).collect();
+            cuts.extend([0, letters.len()]);
+            cuts.sort_unstable();
+            let mut sent = Said::default();
+            let mut is_found = false;
+            for pair in cuts.windows(2) {
+                let fragment: String = letters[pair[0]..pair[1]].iter().collect();
+                let value = json!([{ "index": 0, "function": { "arguments": fragment } }]);
+                release.push(Piece::Whole { field: "tool_calls".to_owned(), value });
+                if pair[1] == letters.len() {
+                    release.end();
+                }
+                let saw_end = release.has_ended();
+                if let Some(text) = release.due() {
+                    is_found = text.contains("BAD");
+                    if is_found {
+                        break;
+                    }
+                    release.cleared(release.n_asked(), saw_end);
+                }
+                for piece in release.ready() {
+                    let Piece::Whole { field, value } = piece else { continue };
+                    sent.push(&field, &value);
+                }
+            }
+            prop_assert!(is_found, "the whole is judged, and holds it: {arguments}");
+            prop_assert!(!sent.whole().contains("BAD"), "{}", sent.whole());
+        }
+    }
+
     #[test]
     fn characters_are_cut_between_and_never_inside() {
         let mut release = Release::new(OutputMode::Live, 3);

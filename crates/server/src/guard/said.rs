@@ -5,11 +5,24 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::arguments::decoded;
+
+/// The field of a call whose text is JSON for whoever is called.
+const ARGUMENTS: &str = "arguments";
+
 /// The texts of a message, one a field, in the order in which the fields first came.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
-    texts: Vec<String>,
+    texts: Vec<Text>,
     places: HashMap<String, usize>,
+}
+
+/// The text of one field.
+#[derive(Debug)]
+struct Text {
+    head: String,
+    text: String,
+    is_json: bool,
 }
 
 impl Said {
@@ -25,10 +38,12 @@ impl Said {
     /// More of a field's text; where the field is new it begins with `head`.
     pub(crate) fn text(&mut self, path: &str, head: &str, text: &str) {
         if let Some(&place) = self.places.get(path) {
-            self.texts[place] += text;
+            self.texts[place].text += text;
         } else if !text.is_empty() {
             self.places.insert(path.to_owned(), self.texts.len());
-            self.texts.push(format!("{head}{text}"));
+            let is_json = path.rsplit('/').next() == Some(ARGUMENTS);
+            let (head, text) = (head.to_owned(), text.to_owned());
+            self.texts.push(Text { head, text, is_json });
         }
     }
 
@@ -53,9 +68,13 @@ impl Said {
         }
     }
 
-    /// All of it, a line's end between fields.
+    /// All of it, a line's end between fields; the arguments of calls as whoever is called will read them.
     pub(crate) fn whole(&self) -> String {
-        self.texts.join("\n")
+        let said = |Text { head, text, is_json }: &Text| match is_json {
+            true => format!("{head}{}", decoded(text)),
+            false => format!("{head}{text}"),
+        };
+        self.texts.iter().map(said).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -76,10 +95,11 @@ mod tests {
         said.push("tool_calls", &call(1, json!({ "name": "ask" })));
         said.push("tool_calls", &call(0, json!({ "arguments": "{\"q\":\"B" })));
         said.push("tool_calls", &call(1, json!({ "arguments": "7" })));
-        said.push("tool_calls", &call(0, json!({ "arguments": "AD\"}" })));
+        said.push("tool_calls", &call(0, json!({ "arguments": "AD\\" })));
+        said.push("tool_calls", &call(0, json!({ "arguments": "u0021\"}" })));
         said.push("other", &json!({ "is": { "BAD": 1 } }));
         let expected =
-            "BAD\nwhy\nname: look\nname: ask\narguments: {\"q\":\"BAD\"}\narguments: 7\nBAD: 1";
+            "BAD\nwhy\nname: look\nname: ask\narguments: {\"q\":\"BAD!\"}\narguments: 7\nBAD: 1";
         assert_eq!(said.whole(), expected);
     }
 }

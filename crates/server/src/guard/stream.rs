@@ -11,6 +11,7 @@ use axum::body::Bytes;
 use axum::response::Response;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::check::{Checked, Ruling};
 use super::frames::Frames;
@@ -46,7 +47,8 @@ pub(super) fn reply(passage: Passage, upstream: reqwest::Response) -> Response {
     let about = About { id: String::new(), created: now(), model: passage.model.clone() };
     let came = Came { release, about, finish: None, usage: None };
     // A reader who is gone ends the task, and with it the check and the connection behind.
-    tokio::spawn(async move { drop(run(passage, events, came, upstream).await) });
+    let run = async move { drop(run(passage, events, came, upstream).await) };
+    tokio::spawn(run.in_current_span());
     response
 }
 

@@ -108,7 +108,7 @@ fn in_pieces(kind: &'static str, text: String, n_bytes: usize) -> Response {
 }
 
 /// Finds the word `BAD`, and cannot judge `ODD`.
-struct Words;
+pub(crate) struct Words;
 
 impl Judge for Words {
     fn identity(&self) -> String {
@@ -337,7 +337,10 @@ fn a_word_in_two_fragments_of_a_call_is_seen() {
         let rest = call(json!({ "arguments": second }));
         format!("{first}{rest}{}data: [DONE]\n\n", event(&json!({}), &"tool_calls".into()))
     };
-    for (second, finish) in [("AD\"}", "content_filter"), ("ED\"}", "tool_calls")] {
+    let escaped = "\\u0041\\u0044\"}";
+    for (second, finish) in
+        [("AD\"}", "content_filter"), (escaped, "content_filter"), ("ED\"}", "tool_calls")]
+    {
         let service = guarded(&Model::streaming("text/event-stream", &reply(second)), |_| {});
         let (_, last) = streamed(&service, &chat("hi", true));
         assert_eq!(last["choices"][0]["finish_reason"], finish);
@@ -352,6 +355,10 @@ fn whatever_goes_on_to_the_model_is_judged() {
     for (field, value) in [
         ("name", json!("BAD")),
         ("function_call", json!({ "name": "f", "arguments": "BAD" })),
+        (
+            "tool_calls",
+            json!([{ "function": { "name": "f", "arguments": "{\"q\":\"B\\u0041D\"}" } }]),
+        ),
         ("reasoning", json!("BAD")),
         ("reasoning_content", json!("BAD")),
         ("refusal", json!("BAD")),

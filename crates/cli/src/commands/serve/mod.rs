@@ -32,6 +32,12 @@ const UPSTREAM_KEY: &str = "SAFEGUARD_UPSTREAM_KEY";
 /// Likewise, what messages to webhooks are signed with whose request brings no secret.
 const WEBHOOK_SECRET: &str = "SAFEGUARD_WEBHOOK_SECRET";
 
+#[cfg(feature = "otel")]
+const TRACES_HINT: &str = "the collector's root: endpoint = \"http://127.0.0.1:4318\"";
+#[cfg(not(feature = "otel"))]
+const TRACES_HINT: &str =
+    "`cargo install --path crates/cli --features otel` makes a program that sends traces";
+
 /// Serve verdicts over HTTP, in our shape and in OpenAI's
 ///
 /// Starts with nothing: the built-in model, ./policies or else the policies that come with safeguard, on this
@@ -86,11 +92,12 @@ enum Log {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    server::start_log(match args.log {
+    let settings = settings(args)?;
+    let format = match args.log {
         Log::Text => LogFormat::Text,
         Log::Json => LogFormat::Json,
-    });
-    let settings = settings(args)?;
+    };
+    let _log = server::start_log(format, settings.traces.as_ref()).map_err(advised)?;
     let (source, read) = policies(&settings)?;
     let (open, cascaded) = judge(args, &settings, &read)?;
     let cascaded = cascaded.map(|cascaded| Arc::new(InService(cascaded)));
@@ -200,6 +207,7 @@ fn advised(error: ServerError) -> anyhow::Error {
             error,
             "a file in this folder: --store sqlite:safeguard.db; nowhere: --store none",
         ),
+        ServerError::Traces { .. } => hinted(error, TRACES_HINT),
         ServerError::Folder { .. } => hinted(error, "a folder: --policies DIR"),
         ServerError::Policy(_) => {
             hinted(error, "`safeguard policy lint` says what is wrong with a policy")

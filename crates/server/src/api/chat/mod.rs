@@ -1,8 +1,9 @@
 //! `POST /v1/chat/completions` and `GET /v1/models`: the judge as a chat model.
 //!
 //! The system or developer message is the policy, the rest is the item, the reply is the verdict's JSON.
-//! `request.rs` reads, `reply.rs` writes, `stream.rs` writes while the judge thinks.
+//! `request.rs` and `message.rs` read, `reply.rs` writes, `stream.rs` writes while the judge thinks.
 
+mod message;
 mod reply;
 mod request;
 mod stream;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use policy::{Cause, Outcome};
+use policy::{Cause, Content, Outcome, Verdict};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,12 +22,11 @@ use super::app::App;
 use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::guard::forward;
-use crate::pool::{Class, Task};
 use crate::shelf::Served;
-use crate::wire::{OpenAiJson, OpenAiRefusal};
-use reply::Said;
-pub(crate) use reply::{Completion, chunk, now};
-pub(crate) use request::{ChatRequest, Message, Question};
+use crate::wire::{OpenAiJson, OpenAiRefusal, parse};
+pub(crate) use message::{Message, MessageContent, MessagePart};
+pub(crate) use reply::{Completion, Said, chunk, content, logprobs_of, now};
+pub(crate) use request::{ChatRequest, Question, read_inline};
 pub(crate) use stream::{Events, Gone};
 
 /// The judge's name as a chat model, whatever model judges.
@@ -70,33 +70,37 @@ pub(crate) async fn completions(
     }
     let request: ChatRequest = serde_json::from_value(body)
         .map_err(|error| ApiError::Json { problem: error.to_string() })?;
-    let question = Question::read(&app, caller, request).await?;
-    question.caller.take(1).await.map_err(ApiError::from)?;
-    let (listener, heard) = tokio::sync::mpsc::unbounded_channel();
-    let task = Task {
-        class: Class::Sync,
-        key: question.caller.key().cloned(),
-        policy: Arc::clone(&question.chosen.policy),
-        content: Arc::clone(&question.content),
-        settings: question.settings.clone(),
-        deadline: app.deadline(None),
-        listener: Some(listener),
-    };
-    let ticket = app.pool.submit(vec![task])?.pop().ok_or(ApiError::Stopping)?;
+    let question = Question::read(&app, caller, "/v1/chat/completions", request).await?;
+    let (ticket, heard) = question.ask(&app).await?;
     let id = format!("chatcmpl-{:016x}", getrandom::u64().map_err(|_| ApiError::Random)?);
     if question.stream {
         return Ok(stream::reply(app, id, question, ticket, heard));
     }
     let verdict = ticket.verdict().await;
     question.record(&app, &verdict).await?;
-    app.note(&question.chosen, verdict.outcome);
-    if let Outcome::Undetermined(cause) = verdict.outcome
-        && cause != Cause::Truncated
-    {
-        return Err(ApiError::Undetermined { policy: verdict.policy.name, cause }.into());
+    if let Some(error) = no_verdict(&verdict) {
+        return Err(error.into());
     }
     let said = Said::collect(heard);
     Ok(axum::Json(Completion::new(id, &question, &verdict, &said)).into_response())
+}
+
+/// The error where there is no verdict; a reply that was cut off is told as such instead.
+pub(crate) fn no_verdict(verdict: &Verdict) -> Option<ApiError> {
+    match verdict.outcome {
+        Outcome::Undetermined(cause) if cause != Cause::Truncated => {
+            Some(ApiError::Undetermined { policy: verdict.policy.name.clone(), cause })
+        }
+        _ => None,
+    }
+}
+
+/// What a body asks to be judged.
+///
+/// # Errors
+/// As [`Question::read`].
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Arc<Content>>, ApiError> {
+    read_inline(&parse(body)?)
 }
 
 /// Whether a model's name means the judge.

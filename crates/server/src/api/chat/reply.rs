@@ -83,7 +83,12 @@ impl Said {
         said
     }
 
-    fn text(&self) -> String {
+    /// The tokens.
+    pub(crate) fn tokens(&self) -> &[AnswerToken] {
+        &self.0
+    }
+
+    pub(crate) fn text(&self) -> String {
         self.0.iter().map(|token| token.text.as_str()).collect()
     }
 }

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use policy::{Content, Effort, JudgeSettings, Policy, Turn, Verdict};
+use policy::{Content, Effort, JudgeSettings, Policy, Verdict};
 use reasoner::{bound_schema, reply_schema};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::super::app::App;
+use super::message::{Message, content};
 use super::{JUDGE, names};
 use crate::door::{Caller, Refusal};
 use crate::error::ApiError;
+use crate::pool::{Class, Heard, Task, Ticket};
 use crate::selector::{Chosen, INLINE, Selector};
 use crate::shelf::Served;
 
 /// What the judge is asked. Fields that it has no use for are passed over.
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Clone, Default, Deserialize, ToSchema)]
 pub(crate) struct ChatRequest {
     /// `safeguard`, or `safeguard/` and a policy's name.
     #[schema(example = "safeguard")]
@@ -29,36 +32,36 @@ pub(crate) struct ChatRequest {
     pub(crate) stream_options: Option<StreamOptions>,
     /// `low`, `medium` or `high`; words of other models mean the nearest.
     #[serde(default)]
-    reasoning_effort: Option<String>,
+    pub(crate) reasoning_effort: Option<String>,
     /// Whether to send the reasoning.
     #[serde(default)]
-    include_reasoning: Option<bool>,
+    pub(crate) include_reasoning: Option<bool>,
     /// Most tokens of reasoning; the verdict has room of its own.
     #[serde(default)]
-    max_completion_tokens: Option<usize>,
+    pub(crate) max_completion_tokens: Option<usize>,
     /// The older name of the same.
     #[serde(default)]
-    max_tokens: Option<usize>,
+    pub(crate) max_tokens: Option<usize>,
     #[serde(default)]
-    temperature: Option<f32>,
+    pub(crate) temperature: Option<f32>,
     #[serde(default)]
-    top_p: Option<f32>,
+    pub(crate) top_p: Option<f32>,
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
-    seed: Option<i64>,
+    pub(crate) seed: Option<i64>,
     /// Whether to send the probabilities of the verdict's tokens, where the judge knows them.
     #[serde(default)]
-    logprobs: Option<bool>,
+    pub(crate) logprobs: Option<bool>,
     /// Most alternatives of each token, up to 20.
     #[serde(default)]
-    top_logprobs: Option<usize>,
+    pub(crate) top_logprobs: Option<usize>,
     /// 1.
     #[serde(default)]
-    n: Option<u64>,
+    pub(crate) n: Option<u64>,
     /// `text`, `json_object`, or `json_schema` with the very schema of the policy: other forms are refused.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    response_format: Option<Value>,
+    pub(crate) response_format: Option<Value>,
 }
 
 /// How a reply in pieces ends.
@@ -69,70 +72,11 @@ pub(crate) struct StreamOptions {
     pub(crate) include_usage: bool,
 }
 
-/// One message.
-#[derive(Clone, Deserialize, ToSchema)]
-pub(crate) struct Message {
-    /// `system`, `developer`, `user`, `assistant` or `tool`.
-    pub(crate) role: String,
-    #[serde(default)]
-    content: Option<MessageContent>,
-    /// Calls of tools; judged as their JSON.
-    #[serde(default)]
-    #[schema(value_type = Option<Vec<Object>>)]
-    tool_calls: Option<Value>,
-}
-
-/// A message's text.
-#[derive(Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum MessageContent {
-    /// The text.
-    Text(String),
-    /// Its parts; text only.
-    Parts(Vec<MessagePart>),
-}
-
-/// A part of a message.
-#[derive(Clone, Deserialize, ToSchema)]
-pub(crate) struct MessagePart {
-    /// `text`.
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    text: Option<String>,
-}
-
-impl MessagePart {
-    fn text(&self) -> Result<&str, ApiError> {
-        match (&*self.kind, &self.text) {
-            ("text" | "input_text" | "output_text", Some(text)) => Ok(text),
-            _ => Err(ApiError::field("messages", "only parts of type text can be judged")),
-        }
-    }
-}
-
-impl Message {
-    /// The text.
-    ///
-    /// # Errors
-    /// [`ApiError::Field`] for parts that are no text.
-    pub(crate) fn text(&self) -> Result<String, ApiError> {
-        let said = match &self.content {
-            None => Vec::new(),
-            Some(MessageContent::Text(text)) => vec![text.as_str()],
-            Some(MessageContent::Parts(parts)) => {
-                parts.iter().map(MessagePart::text).collect::<Result<_, _>>()?
-            }
-        };
-        let calls = self.tool_calls.as_ref().filter(|calls| !calls.is_null()).map(Value::to_string);
-        let texts = said.into_iter().chain(calls.as_deref());
-        Ok(texts.collect::<Vec<_>>().join("\n"))
-    }
-}
-
 /// A question to the judge.
 pub(crate) struct Question {
     pub(crate) caller: Caller,
+    /// Where it was asked.
+    route: &'static str,
     /// The model's name as the caller wrote it.
     pub(crate) model: String,
     pub(crate) chosen: Chosen,
@@ -153,10 +97,11 @@ impl Question {
     pub(crate) async fn read(
         app: &App,
         caller: Caller,
+        route: &'static str,
         request: ChatRequest,
     ) -> Result<Question, ApiError> {
         let served = app.served(&caller).await?;
-        Question::under(app, &served, caller, request)
+        Question::under(app, &served, caller, route, request)
     }
 
     /// The same, with the policies that the caller may use known already.
@@ -167,6 +112,7 @@ impl Question {
         app: &App,
         served: &Served,
         caller: Caller,
+        route: &'static str,
         request: ChatRequest,
     ) -> Result<Question, ApiError> {
         let settings = settings(&app.judging, &request)?;
@@ -176,6 +122,7 @@ impl Question {
             request.logprobs.unwrap_or(false).then(|| request.top_logprobs.unwrap_or(0));
         Ok(Question {
             caller,
+            route,
             model: request.model,
             chosen,
             content: Arc::new(content),
@@ -186,17 +133,39 @@ impl Question {
             n_logprobs,
         })
     }
-}
 
-impl Question {
-    /// Records the answer.
+    /// Asks the judge; what it says on its way is heard.
+    ///
+    /// # Errors
+    /// Where the caller's quota or the queue does not take it.
+    pub(crate) async fn ask(
+        &self,
+        app: &App,
+    ) -> Result<(Ticket, mpsc::UnboundedReceiver<Heard>), ApiError> {
+        self.caller.take(1).await?;
+        let (listener, heard) = mpsc::unbounded_channel();
+        let task = Task {
+            class: Class::Sync,
+            key: self.caller.key().cloned(),
+            policy: Arc::clone(&self.chosen.policy),
+            content: Arc::clone(&self.content),
+            settings: self.settings.clone(),
+            deadline: app.deadline(None),
+            listener: Some(listener),
+        };
+        let ticket = app.pool.submit(vec![task])?.pop().ok_or(ApiError::Stopping)?;
+        Ok((ticket, heard))
+    }
+
+    /// Records and counts the answer, before its caller hears of it.
     ///
     /// # Errors
     /// [`ApiError::Store`].
     pub(crate) async fn record(&self, app: &App, verdict: &Verdict) -> Result<(), ApiError> {
-        let source = "/v1/chat/completions";
-        let Question { caller, chosen, content, settings, .. } = self;
-        app.record(caller, source, chosen, content, settings, verdict).await.map(drop)
+        let Question { caller, route, chosen, content, settings, .. } = self;
+        app.record(caller, route, chosen, content, settings, verdict).await?;
+        app.note(chosen, verdict.outcome);
+        Ok(())
     }
 }
 
@@ -237,7 +206,6 @@ fn settings(usual: &JudgeSettings, request: &ChatRequest) -> Result<JudgeSetting
 
 /// The policy and the item of a request.
 fn pair(app: &App, served: &Served, request: &ChatRequest) -> Result<(Chosen, Content), ApiError> {
-    let is_policy = |message: &&Message| matches!(&*message.role, "system" | "developer");
     let under = request.model.strip_prefix(JUDGE).and_then(|rest| rest.strip_prefix('/'));
     if let Some(name) = under {
         let chosen = Selector::Named(name.to_owned()).find(served)?;
@@ -250,6 +218,12 @@ fn pair(app: &App, served: &Served, request: &ChatRequest) -> Result<(Chosen, Co
     if served.is_bound {
         return Err(Refusal::Bound.into());
     }
+    inline_pair(request)
+}
+
+/// The policy that comes with a request, and the item beside it.
+fn inline_pair(request: &ChatRequest) -> Result<(Chosen, Content), ApiError> {
+    let is_policy = |message: &&Message| matches!(&*message.role, "system" | "developer");
     let texts = request.messages.iter().filter(is_policy).map(Message::text);
     let text = texts.collect::<Result<Vec<_>, _>>()?.join("\n\n");
     let chosen = Chosen::inline(INLINE, &text).map_err(|error| {
@@ -260,28 +234,15 @@ fn pair(app: &App, served: &Served, request: &ChatRequest) -> Result<(Chosen, Co
     Ok((chosen, content(items)?))
 }
 
-/// Messages as an item: one from a user is a text, with one reply an exchange, more are a conversation.
-pub(crate) fn content<'a>(
-    messages: impl Iterator<Item = &'a Message>,
-) -> Result<Content, ApiError> {
-    let turn = |message: &Message| {
-        Ok(Turn { role: message.role.clone(), text: message.text()?, tool: None })
-    };
-    let turns = messages.map(turn).collect::<Result<Vec<_>, ApiError>>()?;
-    let known = ["user", "assistant", "system", "developer", "tool", "function"];
-    if let Some(at) = turns.iter().position(|turn| !known.contains(&turn.role.as_str())) {
-        return Err(ApiError::field(format!("messages[{at}].role"), "no such role"));
-    }
-    let metadata = Vec::new();
-    let content = match turns.as_slice() {
-        [one] if one.role == "user" => Content::text(&one.text),
-        [one, two] if one.role == "user" && two.role == "assistant" => {
-            Content::Exchange { prompt: one.text.clone(), reply: two.text.clone(), metadata }
-        }
-        _ => Content::Conversation { messages: turns, metadata },
-    };
-    content.check().map_err(|error| ApiError::field("messages", error.to_string()))?;
-    Ok(content)
+/// What a request with its own policy asks to be judged.
+///
+/// # Errors
+/// As [`Question::read`].
+pub(crate) fn read_inline(request: &ChatRequest) -> Result<Vec<Arc<Content>>, ApiError> {
+    settings(&JudgeSettings::default(), request)?;
+    let (chosen, content) = inline_pair(request)?;
+    check_format(request.response_format.as_ref(), &chosen.policy)?;
+    Ok(vec![Arc::new(content)])
 }
 
 /// A schema other than the policy's own could only be promised, not kept.
@@ -304,7 +265,7 @@ fn check_format(format: Option<&Value>, policy: &Policy) -> Result<(), ApiError>
         return Ok(());
     }
     let problem = format!(
-        "the judge answers in the form of its policy only; leave response_format out, or send this schema: {}",
+        "the judge answers in the form of its policy only; leave the format out, or send this schema: {}",
         own[0]
     );
     Err(ApiError::field("response_format", problem))

@@ -7,14 +7,15 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::poll_fn;
-use policy::{Cause, Outcome, Verdict};
+use policy::Verdict;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::super::app::App;
+use super::no_verdict;
 use super::reply::{ChatUsage, chunk, content, finish, logprobs_of, now};
 use super::request::Question;
-use crate::error::ApiError;
 use crate::pool::{Heard, Ticket};
 use crate::settings::duration;
 
@@ -50,7 +51,15 @@ impl Events {
     }
 
     pub(crate) async fn text(&self, text: impl AsRef<str>) -> Result<(), Gone> {
-        let event = Event::default().data(text);
+        self.send(Event::default().data(text)).await
+    }
+
+    /// An event with a name.
+    pub(crate) async fn named(&self, name: &str, value: &Value) -> Result<(), Gone> {
+        self.send(Event::default().event(name).data(value.to_string())).await
+    }
+
+    async fn send(&self, event: Event) -> Result<(), Gone> {
         self.sender.send_timeout(event, self.patience).await.map_err(|_| Gone)
     }
 
@@ -71,7 +80,8 @@ pub(crate) fn reply(
     let (events, response) = Events::open(duration(app.settings.limits.read_s));
     let writer = Writer { events, id, created: now(), question, has_answered: false };
     // A reader who is gone ends the task, and with it the ticket.
-    tokio::spawn(async move { drop(writer.write(&app, ticket, heard).await) });
+    let write = async move { drop(writer.write(&app, ticket, heard).await) };
+    tokio::spawn(write.in_current_span());
     response
 }
 
@@ -107,7 +117,6 @@ impl Writer {
         if let Err(error) = self.question.record(app, &verdict).await {
             return self.events.json(&json!(error.openai())).await;
         }
-        app.note(&self.question.chosen, verdict.outcome);
         self.end(&verdict).await
     }
 
@@ -127,10 +136,7 @@ impl Writer {
     }
 
     async fn end(&mut self, verdict: &Verdict) -> Result<(), Gone> {
-        if let Outcome::Undetermined(cause) = verdict.outcome
-            && cause != Cause::Truncated
-        {
-            let error = ApiError::Undetermined { policy: verdict.policy.name.clone(), cause };
+        if let Some(error) = no_verdict(verdict) {
             return self.events.json(&json!(error.openai())).await;
         }
         if !self.has_answered {
