@@ -1,5 +1,6 @@
-//! Every refusal with its status, in the two shapes that callers read: RFC 9457 problems on our routes,
-//! OpenAI's error object on theirs. No message repeats content.
+//! Every refusal with its status, in the two shapes that most callers read: RFC 9457 problems on our routes,
+//! OpenAI's error object on theirs; `api/predict.rs` and `api/perspective/` have shapes of their own. No message
+//! repeats content.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -301,7 +302,8 @@ impl ApiError {
         self.finish((self.status(), Json(self.openai())).into_response())
     }
 
-    fn finish(&self, mut response: Response) -> Response {
+    /// Adds the headers that a refusal has in every shape.
+    pub(crate) fn finish(&self, mut response: Response) -> Response {
         if let Some(wait) = self.retry_after() {
             // Rounded up: whoever comes back a little early is refused again.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

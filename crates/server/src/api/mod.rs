@@ -21,6 +21,7 @@ pub(crate) mod predict;
 pub(crate) mod responses;
 mod reviews;
 mod security;
+mod shape;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub(crate) use moderations::{
     ModerationRequest, ModerationResponse, STOCK, contents_and_policies, stock_result,
 };
 pub(crate) use policies::FindingBody;
+pub(crate) use shape::Shape;
 
 use crate::door::{self, Keeper};
 use crate::error::{ApiError, ServerError};
@@ -104,8 +106,7 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, ServerError> {
         .routes(routes!(health::metrics))
         .split_for_parts();
     security::describe(&mut description);
-    let openai = Arc::new(security::openai_paths(&description));
-    let keeper = Keeper { app: Arc::clone(&app), openai };
+    let keeper = Keeper { app: Arc::clone(&app), shapes: Arc::new(shape::of_paths(&description)) };
     let router = router
         .merge(docs::routes(&description))
         .fallback(async || ApiError::NoRoute)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use policy::{Content, Outcome, Verdict};
 use serde::{Deserialize, Serialize};
@@ -98,16 +98,11 @@ impl IntoResponse for PredictRefusal {
             _ => "Validation",
         };
         let body = PredictError { error: self.0.to_string(), error_type };
-        let response = (status, axum::Json(body)).into_response();
-        match self.0.retry_after() {
-            Some(wait) => ([(header::RETRY_AFTER, wait.as_secs().max(1).to_string())], response)
-                .into_response(),
-            None => response,
-        }
+        self.0.finish((status, axum::Json(body)).into_response())
     }
 }
 
-const ROUTE: &str = "/predict";
+pub(super) const ROUTE: &str = "/predict";
 
 /// Judge texts in the shape of text-embeddings-inference
 ///

@@ -10,21 +10,21 @@ mod rate;
 mod refusal;
 mod scope;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use store::Store;
 
 pub(crate) use caller::Caller;
 pub(crate) use refusal::Refusal;
 pub use scope::Scope;
 
-use crate::api::App;
+use crate::api::{App, Shape};
 use crate::error::ApiError;
 use quota::Quotas;
 use rate::Rates;
@@ -130,11 +130,11 @@ fn asked_with(query: &str) -> Option<String> {
     values.map(str::to_owned).find(|key| key.starts_with(PREFIX))
 }
 
-/// What stands at the door: the service, and the routes whose refusals have OpenAI's shape.
+/// What stands at the door: the service, and the shape of each route's refusals.
 #[derive(Clone)]
 pub(crate) struct Keeper {
     pub(crate) app: Arc<App>,
-    pub(crate) openai: Arc<HashSet<String>>,
+    pub(crate) shapes: Arc<HashMap<String, Shape>>,
 }
 
 /// Lets a request in with its [`Caller`], or refuses it in the shape of its route.
@@ -159,8 +159,10 @@ pub(crate) async fn enter(
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refusal) if keeper.openai.contains(&path) => ApiError::Door(refusal).into_openai(),
-        Err(refusal) => ApiError::Door(refusal).into_response(),
+        Err(refusal) => {
+            let shape = keeper.shapes.get(&path).copied().unwrap_or_default();
+            shape.refuse(ApiError::Door(refusal))
+        }
     }
 }
 
@@ -197,6 +199,7 @@ mod tests {
             assert_eq!(passed_on, left, "{given:?}");
         }
     }
+
     #[test]
     fn a_query_has_a_key_where_it_looks_like_one_of_ours() {
         assert_eq!(asked_with("alt=json&key=sg_a_b").as_deref(), Some("sg_a_b"));

@@ -41,7 +41,7 @@ impl Scope {
 
     /// What a request to this route needs, any of these; none: not even a key. A route that is not named here has
     /// something judged.
-    pub(super) fn needed(method: &Method, path: &str) -> &'static [Scope] {
+    pub(crate) fn needed(method: &Method, path: &str) -> &'static [Scope] {
         let reads = method == Method::GET || method == Method::HEAD;
         match path {
             "/healthz" | "/readyz" | "/openapi.json" | "/docs" | "/$discovery/rest" => &[],

@@ -59,6 +59,10 @@ fn a_key_reaches_as_far_as_its_scopes() {
     for (method, route, body, allowed) in [
         (Method::POST, "/v1/classify", Some(&items), vec![&judge]),
         (Method::GET, "/v1/models", None, vec![&judge]),
+        (Method::POST, "/v1/responses", Some(&items), vec![&judge]),
+        (Method::POST, "/beta/litellm_basic_guardrail_api", Some(&items), vec![&judge]),
+        (Method::POST, "/predict", Some(&items), vec![&judge]),
+        (Method::POST, "/v1alpha1/comments:analyze", Some(&items), vec![&judge]),
         (Method::GET, "/v1/decisions", None, vec![&read]),
         (Method::GET, "/v1/policies", None, vec![&read]),
         (Method::GET, "/v1/reviews", None, vec![&review]),
@@ -182,7 +186,7 @@ fn the_description_says_which_routes_ask_for_a_key() {
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let asks = operation["security"].as_array().is_some_and(|it| it.len() == 2);
-            let is_open = ["/healthz", "/readyz"].contains(&path.as_str());
+            let is_open = ["/healthz", "/readyz", "/$discovery/rest"].contains(&path.as_str());
             assert_eq!(asks, !is_open, "{method} {path}");
             for status in ["401", "403", "429"] {
                 let is_told = operation["responses"][status].is_object();

@@ -10,6 +10,7 @@ mod decisions;
 mod guard;
 mod jobs;
 mod keyed;
+mod keyed_shapes;
 mod keys;
 mod litellm;
 mod litellm_proxy;

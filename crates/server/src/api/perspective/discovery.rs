@@ -34,7 +34,8 @@ fn document(root: &str) -> Value {
         "request": { "$ref": "AnalyzeCommentRequest" },
         "response": { "$ref": "AnalyzeCommentResponse" },
     });
-    let key = json!({ "type": "string", "location": "query", "description": "Passed over" });
+    let key =
+        json!({ "type": "string", "location": "query", "description": "A key of the service" });
     json!({
         "kind": "discovery#restDescription",
         "discoveryVersion": "v1",

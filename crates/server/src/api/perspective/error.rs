@@ -1,6 +1,6 @@
 //! Refusals in the shape of Google's services, with Perspective's words.
 
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,35 +63,29 @@ pub(crate) struct GoogleErrorBody {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, message, details) = match self {
-            Refusal::Own { kind, message } => (StatusCode::BAD_REQUEST, message, kind.details()),
-            Refusal::Api(error) => {
-                // The shape has no word for 422.
-                let status = match error.status() {
-                    StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-                    status => status,
-                };
-                let details = match status {
-                    StatusCode::BAD_REQUEST => Kind::Request.details(),
-                    _ => json!({ "@type": DETAILS, "reason": error.code() }),
-                };
-                let wait = error.retry_after();
-                let response = finish(status, error.to_string(), details);
-                return match wait {
-                    Some(wait) => {
-                        ([(header::RETRY_AFTER, wait.as_secs().max(1).to_string())], response)
-                            .into_response()
-                    }
-                    None => response,
-                };
+        let error = match self {
+            Refusal::Own { kind, message } => {
+                return response(StatusCode::BAD_REQUEST, message, kind.details());
             }
+            Refusal::Api(error) => error,
         };
-        finish(status, message, details)
+        // The shape has no word for 422.
+        let status = match error.status() {
+            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        let details = match status {
+            StatusCode::BAD_REQUEST => Kind::Request.details(),
+            _ => json!({ "@type": DETAILS, "reason": error.code() }),
+        };
+        error.finish(response(status, error.to_string(), details))
     }
 }
 
-fn finish(status: StatusCode, message: String, details: Value) -> Response {
+fn response(status: StatusCode, message: String, details: Value) -> Response {
     let word = match status.as_u16() {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         409 => "ABORTED",
         429 => "RESOURCE_EXHAUSTED",

@@ -21,7 +21,8 @@ use crate::selector::{Chosen, Selector};
 use crate::shelf::Served;
 use crate::wire::{Json, parse};
 pub(crate) use discovery::{__path_describe, describe};
-use error::{GoogleError, Kind, Refusal};
+pub(super) use error::Refusal;
+use error::{GoogleError, Kind};
 use wire::{AnalyzeRequest, AnalyzeResponse, AttributeScores, PerspectiveScore, PerspectiveSpan};
 
 /// Score a comment in Perspective's shape
@@ -85,7 +86,7 @@ pub(crate) async fn analyze(
     }))
 }
 
-const ROUTE: &str = "/v1alpha1/comments:analyze";
+pub(super) const ROUTE: &str = "/v1alpha1/comments:analyze";
 
 /// What a body asks to be judged.
 ///
