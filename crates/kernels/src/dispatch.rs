@@ -21,6 +21,11 @@ pub struct Kernels {
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
     /// `out += factor * x`
     pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),
+    /// Work to be timed, and the operations of one of its rounds.
+    pub(crate) burn: fn(usize) -> f32,
+    pub(crate) flops_a_round: usize,
+    /// Reads bytes, a multiple of 1,024 of them.
+    pub(crate) scan: fn(&[u8]) -> u64,
 }
 
 impl Kernels {

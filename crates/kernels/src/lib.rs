@@ -14,6 +14,7 @@ mod attend;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod ceiling;
 mod dispatch;
 mod isa;
 mod matmul;
@@ -21,6 +22,9 @@ mod matrix;
 mod pointwise;
 mod pool;
 mod scalar;
+
+/// Raised whenever a sum here changes its order: numbers computed before are then not those computed now.
+pub const ARITHMETIC: u32 = 1;
 
 pub use attend::Run;
 pub use dispatch::Kernels;

@@ -29,6 +29,16 @@ impl KvBlock {
         config.num_hidden_layers * 2 * BLOCK_LEN * config.kv_width() * size_of::<f32>()
     }
 
+    /// All cells, in an order of this program's own.
+    pub fn cells(&self) -> &[f32] {
+        &self.cells
+    }
+
+    /// As [`KvBlock::cells`], to be set.
+    pub fn cells_mut(&mut self) -> &mut [f32] {
+        &mut self.cells
+    }
+
     /// Keys of a layer, `[BLOCK_LEN, kv_width]`.
     pub fn keys(&self, layer: usize) -> &[f32] {
         let plane = BLOCK_LEN * self.kv_width;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod batch;
+mod bench;
 mod classify;
 mod eval;
 mod files;
@@ -44,6 +45,7 @@ enum Command {
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
+    Bench(bench::Args),
     Serve(Box<serve::Args>),
 }
 
@@ -58,6 +60,7 @@ impl Cli {
             Command::Filter(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Bench(args) => bench::run(&args),
             Command::Serve(args) => serve::run(&args),
         }
     }

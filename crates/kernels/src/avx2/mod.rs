@@ -1,5 +1,6 @@
 //! 8 lanes with FMA; twin of `scalar/`. The table exists only where the CPU has the set.
 
+pub(crate) mod ceiling;
 pub(crate) mod product;
 pub(crate) mod unpack;
 
@@ -14,4 +15,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     tile: product::tile,
     dot: product::dot,
     add_scaled: product::add_scaled,
+    burn: ceiling::burn,
+    flops_a_round: ceiling::FLOPS,
+    scan: ceiling::scan,
 };
