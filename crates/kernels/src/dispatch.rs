@@ -31,6 +31,8 @@ pub struct Kernels {
     pub(crate) scores: Scores,
     /// Scores into weights, beside a sink.
     pub(crate) weigh: fn(&mut [f32], f32),
+    /// `sum of exp(x - top)`
+    pub(crate) sum_exp: fn(&[f32], f32) -> f32,
     /// Weights, floats between heads in them, values, head size: mixed on top of `out`.
     pub(crate) mix: fn(&[f32], usize, &[f32], usize, &mut [f32]),
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,

@@ -214,6 +214,17 @@ proptest! {
     }
 
     #[test]
+    fn sums_of_exponentials_are_the_same_in_every_table(n in 1_usize..3000, seed in any::<u64>()) {
+        let x: Vec<f32> = noise(n, seed).iter().map(|x| x * 20.0).collect();
+        let top = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exact: f64 = x.iter().map(|&x| (f64::from(x) - f64::from(top)).exp()).sum();
+        let mut sums = tables().map(|kernels| kernels.sum_exp(&x, top));
+        let scalar = sums.next().expect("scalar is always there");
+        prop_assert!((scalar / exact - 1.0).abs() < 1e-6, "{} {}", scalar, exact);
+        prop_assert!(sums.all(|other| other.to_bits() == scalar.to_bits()));
+    }
+
+    #[test]
     fn softmax_sums_to_one(x in floats(17)) {
         let mut out = x.clone();
         Kernels::detect().softmax(&mut out);

@@ -108,6 +108,38 @@ unsafe fn weigh_lanes(scores: &mut [f32], sink: f32) {
 }
 
 /// As the scalar twin.
+pub(crate) fn sum_exp(x: &[f32], top: f32) -> f32 {
+    // SAFETY: AVX2 and FMA are present.
+    unsafe { sum_exp_lanes(x, top) }
+}
+
+/// # Safety
+/// AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn sum_exp_lanes(x: &[f32], top: f32) -> f32 {
+    let tops = _mm256_set1_ps(top);
+    let mut sums = [_mm256_setzero_ps(); 2];
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for lanes in whole {
+        for (lanes, sum) in lanes.as_chunks::<VECTOR>().0.iter().zip(&mut sums) {
+            // SAFETY: the chunk has 8 floats.
+            let values = unsafe { _mm256_loadu_ps(lanes.as_ptr()) };
+            *sum = _mm256_add_ps(*sum, exp(_mm256_sub_ps(values, tops)));
+        }
+    }
+    let mut lanes = [0.0; LANES];
+    // SAFETY: 16 floats fit.
+    unsafe {
+        _mm256_storeu_ps(lanes.as_mut_ptr(), sums[0]);
+        _mm256_storeu_ps(lanes.as_mut_ptr().add(VECTOR), sums[1]);
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += scalar::attend::exp(*x - top);
+    }
+    scalar::attend::sum_of(lanes)
+}
+
+/// As the scalar twin.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 fn exp(x: __m256) -> __m256 {

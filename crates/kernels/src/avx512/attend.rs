@@ -107,9 +107,36 @@ unsafe fn weigh_lanes(scores: &mut [f32], sink: f32) {
 }
 
 /// As the scalar twin.
+pub(crate) fn sum_exp(x: &[f32], top: f32) -> f32 {
+    // SAFETY: AVX-512 is present.
+    unsafe { sum_exp_lanes(x, top) }
+}
+
+/// # Safety
+/// AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn sum_exp_lanes(x: &[f32], top: f32) -> f32 {
+    let tops = _mm512_set1_ps(top);
+    let mut sums = _mm512_setzero_ps();
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for lanes in whole {
+        // SAFETY: the chunk has 16 floats; so it is below.
+        let values = unsafe { _mm512_loadu_ps(lanes.as_ptr()) };
+        sums = _mm512_add_ps(sums, exp(_mm512_sub_ps(values, tops)));
+    }
+    let mut lanes = [0.0; LANES];
+    // SAFETY: as above.
+    unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sums) };
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += scalar::attend::exp(*x - top);
+    }
+    scalar::attend::sum_of(lanes)
+}
+
+/// As the scalar twin.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(crate) fn exp(x: __m512) -> __m512 {
+fn exp(x: __m512) -> __m512 {
     let turns = _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E));
     let n = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(turns);
     let r = _mm512_fnmadd_ps(n, _mm512_set1_ps(LN_2[0]), x);

@@ -20,6 +20,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     scores: attend::scores,
     weigh: attend::weigh,
     mix: attend::mix,
+    sum_exp: attend::sum_exp,
     dot: product::dot,
     add_scaled: product::add_scaled,
     burn: ceiling::burn,

@@ -44,13 +44,29 @@ pub(crate) fn weigh(scores: &mut [f32], sink: f32) {
 }
 
 /// The factor that makes weights of exponentials; `sink` is the sink's distance from the top.
-pub(crate) fn share(mut sums: [f32; LANES], sink: f32) -> f32 {
+pub(crate) fn share(sums: [f32; LANES], sink: f32) -> f32 {
+    1.0 / (sum_of(sums) + exp(sink))
+}
+
+/// The lanes' sum, by halves.
+pub(crate) fn sum_of(mut sums: [f32; LANES]) -> f32 {
     for half in [8, 4, 2, 1] {
         for lane in 0..half {
             sums[lane] += sums[lane + half];
         }
     }
-    1.0 / (sums[0] + exp(sink))
+    sums[0]
+}
+
+/// `sum of exp(x - top)`, in [`LANES`] lanes.
+pub(crate) fn sum_exp(x: &[f32], top: f32) -> f32 {
+    let mut sums = [0.0; LANES];
+    for x in x.chunks(LANES) {
+        for (x, sum) in x.iter().zip(&mut sums) {
+            *sum += exp(*x - top);
+        }
+    }
+    sum_of(sums)
 }
 
 /// `out[h, j] += sum over i of weights[h * stride + i] * values[i, j]`, `i` in ascending order.
