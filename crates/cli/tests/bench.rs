@@ -40,6 +40,7 @@ fn random_weights_go_through_the_real_engine() {
         }
     }
     assert_eq!(report["model"]["name"], "random tiny");
+    assert!(report["model"]["ready_seconds"].as_f64() > Some(0.0));
     assert_eq!(report["estimates"].as_array().map(Vec::len), Some(3));
     assert!(report["machine"]["read_bytes_per_second"].as_f64() > Some(0.0));
 }

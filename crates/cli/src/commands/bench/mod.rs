@@ -8,6 +8,7 @@ mod workload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Result;
 use engine::{Engine, EngineSettings};
@@ -83,7 +84,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let kernels = Kernels::detect();
     let limits = Limits::measure(&kernels, &Pool::new(n_threads));
     step(&bar, &format!("the weights of {}", args.subject));
+    let start = Instant::now();
     let model = Arc::new(args.subject.open(n_threads)?);
+    let ready_seconds = start.elapsed().as_secs_f64();
     let prompts = args.prompts(&model)?;
     let folder = OwnFolder::new();
     let settings = EngineSettings {
@@ -98,6 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         isa: kernels.isa(),
         n_threads,
         model: model.name().to_owned(),
+        ready_seconds,
         n_weight_bytes: model.weights().checkpoint().n_bytes(),
         n_prefix: prompts.prefix.len(),
         n_items: sizes.n_items,

@@ -32,6 +32,8 @@ pub(super) struct Report {
     pub(super) isa: Isa,
     pub(super) n_threads: usize,
     pub(super) model: String,
+    /// Seconds until its weights and vocabulary could be used, random ones made included.
+    pub(super) ready_seconds: f64,
     pub(super) n_weight_bytes: usize,
     pub(super) n_prefix: usize,
     pub(super) n_items: usize,
@@ -92,9 +94,10 @@ impl Report {
 
     fn model_line(&self) -> String {
         format!(
-            "{}: {:.2} GB of weights; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
+            "{}: {:.2} GB of weights, ready after {:.2} s; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
             self.model,
             self.n_weight_bytes as f64 / 1e9,
+            self.ready_seconds,
             self.n_prefix,
             self.n_items,
             self.item_tokens,
@@ -161,7 +164,7 @@ impl Report {
                 "read_bytes_per_second": self.limits.read,
                 "float32_flops": self.limits.flops,
             },
-            "model": { "name": self.model, "weight_bytes": self.n_weight_bytes },
+            "model": { "name": self.model, "weight_bytes": self.n_weight_bytes, "ready_seconds": self.ready_seconds },
             "sizes": {
                 "prefix_tokens": self.n_prefix,
                 "items": self.n_items,
