@@ -14,7 +14,7 @@ use crate::error::EngineError;
 use crate::generation::{Canceller, Finish, Generation};
 use crate::grammar::GrammarCompiler;
 use crate::inbox::Inbox;
-use crate::kv::KvCache;
+use crate::kv::{Disk, KvCache};
 use crate::request::Request;
 use crate::scheduler::Scheduler;
 use crate::sequence::Sequence;
@@ -68,7 +68,12 @@ impl Engine {
             let model = Arc::clone(&model);
             KvCache::new(limits.n_blocks, move || KvBlock::new(model.config()))
         };
-        let scheduler = Scheduler::new(Arc::clone(&inbox), network, cache, limits);
+        let disk = settings.prefix_cache.clone().map(|cache| {
+            let isa = settings.isa.unwrap_or_else(|| Kernels::detect().isa());
+            let arithmetic = format!("{} {isa} {}", model.fingerprint(), kernels::ARITHMETIC);
+            Disk::new(cache, &arithmetic, limits.block_bytes)
+        });
+        let scheduler = Scheduler::new(Arc::clone(&inbox), network, cache, disk, limits);
         let close = CloseAtEnd(Arc::clone(&inbox));
         let run = move || {
             let _close = close;

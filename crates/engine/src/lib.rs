@@ -29,6 +29,7 @@ pub use generation::{
 };
 pub use grammar::{Grammar, GrammarCompiler};
 pub use guide::{Guide, Next};
+pub use kv::{PrefixCache, PrefixProblem, Warn};
 pub use mask::TokenMask;
 pub use request::{Request, Sampling};
 pub use settings::EngineSettings;

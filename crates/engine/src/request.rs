@@ -17,6 +17,9 @@ pub struct Request {
     pub stop: Vec<u32>,
     /// Who steers the reply; `None` lets it run free.
     pub guide: Option<Box<dyn Guide>>,
+    /// Tokens at the start of the prompt that later requests, in this process or another, will share: their keys
+    /// and values are worth keeping on disk. Changes no token of the reply.
+    pub n_prefix: usize,
     /// Whether the model's state where the first choice is made is reported before it, as [`crate::Event::State`].
     pub report_state: bool,
 }
@@ -30,6 +33,7 @@ impl Request {
             sampling: Sampling::default(),
             stop: Vec::new(),
             guide: None,
+            n_prefix: 0,
             report_state: false,
         }
     }

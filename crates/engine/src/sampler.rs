@@ -1,5 +1,7 @@
 //! From a row of logits to a token. Knows neither sequences nor batches, so neither can matter.
 
+use kernels::Kernels;
+
 use crate::error::EngineError;
 use crate::guide::Next;
 use crate::random;
@@ -19,11 +21,21 @@ pub(crate) struct Choice {
 }
 
 /// Chooses tokens; holds scratch memory only.
-#[derive(Default)]
 pub(crate) struct Sampler {
+    kernels: Kernels,
+    /// The tokens that may come, lowest id first; not used where all may.
     allowed: Vec<u32>,
-    /// `(weight, token)` of the tokens that may be drawn.
+    /// Their logits.
+    logits: Vec<f32>,
+    /// `(weight, place among those that may come)`
     weights: Vec<(f64, u32)>,
+}
+
+impl Default for Sampler {
+    fn default() -> Sampler {
+        let (allowed, logits, weights) = (Vec::new(), Vec::new(), Vec::new());
+        Sampler { kernels: Kernels::detect(), allowed, logits, weights }
+    }
 }
 
 impl Sampler {
@@ -47,71 +59,79 @@ impl Sampler {
                 value: logits[token],
             });
         }
-        self.collect_allowed(logits.len(), next);
-        let best = self.best(logits).ok_or(EngineError::GuideDeadEnd { position })?;
-        let token = if sampling.temperature == 0.0 {
-            best
-        } else {
-            self.draw(logits, f64::from(logits[best as usize]), sampling, position)
-        };
-        let log_total = self.log_total(logits, f64::from(logits[best as usize]));
-        let logprob = |token: u32| (f64::from(logits[token as usize]) - log_total) as f32;
-        let choices = match self.allowed.len() {
-            ..=MAX_CHOICES => self.allowed.iter().map(|&token| (token, logprob(token))).collect(),
-            _ => Vec::new(),
-        };
-        Ok(Choice { token, logprob: logprob(token), choices })
+        let all_may = matches!(next, Next::Free);
+        if !all_may {
+            self.collect_allowed(logits, next);
+        }
+        let collected = std::mem::take(&mut self.logits);
+        let open = if all_may { logits } else { collected.as_slice() };
+        let choice = self.choose_from(open, all_may, sampling, position);
+        self.logits = collected;
+        choice
     }
 
-    fn collect_allowed(&mut self, vocab_size: usize, next: &Next) {
-        let rows = 0..vocab_size as u32;
+    /// Chooses among those that may come, whose logits are `open`.
+    fn choose_from(
+        &mut self,
+        open: &[f32],
+        all_may: bool,
+        sampling: &Sampling,
+        position: usize,
+    ) -> Result<Choice, EngineError> {
+        let best = first_largest(open).ok_or(EngineError::GuideDeadEnd { position })?;
+        let top = open[best];
+        let chosen = if sampling.temperature == 0.0 {
+            best
+        } else {
+            self.draw(open, f64::from(top), sampling, position)
+        };
+        let log_total = f64::from(top) + self.kernels.sum_exp(open, top).ln();
+        let logprob = |at: usize| (f64::from(open[at]) - log_total) as f32;
+        let token = |at: usize| if all_may { at as u32 } else { self.allowed[at] };
+        let choices = match open.len() {
+            n @ ..=MAX_CHOICES => (0..n).map(|at| (token(at), logprob(at))).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Choice { token: token(chosen), logprob: logprob(chosen), choices })
+    }
+
+    fn collect_allowed(&mut self, logits: &[f32], next: &Next) {
+        let rows = 0..logits.len() as u32;
         self.allowed.clear();
         match next {
-            Next::Free => self.allowed.extend(rows),
             Next::Forbid(tokens) => {
                 self.allowed.extend(rows.filter(|token| !tokens.contains(token)))
             }
             Next::Allow(mask) => self.allowed.extend(mask.iter().take_while(|t| rows.contains(t))),
-            // The scheduler follows these before any logits exist.
-            Next::Force(_) | Next::Stop | Next::Fail(_) => {}
+            // Nothing is collected where all may come; the others are followed before any logits exist.
+            Next::Free | Next::Force(_) | Next::Stop | Next::Fail(_) => {}
         }
+        self.logits.clear();
+        self.logits.extend(self.allowed.iter().map(|&token| logits[token as usize]));
     }
 
-    /// The allowed token with the largest logit, the lowest id among equals.
-    fn best(&self, logits: &[f32]) -> Option<u32> {
-        let (&first, rest) = self.allowed.split_first()?;
-        Some(rest.iter().fold(first, |best, &token| {
-            if logits[token as usize] > logits[best as usize] { token } else { best }
-        }))
-    }
-
-    /// Logarithm of the sum of `exp(logit)` over the allowed tokens; `max` is the largest logit.
-    fn log_total(&self, logits: &[f32], max: f64) -> f64 {
-        let total: f64 =
-            self.allowed.iter().map(|&token| (f64::from(logits[token as usize]) - max).exp()).sum();
-        max + total.ln()
-    }
-
-    fn draw(&mut self, logits: &[f32], max: f64, sampling: &Sampling, position: usize) -> u32 {
+    /// The place of a random one among those that may come; `max` is their largest logit.
+    fn draw(&mut self, open: &[f32], max: f64, sampling: &Sampling, position: usize) -> usize {
         let temperature = f64::from(sampling.temperature);
+        let weight = |(at, &logit): (usize, &f32)| {
+            (((f64::from(logit) - max) / temperature).exp(), at as u32)
+        };
         self.weights.clear();
-        self.weights.extend(self.allowed.iter().map(|&token| {
-            (((f64::from(logits[token as usize]) - max) / temperature).exp(), token)
-        }));
+        self.weights.extend(open.iter().enumerate().map(weight));
         if sampling.top_p < 1.0 {
             self.keep_nucleus(f64::from(sampling.top_p));
         }
         let total: f64 = self.weights.iter().map(|&(weight, _)| weight).sum();
         let mut left = random::uniform(sampling.seed, position) * total;
-        for &(weight, token) in &self.weights {
+        for &(weight, at) in &self.weights {
             if left < weight {
-                return token;
+                return at as usize;
             }
             left -= weight;
         }
         // Rounding can leave a crumb; it belongs to the last token that has any weight.
         let last = self.weights.iter().rev().find(|&&(weight, _)| weight > 0.0);
-        last.expect("the token with the largest logit has weight 1").1
+        last.expect("the token with the largest logit has weight 1").1 as usize
     }
 
     /// Keeps the fewest heaviest tokens that together hold `top_p` of the weight.
@@ -129,6 +149,19 @@ impl Sampler {
         });
         self.weights.truncate(n_kept.map_or(self.weights.len(), |idx| idx + 1));
     }
+}
+
+/// The place of the largest, the first among equals.
+fn first_largest(values: &[f32]) -> Option<usize> {
+    // In lanes, so that it costs no time beside the network.
+    let mut tops = [f32::NEG_INFINITY; 16];
+    for values in values.chunks(tops.len()) {
+        for (top, &value) in tops.iter_mut().zip(values) {
+            *top = if value > *top { value } else { *top };
+        }
+    }
+    let top = tops.into_iter().reduce(f32::max)?;
+    values.iter().position(|&value| value == top)
 }
 
 #[cfg(test)]

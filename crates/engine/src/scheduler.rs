@@ -15,7 +15,7 @@ use model::kv::BLOCK_LEN;
 use crate::error::EngineError;
 use crate::generation::Finish;
 use crate::inbox::Inbox;
-use crate::kv::KvCache;
+use crate::kv::{Disk, KvCache};
 use crate::plan;
 use crate::sampler::Sampler;
 use crate::sequence::Sequence;
@@ -26,6 +26,7 @@ pub(crate) struct Scheduler<N> {
     inbox: Arc<Inbox>,
     network: N,
     cache: KvCache,
+    disk: Option<Disk>,
     limits: Limits,
     sampler: Sampler,
     /// In order of submission.
@@ -40,12 +41,14 @@ impl<N: Network> Scheduler<N> {
         inbox: Arc<Inbox>,
         network: N,
         cache: KvCache,
+        disk: Option<Disk>,
         limits: Limits,
     ) -> Scheduler<N> {
         Scheduler {
             inbox,
             network,
             cache,
+            disk,
             limits,
             sampler: Sampler::default(),
             running: Vec::new(),
@@ -96,6 +99,7 @@ impl<N: Network> Scheduler<N> {
                     self.inbox.pop_if(|sequence| self.has_room_for(sequence))
             {
                 sequence.clock.admitted();
+                self.load_prefix(&sequence);
                 sequence.steer(&self.limits);
                 self.running.push(sequence);
             } else {
@@ -103,6 +107,13 @@ impl<N: Network> Scheduler<N> {
             }
             self.running.sort_by_key(|sequence| sequence.number);
             self.end_finished();
+        }
+    }
+
+    /// What another process left of a sequence's prefix.
+    fn load_prefix(&mut self, sequence: &Sequence) {
+        if let Some(disk) = self.disk.as_mut().filter(|_| sequence.n_prefix > 0) {
+            disk.load(&mut self.cache, &sequence.tokens[..sequence.n_prefix]);
         }
     }
 
@@ -133,6 +144,7 @@ impl<N: Network> Scheduler<N> {
             match outcome.row(segment_idx) {
                 Ok(row) => {
                     sequence.view.publish(&mut self.cache, &sequence.tokens);
+                    keep_prefix(self.disk.as_mut(), sequence);
                     if let Some(row) = row {
                         sequence.continue_by(row, &mut self.sampler, &self.limits);
                     }
@@ -169,5 +181,14 @@ impl<N: Network> Scheduler<N> {
                 sequence.end(finish);
             }
         }
+    }
+}
+
+/// Keeps a sequence's prefix for other processes as soon as it is computed.
+fn keep_prefix(disk: Option<&mut Disk>, sequence: &mut Sequence) {
+    if let Some(disk) = disk.filter(|_| sequence.n_prefix > 0)
+        && disk.keep(&sequence.view, &sequence.tokens[..sequence.n_prefix])
+    {
+        sequence.n_prefix = 0;
     }
 }

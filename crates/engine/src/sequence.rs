@@ -33,6 +33,8 @@ pub(crate) struct Sequence {
     pub(crate) finish: Option<Finish>,
     pub(crate) clock: Clock,
     pub(crate) n_cached: usize,
+    /// Tokens of the prefix that is still to be kept on disk; 0 when that is done with.
+    pub(crate) n_prefix: usize,
     n_prompt: usize,
     max_tokens: usize,
     sampling: Sampling,
@@ -56,6 +58,7 @@ impl Sequence {
         Sequence {
             number,
             n_prompt: request.prompt.len(),
+            n_prefix: request.n_prefix.min(request.prompt.len()),
             tokens: request.prompt,
             view: View::new(),
             n_step: 0,

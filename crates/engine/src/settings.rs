@@ -5,6 +5,7 @@ use model::Config;
 use model::kv::{BLOCK_LEN, KvBlock};
 
 use crate::error::EngineError;
+use crate::kv::PrefixCache;
 
 /// How much of the machine an engine may use. None of it changes a single token of a reply.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,8 @@ pub struct EngineSettings {
     pub context_len: Option<usize>,
     /// The instruction set to use; `None` is the best of this CPU.
     pub isa: Option<Isa>,
+    /// Where keys and values of prefixes are kept for other processes; `None` keeps none.
+    pub prefix_cache: Option<PrefixCache>,
 }
 
 impl Default for EngineSettings {
@@ -36,6 +39,7 @@ impl Default for EngineSettings {
             queue_len: 1024,
             context_len: None,
             isa: None,
+            prefix_cache: None,
         }
     }
 }

@@ -1,12 +1,17 @@
 //! The table of one instruction set's kernels, chosen once and passed down by reference.
 
 use crate::isa::Isa;
+use crate::matrix::Matrix;
 use crate::scalar;
+use crate::slab::{Place, Slab};
+
+/// Queries, head size, keys, scale, out, floats between heads in `out`.
+type Scores = fn(&[f32], usize, &[f32], f32, &mut [f32], usize);
 
 /// The kernels of one instruction set.
 ///
-/// All inputs and sums are `f32`. Scalar and vector kernels add in different orders, so their results
-/// differ by rounding; one table always adds in the same order.
+/// All inputs and sums are `f32`. Products and attention add in one order in every table, so their bits are the
+/// same; plain dot products differ by rounding.
 #[derive(Clone, Copy)]
 pub struct Kernels {
     pub(crate) isa: Isa,
@@ -16,11 +21,28 @@ pub struct Kernels {
     pub(crate) unpack_bf16: fn(&[u8], &mut [f32]),
     /// Little-endian IEEE half into `f32`.
     pub(crate) unpack_f16: fn(&[u8], &mut [f32]),
-    /// Rows of `x` by rows of `w`, both `n_in` wide: `out[r * n_w + n]`.
-    pub(crate) tile: fn(&[f32], &[f32], usize, &mut [f32]),
+    /// Fills a slab from its place in a matrix, and asks the memory for bytes that are needed next.
+    pub(crate) fill: fn(&Kernels, &Matrix<'_>, Place, &[u8], &mut Slab),
+    /// Rows of a slab, `[WIDE, DEEP]`, as its cells; so many inputs of them.
+    pub(crate) turn: fn(&[f32], usize, &mut [f32]),
+    /// Rows `[n_k, n_r]`, `n_r`, by a slab, on top of totals `[n_r, WIDE]`.
+    pub(crate) accumulate: fn(&[f32], usize, &Slab, &mut [f32]),
+    /// Queries by a block's keys, scaled.
+    pub(crate) scores: Scores,
+    /// Scores into weights, beside a sink.
+    pub(crate) weigh: fn(&mut [f32], f32),
+    /// `sum of exp(x - top)`
+    pub(crate) sum_exp: fn(&[f32], f32) -> f32,
+    /// Weights, floats between heads in them, values, head size: mixed on top of `out`.
+    pub(crate) mix: fn(&[f32], usize, &[f32], usize, &mut [f32]),
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
     /// `out += factor * x`
     pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),
+    /// Work to be timed, and the operations of one of its rounds.
+    pub(crate) burn: fn(usize) -> f32,
+    pub(crate) flops_a_round: usize,
+    /// Reads bytes, a multiple of 1,024 of them.
+    pub(crate) scan: fn(&[u8]) -> u64,
 }
 
 impl Kernels {

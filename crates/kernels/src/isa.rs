@@ -13,6 +13,10 @@ pub enum Isa {
     Avx512,
 }
 
+/// The bit of AMX's tiles in CPUID 7.0, EDX.
+#[cfg(target_arch = "x86_64")]
+const AMX_TILE: u32 = 1 << 24;
+
 impl Isa {
     /// All of them, weakest first.
     pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
@@ -42,6 +46,27 @@ impl Isa {
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
+    }
+
+    /// Units of this CPU that multiply matrices and that no kernel uses: their inputs are rounded, and sums here
+    /// are exact in `f32`.
+    pub fn unused_units() -> Vec<&'static str> {
+        let mut units = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512vnni") {
+                units.push("avx512-vnni");
+            }
+            if is_x86_feature_detected!("avx512bf16") {
+                units.push("avx512-bf16");
+            }
+            if Isa::Avx512.is_present()
+                && std::arch::x86_64::__cpuid_count(7, 0).edx & AMX_TILE != 0
+            {
+                units.push("amx");
+            }
+        }
+        units
     }
 
     /// The set of that name (`scalar`, `avx2`, `avx512`).

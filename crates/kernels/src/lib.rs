@@ -2,8 +2,8 @@
 //!
 //! It knows numbers and layouts, never what they mean. [`Kernels`] is the table of one instruction
 //! set, made once at start (`dispatch.rs`, after asking the CPU in `isa.rs`); [`Kernels::matmul`] is
-//! the one matrix product and [`Kernels::attend`] the one attention. `scalar/` is the plain twin of
-//! `avx2/` and `avx512/`: same file names, same function names.
+//! the one matrix product (`slab.rs` is what it unpacks weights into) and [`Kernels::attend`] the one attention.
+//! `scalar/` is the plain twin of `avx2/` and `avx512/`: same file names, same function names.
 //!
 //! Every result is a fixed sum: a row gives the same bits alone or in any batch, with any number of
 //! threads, and however the keys and values before it are cut into runs.
@@ -14,6 +14,7 @@ mod attend;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod ceiling;
 mod dispatch;
 mod isa;
 mod matmul;
@@ -21,9 +22,14 @@ mod matrix;
 mod pointwise;
 mod pool;
 mod scalar;
+mod slab;
 
-pub use attend::Run;
+/// Raised whenever a sum here changes its order: numbers computed before are then not those computed now.
+pub const ARITHMETIC: u32 = 2;
+
+pub use attend::{BLOCK, Run};
 pub use dispatch::Kernels;
 pub use isa::Isa;
+pub use matmul::Product;
 pub use matrix::{GROUP, Matrix, MatrixError, NAN_SCALE};
 pub use pool::Pool;

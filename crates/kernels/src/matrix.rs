@@ -111,6 +111,14 @@ impl<'a> Matrix<'a> {
         self.n_out
     }
 
+    /// Bytes as stored.
+    pub fn n_bytes(&self) -> usize {
+        match self.cells {
+            Cells::F32(bytes) | Cells::F16(bytes) | Cells::Bf16(bytes) => bytes.len(),
+            Cells::Mxfp4 { blocks, scales } => blocks.len() + scales.len(),
+        }
+    }
+
     /// Columns: inputs of the product.
     pub fn n_in(&self) -> usize {
         self.n_in

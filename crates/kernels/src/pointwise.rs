@@ -4,6 +4,8 @@ use crate::dispatch::Kernels;
 
 /// Slope inside the gate's sigmoid (gpt-oss; not in the published configuration).
 const SWIGLU_ALPHA: f32 = 1.702;
+/// Numbers that are summed in `f32` before their sum goes into an `f64`.
+const SUMMED: usize = 1024;
 
 impl Kernels {
     /// `out = x / sqrt(mean(x²) + eps) * weight`
@@ -44,6 +46,11 @@ impl Kernels {
             let up = up.clamp(-limit, limit);
             *out = gate / (1.0 + (-SWIGLU_ALPHA * gate).exp()) * (up + 1.0);
         }
+    }
+
+    /// `sum of exp(x - top)`, where `top` is the largest of `x`; the same bits in every table.
+    pub fn sum_exp(&self, x: &[f32], top: f32) -> f64 {
+        x.chunks(SUMMED).map(|x| f64::from((self.sum_exp)(x, top))).sum()
     }
 
     /// Softmax in place.

@@ -1,6 +1,6 @@
 //! Unit values made by an independent reference in `f64` (`fixtures/ops_golden.json`).
 
-use kernels::{GROUP, Isa, Kernels, Matrix, Run};
+use kernels::{BLOCK, GROUP, Isa, Kernels, Matrix, Run};
 use serde_json::Value;
 
 fn golden() -> Value {
@@ -78,17 +78,16 @@ fn a_sink_takes_its_share() {
         let sink = case["sink"].as_f64().expect("a number") as f32;
         let n = scores.len();
         // One-hot values: the output is the list of weights.
-        let values: Vec<f32> = (0..n * n).map(|at| f32::from(u8::from(at / n == at % n))).collect();
-        let keys: Vec<f32> = scores
-            .iter()
-            .flat_map(|&score| (0..n).map(move |i| if i == 0 { score } else { 0.0 }))
-            .collect();
+        let mut values = vec![0.0; n * BLOCK];
+        (0..n).for_each(|at| values[at * n + at] = 1.0);
+        let mut keys = vec![0.0; n * BLOCK];
+        keys[..n].copy_from_slice(&scores);
         let mut q = vec![0.0; n];
         q[0] = 1.0;
-        let runs = [Run { keys: &keys, values: &values, stride: n, n }];
+        let runs = [Run { keys: &keys, values: &values, start: 0, end: n }];
         for kernels in tables() {
             let mut out = vec![0.0; n];
-            kernels.attend(&q, 1.0, &runs, sink, &mut Vec::new(), &mut out);
+            kernels.attend(&q, 1.0, &runs, &[sink], &mut Vec::new(), &mut out);
             assert_near(&out, &weights, 1e-5, "sink softmax");
         }
     }

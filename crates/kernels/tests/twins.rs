@@ -1,6 +1,6 @@
 //! Every instruction set of this CPU against plain sums in `f64`, and a row's bits in any company.
 
-use kernels::{GROUP, Isa, Kernels, Matrix, Pool, Run};
+use kernels::{BLOCK, GROUP, Isa, Kernels, Matrix, Pool, Product, Run};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -117,26 +117,111 @@ proptest! {
     }
 
     #[test]
-    fn attention_is_exact_and_blind_to_cuts(n in 1_usize..60, cut in 0_usize..60, d in prop::sample::select(vec![8_usize, 16, 33, 64]), seed in any::<u64>()) {
-        let (stride, cut) = (d + 5, cut.min(n));
-        let (keys, values, q) = (noise(n * stride, seed), noise(n * stride, seed ^ 1), noise(d, seed ^ 2));
-        let sink = noise(1, seed ^ 4)[0];
-        let whole = [Run { keys: &keys, values: &values, stride, n }];
-        let halves = [
-            Run { keys: &keys, values: &values, stride, n: cut },
-            Run { keys: &keys[cut * stride..], values: &values[cut * stride..], stride, n: n - cut },
-        ];
-        let scale = 1.0 / (d as f32).sqrt();
-        let exact = exact_attention(&q, scale, &keys, &values, stride, n, sink);
-        for kernels in tables() {
-            let (mut a, mut b, mut scores) = (vec![0.0; d], vec![0.0; d], Vec::new());
-            kernels.attend(&q, scale, &whole, sink, &mut scores, &mut a);
-            kernels.attend(&q, scale, &halves, sink, &mut scores, &mut b);
-            prop_assert_eq!(bits(&a), bits(&b), "{:?}", kernels);
-            for (found, exact) in a.iter().zip(&exact) {
-                prop_assert!((f64::from(*found) - exact).abs() < 1e-4, "{:?}: {} {}", kernels, found, exact);
+    fn every_table_gives_the_same_product(n_rows in 1_usize..30, n_out in 1_usize..80, groups in 1_usize..10, seed in any::<u64>()) {
+        let n_in = groups * GROUP;
+        let x = noise(n_rows * n_in, seed);
+        let blocks = bytes(n_out * n_in / 2, seed ^ 3);
+        let scales: Vec<u8> = bytes(n_out * groups, seed ^ 5).iter().map(|byte| byte % 130).collect();
+        let cells: Vec<u8> = bytes(n_out * n_in * 4, seed ^ 6).iter().enumerate()
+            .map(|(at, byte)| if at % 2 == 1 { byte & 0x80 | 0x3c } else { *byte }).collect();
+        let n_cells = n_out * n_in;
+        for (name, w) in [
+            ("mxfp4", Matrix::mxfp4(&blocks, &scales, n_out, n_in)),
+            ("bf16", Matrix::bf16(&cells[..n_cells * 2], n_out, n_in)),
+            ("f16", Matrix::f16(&cells[..n_cells * 2], n_out, n_in)),
+            ("f32", Matrix::f32(&cells, n_out, n_in)),
+        ] {
+            let w = w.expect("the shape fits");
+            let mut twins = tables().map(|kernels| {
+                let mut out = vec![f32::NAN; n_rows * n_out];
+                kernels.matmul(&Pool::new(1), &x, &w, None, &mut out);
+                bits(&out)
+            });
+            let scalar = twins.next().expect("scalar is always there");
+            prop_assert!(twins.all(|other| other == scalar), "{}", name);
+        }
+    }
+
+    #[test]
+    fn many_products_at_once_are_each_what_they_are_alone(sizes in vec((0_usize..15, 1_usize..90), 1..5), seed in any::<u64>()) {
+        let n_in = 96;
+        let parts: Vec<(Vec<f32>, Vec<u8>)> = sizes.iter().enumerate()
+            .map(|(at, (n_rows, n_out))| {
+                let cells = noise(n_out * n_in, seed ^ at as u64);
+                (noise(n_rows * n_in, seed + at as u64), cells.iter().flat_map(|cell| cell.to_le_bytes()).collect())
+            })
+            .collect();
+        let w = |at: usize| Matrix::f32(&parts[at].1, sizes[at].1, n_in).expect("the shape fits");
+        let kernels = Kernels::detect();
+        let pool = Pool::new(2);
+        let mut outs: Vec<Vec<f32>> = sizes.iter().map(|(n_rows, n_out)| vec![0.0; n_rows * n_out]).collect();
+        let mut products: Vec<Product<'_>> = outs.iter_mut().enumerate()
+            .map(|(at, out)| Product { x: &parts[at].0, w: w(at), bias: None, out })
+            .collect();
+        kernels.matmuls(&pool, &mut products);
+        for (at, out) in outs.iter().enumerate() {
+            let mut alone = vec![0.0; out.len()];
+            kernels.matmul(&pool, &parts[at].0, &w(at), None, &mut alone);
+            prop_assert_eq!(bits(&alone), bits(out));
+        }
+    }
+
+    #[test]
+    fn attention_is_exact_and_blind_to_neighbours(start in 0_usize..60, n in 1_usize..80, n_heads in 1_usize..13, d in prop::sample::select(vec![8_usize, 16, 33, 64, 80]), seed in any::<u64>()) {
+        let end = start + n;
+        let n_blocks = end.div_ceil(BLOCK);
+        let (keys, values) = (noise(n_blocks * BLOCK * d, seed), noise(n_blocks * BLOCK * d, seed ^ 1));
+        let (q, sinks) = (noise(n_heads * d, seed ^ 2), noise(n_heads, seed ^ 4));
+        // What is not seen may be anything.
+        let hidden = |block: usize, at: usize| !(start..end).contains(&(block * BLOCK + at));
+        let mut lines = keys.clone();
+        for (block, lines) in lines.chunks_exact_mut(BLOCK * d).enumerate() {
+            for (at, cell) in lines.iter_mut().enumerate().filter(|(at, _)| hidden(block, at % BLOCK)) {
+                *cell = if at % 2 == 0 { f32::NAN } else { f32::INFINITY };
             }
         }
+        let runs: Vec<Run<'_>> = (start / BLOCK..n_blocks)
+            .map(|block| Run {
+                keys: &lines[block * BLOCK * d..][..BLOCK * d],
+                values: &values[block * BLOCK * d..][..BLOCK * d],
+                start: start.saturating_sub(block * BLOCK),
+                end: (end - block * BLOCK).min(BLOCK),
+            })
+            .collect();
+        let scale = 1.0 / (d as f32).sqrt();
+        // The same keys row by row.
+        let rows: Vec<f32> = (start..end)
+            .flat_map(|at| (0..d).map(move |j| (at / BLOCK * d + j) * BLOCK + at % BLOCK))
+            .map(|cell| keys[cell])
+            .collect();
+        let mut first: Option<Vec<u32>> = None;
+        for kernels in tables() {
+            let (mut out, mut scores) = (vec![0.0; n_heads * d], Vec::new());
+            kernels.attend(&q, scale, &runs, &sinks, &mut scores, &mut out);
+            for h in 0..n_heads {
+                let q = &q[h * d..][..d];
+                let mut alone = vec![0.0; d];
+                kernels.attend(q, scale, &runs, &sinks[h..=h], &mut scores, &mut alone);
+                prop_assert_eq!(bits(&alone), bits(&out[h * d..][..d]), "{:?}", kernels);
+                let exact = exact_attention(q, scale, &rows, &values[start * d..], d, n, sinks[h]);
+                for (found, exact) in alone.iter().zip(&exact) {
+                    prop_assert!((f64::from(*found) - exact).abs() < 1e-4, "{:?}: {} {}", kernels, found, exact);
+                }
+            }
+            let first = first.get_or_insert_with(|| bits(&out));
+            prop_assert_eq!(&*first, &bits(&out), "{:?}", kernels);
+        }
+    }
+
+    #[test]
+    fn sums_of_exponentials_are_the_same_in_every_table(n in 1_usize..3000, seed in any::<u64>()) {
+        let x: Vec<f32> = noise(n, seed).iter().map(|x| x * 20.0).collect();
+        let top = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exact: f64 = x.iter().map(|&x| (f64::from(x) - f64::from(top)).exp()).sum();
+        let mut sums = tables().map(|kernels| kernels.sum_exp(&x, top));
+        let scalar = sums.next().expect("scalar is always there");
+        prop_assert!((scalar / exact - 1.0).abs() < 1e-6, "{} {}", scalar, exact);
+        prop_assert!(sums.all(|other| other.to_bits() == scalar.to_bits()));
     }
 
     #[test]

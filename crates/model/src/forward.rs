@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use kernels::{Kernels, Pool, Run};
+use kernels::{Kernels, Pool, Product, Run};
 
 use crate::Model;
 use crate::config::Config;
 use crate::error::ModelError;
 use crate::kv::{BLOCK_LEN, KvTable};
-use crate::weights::{Dense, Layer};
+use crate::weights::{Dense, Experts, Layer};
 
 /// Tokens that continue one sequence.
 #[derive(Debug)]
@@ -154,8 +154,7 @@ impl Forward {
         let layer = &self.model.weights().layers[layer_idx];
         let h = self.norm(x, &layer.attn_norm);
         tap(Some(layer_idx), "attn_norm", &h);
-        let (mut q, mut k, v) =
-            (self.product(&h, &layer.q), self.product(&h, &layer.k), self.product(&h, &layer.v));
+        let [mut q, mut k, v] = self.products(&h, [&layer.q, &layer.k, &layer.v]);
         for (name, values) in [("q", &q), ("k", &k), ("v", &v)] {
             tap(Some(layer_idx), name, values);
         }
@@ -164,7 +163,7 @@ impl Forward {
         self.store(layer_idx, &k, &v, rows, segments)?;
         let heads = self.heads(layer_idx, layer, &q, rows, segments);
         tap(Some(layer_idx), "attn_heads", &heads);
-        let out = self.product(&heads, &layer.o);
+        let [out] = self.products(&heads, [&layer.o]);
         tap(Some(layer_idx), "attn_out", &out);
         add(x, &out);
         Ok(())
@@ -199,6 +198,8 @@ impl Forward {
     }
 
     /// The mixed values of all heads, `[n_rows, heads * head_dim]`.
+    ///
+    /// All rows are taken head by head: those that share a prefix read it from the nearest cache.
     fn heads(
         &self,
         layer_idx: usize,
@@ -208,24 +209,25 @@ impl Forward {
         segments: &[Segment<'_>],
     ) -> Vec<f32> {
         let config = self.model.config();
-        let (d, group) = (config.head_dim, config.group_size());
-        let scale = 1.0 / (d as f32).sqrt();
+        let (n_rows, n_kv_heads) = (rows.places.len(), config.num_key_value_heads);
+        let (group, width) = (config.group_size(), config.group_size() * config.head_dim);
+        let scale = 1.0 / (config.head_dim as f32).sqrt();
         let window = if config.is_sliding[layer_idx] { config.sliding_window } else { usize::MAX };
-        let mut out = vec![0.0; q.len()];
-        let n_kv_heads = config.num_key_value_heads;
-        self.pool.for_chunks(&mut out, group * d, &|part, out| {
-            let (row, kv_head) = (part / n_kv_heads, part % n_kv_heads);
+        let mut mixed = vec![0.0; q.len()];
+        self.pool.for_chunks(&mut mixed, width, &|part, out| {
+            let (kv_head, row) = (part / n_rows, part % n_rows);
             let (segment_idx, position) = rows.places[row];
             let first = (position + 1).saturating_sub(window);
-            let kv = &*segments[segment_idx].kv;
-            let runs = runs(kv, layer_idx, config, kv_head, first, position);
-            let mut scores = Vec::with_capacity(position + 1 - first);
-            let q = q[part * out.len()..].chunks_exact(d);
-            let sinks = &layer.sinks[kv_head * group..];
-            for ((q, out), &sink) in q.zip(out.chunks_exact_mut(d)).zip(sinks) {
-                self.kernels.attend(q, scale, &runs, sink, &mut scores, out);
-            }
+            let runs = runs(segments[segment_idx].kv, layer_idx, kv_head, first, position);
+            let q = &q[(row * n_kv_heads + kv_head) * width..][..width];
+            let sinks = &layer.sinks[kv_head * group..][..group];
+            self.kernels.attend(q, scale, &runs, sinks, &mut Vec::new(), out);
         });
+        let mut out = vec![0.0; q.len()];
+        for (at, out) in out.chunks_exact_mut(width).enumerate() {
+            let (row, kv_head) = (at / n_kv_heads, at % n_kv_heads);
+            out.copy_from_slice(&mixed[(kv_head * n_rows + row) * width..][..width]);
+        }
         out
     }
 
@@ -234,14 +236,10 @@ impl Forward {
         let layer = &self.model.weights().layers[layer_idx];
         let h = self.norm(x, &layer.mlp_norm);
         tap(Some(layer_idx), "mlp_norm", &h);
-        let logits = self.product(&h, &layer.router);
+        let [logits] = self.products(&h, [&layer.router]);
         tap(Some(layer_idx), "router_logits", &logits);
         let chosen = self.route(&logits, layer_idx, tap);
-        let mut out = vec![0.0; x.len()];
-        // Experts in ascending order, so that a row's sum has the same order in any batch.
-        for (expert, rows) in chosen.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            self.add_expert(layer, expert, rows, &h, &mut out);
-        }
+        let out = self.mix_experts(layer, &chosen, &h);
         tap(Some(layer_idx), "mlp_out", &out);
         add(x, &out);
     }
@@ -267,40 +265,50 @@ impl Forward {
         chosen
     }
 
-    fn add_expert(
-        &self,
-        layer: &Layer,
-        expert: usize,
-        rows: &[(usize, f32)],
-        h: &[f32],
-        out: &mut [f32],
-    ) {
+    /// What the chosen experts make of `h`, weighted.
+    fn mix_experts(&self, layer: &Layer, chosen: &[Vec<(usize, f32)>], h: &[f32]) -> Vec<f32> {
         let config = self.model.config();
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let weights = self.model.weights();
-        let mut x = Vec::with_capacity(rows.len() * hidden);
-        for &(row, _) in rows {
+        let mut x = Vec::new();
+        for &(row, _) in chosen.iter().flatten() {
             x.extend_from_slice(&h[row * hidden..][..hidden]);
         }
-        let mut gate_up = vec![0.0; rows.len() * 2 * inner];
-        let matrix = weights.expert(&layer.gate_up, expert);
-        self.kernels.matmul(
-            &self.pool,
-            &x,
-            &matrix,
-            Some(layer.gate_up.bias(expert)),
-            &mut gate_up,
-        );
-        let mut gated = vec![0.0; rows.len() * inner];
+        let gate_up = self.expert_products(&x, &layer.gate_up, chosen);
+        let mut gated = vec![0.0; x.len() / hidden * inner];
         self.pool.for_chunks(&mut gated, inner, &|row, out| {
             let both = &gate_up[row * 2 * inner..][..2 * inner];
             self.kernels.swiglu(both, config.swiglu_limit, out);
         });
-        let matrix = weights.expert(&layer.down, expert);
-        self.kernels.matmul(&self.pool, &gated, &matrix, Some(layer.down.bias(expert)), &mut x);
-        for (&(row, share), y) in rows.iter().zip(x.chunks_exact(hidden)) {
+        let down = self.expert_products(&gated, &layer.down, chosen);
+        let mut out = vec![0.0; h.len()];
+        // Experts in ascending order, so that a row's sum has the same order in any batch.
+        for (&(row, share), y) in chosen.iter().flatten().zip(down.chunks_exact(hidden)) {
             self.kernels.add_scaled(&mut out[row * hidden..][..hidden], share, y);
         }
+        out
+    }
+
+    /// Every expert's product with its own rows of `x`, expert after expert.
+    fn expert_products(
+        &self,
+        x: &[f32],
+        experts: &Experts,
+        chosen: &[Vec<(usize, f32)>],
+    ) -> Vec<f32> {
+        let weights = self.model.weights();
+        let n_chosen: usize = chosen.iter().map(Vec::len).sum();
+        let mut out = vec![0.0; n_chosen * experts.n_out()];
+        let mut products = Vec::new();
+        let (mut x, mut rest) = (x, out.as_mut_slice());
+        for (expert, rows) in chosen.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            let w = weights.expert(experts, expert);
+            let (own, others) = x.split_at(rows.len() * w.n_in());
+            let (target, behind) = std::mem::take(&mut rest).split_at_mut(rows.len() * w.n_out());
+            products.push(Product { x: own, w, bias: Some(experts.bias(expert)), out: target });
+            (x, rest) = (others, behind);
+        }
+        self.kernels.matmuls(&self.pool, &mut products);
+        out
     }
 
     fn logits(&self, x: &[f32], segments: &[Segment<'_>], tap: Tap<'_>) -> Logits {
@@ -320,8 +328,9 @@ impl Forward {
         }
         let h = self.norm(&wanted, &weights.norm);
         tap(None, "final_norm", &h);
+        let [values] = self.products(&h, [&weights.head]);
         Logits {
-            values: self.product(&h, &weights.head),
+            values,
             vocab_size: self.model.config().vocab_size,
             states: h,
             hidden_size: hidden,
@@ -337,11 +346,20 @@ impl Forward {
         out
     }
 
-    fn product(&self, x: &[f32], dense: &Dense) -> Vec<f32> {
-        let matrix = self.model.weights().dense(dense);
-        let mut out = vec![0.0; x.len() / matrix.n_in() * matrix.n_out()];
-        self.kernels.matmul(&self.pool, x, &matrix, dense.bias.as_deref(), &mut out);
-        out
+    /// Products of the same rows with several matrices.
+    fn products<const N: usize>(&self, x: &[f32], matrices: [&Dense; N]) -> [Vec<f32>; N] {
+        let weights = self.model.weights();
+        let mut outs = matrices.map(|dense| {
+            let w = weights.dense(dense);
+            vec![0.0; x.len() / w.n_in() * w.n_out()]
+        });
+        let mut products = Vec::with_capacity(N);
+        for (dense, out) in matrices.into_iter().zip(&mut outs) {
+            let w = weights.dense(dense);
+            products.push(Product { x, w, bias: dense.bias.as_deref(), out });
+        }
+        self.kernels.matmuls(&self.pool, &mut products);
+        outs
     }
 }
 
@@ -367,26 +385,15 @@ fn check(segments: &[Segment<'_>], config: &Config) -> Result<(), ModelError> {
 }
 
 /// The keys and values of one head at `first..=last`, block by block.
-fn runs<'a>(
-    kv: &'a KvTable,
-    layer: usize,
-    config: &Config,
-    kv_head: usize,
-    first: usize,
-    last: usize,
-) -> Vec<Run<'a>> {
-    let stride = config.kv_width();
+fn runs(kv: &KvTable, layer: usize, kv_head: usize, first: usize, last: usize) -> Vec<Run<'_>> {
     (first / BLOCK_LEN..=last / BLOCK_LEN)
         .map(|block_idx| {
-            let start = first.saturating_sub(block_idx * BLOCK_LEN);
-            let end = (last + 1 - block_idx * BLOCK_LEN).min(BLOCK_LEN);
             let block = &kv.blocks[block_idx];
-            let offset = start * stride + kv_head * config.head_dim;
             Run {
-                keys: &block.keys(layer)[offset..],
-                values: &block.values(layer)[offset..],
-                stride,
-                n: end - start,
+                keys: block.keys(layer, kv_head),
+                values: block.values(layer, kv_head),
+                start: first.saturating_sub(block_idx * BLOCK_LEN),
+                end: (last + 1 - block_idx * BLOCK_LEN).min(BLOCK_LEN),
             }
         })
         .collect()

@@ -3,7 +3,8 @@
 //! This crate knows tensors and tokens; it has never heard of a policy or a request. Start with
 //! `forward.rs`, which reads from tokens to logits; `checkpoint/` finds the bytes, `weights.rs` gives
 //! them their shapes, `kv.rs` is the memory that the forward pass reads and extends, `tokenizer/` and
-//! `harmony/` turn text into tokens and back, `golden.rs` compares with numbers made elsewhere.
+//! `harmony/` turn text into tokens and back, `golden.rs` compares with numbers made elsewhere, `shape.rs` makes
+//! random weights to measure with, and `work.rs` says what a step costs.
 
 mod builtin;
 pub mod checkpoint;
@@ -15,10 +16,14 @@ pub mod harmony;
 pub mod kv;
 mod model;
 mod rope;
+mod shape;
 pub mod tokenizer;
 pub mod weights;
+mod work;
 
 pub use config::{Config, ExpertFormat, RopeConfig};
 pub use error::{FileProblem, ModelError};
 pub use model::{EmbeddedFiles, Model};
 pub use rope::Rope;
+pub use shape::Shape;
+pub use work::Work;

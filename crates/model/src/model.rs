@@ -9,6 +9,7 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Config};
 use crate::error::ModelError;
 use crate::rope::Rope;
+use crate::shape::{self, Shape};
 use crate::tokenizer::{Control, Tokenizer};
 use crate::weights::Weights;
 
@@ -24,7 +25,8 @@ pub struct Model {
     config: Config,
     weights: Weights,
     rope: Rope,
-    tokenizer: Tokenizer,
+    /// `None` is the built-in `o200k_harmony`.
+    tokenizer: Option<Tokenizer>,
     stop_tokens: Vec<u32>,
     /// Hash of the small files, from which the fingerprint goes on.
     settings: Sha256,
@@ -88,14 +90,39 @@ impl Model {
         Model::load(name.to_owned(), settings, || Checkpoint::from_static(name, files.weights))
     }
 
+    /// Makes a model of random weights in memory, the same for the same seed, with the vocabulary of
+    /// gpt-oss: for measuring, not for judging.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`] when the system does not give the memory.
+    pub fn random(shape: Shape, seed: u64, n_threads: usize) -> Result<Model, ModelError> {
+        let name = format!("random {shape}");
+        let (json, root) = (shape::config(shape), Path::new(&name));
+        let config = Config::from_json(&json, &root.join(CONFIG))?;
+        let checkpoint = Checkpoint::from_image(&name, shape::image(shape, seed, n_threads)?)?;
+        let settings = Settings { root, config: &json, tokenizer: &[], generation: None };
+        let tokenizer = Tokenizer::o200k_harmony();
+        Ok(Model {
+            stop_tokens: settings.stop_tokens(&config, tokenizer)?,
+            weights: Weights::new(checkpoint, &config)?,
+            rope: Rope::new(&config.rope, config.head_dim),
+            tokenizer: None,
+            settings: settings.hash(),
+            fingerprint: OnceLock::new(),
+            name,
+            config,
+        })
+    }
+
     fn load(
         name: String,
         settings: Settings<'_>,
         checkpoint: impl FnOnce() -> Result<Checkpoint, ModelError>,
     ) -> Result<Model, ModelError> {
         let config = Config::from_json(settings.config, &settings.root.join(CONFIG))?;
-        let tokenizer = settings.tokenizer(&config)?;
-        let stop_tokens = settings.stop_tokens(&config, &tokenizer)?;
+        let tokenizer = Some(settings.tokenizer(&config)?);
+        let stop_tokens =
+            settings.stop_tokens(&config, tokenizer.as_ref().expect("it was just read"))?;
         let weights = Weights::new(checkpoint()?, &config)?;
         let rope = Rope::new(&config.rope, config.head_dim);
         let (settings, fingerprint) = (settings.hash(), OnceLock::new());
@@ -124,7 +151,7 @@ impl Model {
 
     /// The vocabulary.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        self.tokenizer.as_ref().unwrap_or_else(|| Tokenizer::o200k_harmony())
     }
 
     /// Tokens that end a generation, ascending: those of `generation_config.json` and `config.json`,

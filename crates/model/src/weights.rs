@@ -81,6 +81,11 @@ enum ExpertCells {
 }
 
 impl Experts {
+    /// Outputs of each expert.
+    pub fn n_out(&self) -> usize {
+        self.n_out
+    }
+
     /// The bias of one expert.
     pub fn bias(&self, expert: usize) -> &[f32] {
         &self.bias[expert * self.n_out..][..self.n_out]

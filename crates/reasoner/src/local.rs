@@ -15,7 +15,7 @@ use policy::{
 
 use crate::grammar::reply_grammar;
 use crate::guide::ReplyGuide;
-use crate::prompt::{Prompt, marker, opening};
+use crate::prompt::{Prompt, marker, n_prefix, opening};
 use crate::reply::parse_reply;
 use crate::score::violation_score;
 
@@ -82,6 +82,7 @@ impl LocalJudge {
         let marker = marker(content, settings.seed).map_err(ReasonerError::Random)?;
         let effort = settings.effort_for(policy);
         let prompt = Prompt::new(policy, content, effort, &marker).tokens(self.tokenizer());
+        let n_prefix = n_prefix(&prompt, self.tokenizer());
         let grammar = self.engine.grammars()?.lark(&reply_grammar(policy))?;
         let max_analysis = settings
             .max_analysis_tokens
@@ -97,6 +98,7 @@ impl LocalJudge {
                 seed: settings.seed.unwrap_or(0),
             },
             guide: Some(Box::new(guide)),
+            n_prefix,
             ..Request::new(prompt, 0)
         };
         Ok(Started { generation: self.engine.submit(request)?, marker, capped })

@@ -55,6 +55,14 @@ impl Prompt {
     }
 }
 
+/// How many tokens of a prompt stand before the content: the same for every content of a policy.
+pub(crate) fn n_prefix(prompt: &[u32], tokenizer: &Tokenizer) -> usize {
+    let start = tokenizer.control(Control::Start);
+    // The last message is the reply that begins, the one before it the content, which cannot write this token.
+    let mut starts = prompt.iter().enumerate().rev().filter(|(_, token)| **token == start);
+    starts.nth(1).map_or(0, |(at, _)| at)
+}
+
 /// The header of an assistant's message in a channel, up to its content.
 pub(crate) fn opening(tokenizer: &Tokenizer, channel: &str) -> Vec<u32> {
     let mut tokens = vec![tokenizer.control(Control::Start)];

@@ -12,7 +12,7 @@ use model::tokenizer::{Control, Tokenizer};
 use policy::{Content, Effort, Policy, Usage};
 
 use crate::local::{LocalJudge, ReasonerError};
-use crate::prompt::{Prompt, marker, opening};
+use crate::prompt::{Prompt, marker, n_prefix, opening};
 use crate::score::violation_score;
 
 /// What stands before the digit in every reply; see `grammar.rs`.
@@ -66,11 +66,13 @@ impl LocalJudge {
         let marker = marker(content, Some(0)).map_err(ReasonerError::Random)?;
         let tokenizer = self.tokenizer();
         let mut prompt = Prompt::new(policy, content, effort, &marker).tokens(tokenizer);
+        let n_prefix = n_prefix(&prompt, tokenizer);
         prompt.push(tokenizer.control(Control::End));
         prompt.extend(opening(tokenizer, "final"));
         prompt.extend(tokenizer.encode(BEFORE_DIGIT));
         let request = Request {
             guide: Some(Box::new(Digit(digits(tokenizer)))),
+            n_prefix,
             report_state: true,
             ..Request::new(prompt, 1)
         };

@@ -17,6 +17,14 @@ pub(crate) const GOLDEN: &str = "golden.jsonl";
 /// What makes its scores probabilities.
 pub(crate) const CALIBRATION: &str = "calibration.json";
 
+/// This program's part of the user's cache folder; `None` where there is no home folder.
+pub(crate) fn user_cache() -> Option<PathBuf> {
+    let base =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let base = base.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
+    Some(base.join("safeguard"))
+}
+
 /// The policy with the path of its file; a folder stands for its `policy.md` and gives the name.
 pub(crate) fn read_policy(path: &Path) -> Result<(PathBuf, Policy)> {
     let file = policy_file(path);

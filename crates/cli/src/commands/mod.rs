@@ -2,6 +2,7 @@
 
 mod audit;
 mod batch;
+mod bench;
 mod classify;
 mod days;
 mod eval;
@@ -47,6 +48,7 @@ enum Command {
     /// Weights and tokens: list, download, describe and check models
     #[command(subcommand)]
     Model(model::Command),
+    Bench(bench::Args),
     Serve(Box<serve::Args>),
     /// Who may call a service: make, list and revoke keys
     #[command(subcommand)]
@@ -67,6 +69,7 @@ impl Cli {
             Command::Filter(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Bench(args) => bench::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Key(command) => command.run(),
             Command::Review(command) => command.run(),

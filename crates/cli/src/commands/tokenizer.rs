@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use model::Model;
+use model::harmony::{self, Conversation};
 use model::tokenizer::{Tokenizer, TokenizerError};
+use policy::{Content, Policy};
+use reasoner::Prompt;
 
 use crate::hub;
 use crate::output::hinted;
@@ -51,6 +54,19 @@ impl Vocabulary {
     pub(crate) fn count(&self, text: &str) -> usize {
         self.tokenizer().encode(text).len()
     }
+}
+
+/// The tokens of the prompt that stand before every content.
+pub(crate) fn prefix(policy: &Policy, tokenizer: &Tokenizer) -> Vec<u32> {
+    let effort = policy.front.effort.unwrap_or_default();
+    let prompt = Prompt::new(policy, &Content::text(""), effort, "");
+    let conversation = Conversation {
+        system: Some(prompt.system),
+        developer: Some(prompt.developer),
+        messages: Vec::new(),
+        next_role: None,
+    };
+    harmony::render(tokenizer, &conversation)
 }
 
 /// The `tokenizer.json` of a folder, or of that very path.

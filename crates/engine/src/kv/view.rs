@@ -84,6 +84,11 @@ impl View {
         }
     }
 
+    /// The first blocks, all full and in the tree.
+    pub(crate) fn n_shared(&self) -> usize {
+        self.n_shared
+    }
+
     /// Whether releasing would give anything back.
     pub(crate) fn holds_blocks(&self) -> bool {
         !self.table.blocks.is_empty()

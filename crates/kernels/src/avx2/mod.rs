@@ -1,6 +1,9 @@
 //! 8 lanes with FMA; twin of `scalar/`. The table exists only where the CPU has the set.
 
+pub(crate) mod attend;
+pub(crate) mod ceiling;
 pub(crate) mod product;
+pub(crate) mod slab;
 pub(crate) mod unpack;
 
 use crate::dispatch::Kernels;
@@ -11,7 +14,16 @@ pub(crate) const KERNELS: Kernels = Kernels {
     unpack_mxfp4: unpack::mxfp4,
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,
-    tile: product::tile,
+    fill: slab::fill,
+    turn: slab::turn,
+    accumulate: product::accumulate,
+    scores: attend::scores,
+    weigh: attend::weigh,
+    mix: attend::mix,
+    sum_exp: attend::sum_exp,
     dot: product::dot,
     add_scaled: product::add_scaled,
+    burn: ceiling::burn,
+    flops_a_round: ceiling::FLOPS,
+    scan: ceiling::scan,
 };

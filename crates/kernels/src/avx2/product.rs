@@ -2,6 +2,9 @@
 
 use std::arch::x86_64::*;
 
+use crate::matrix::GROUP;
+use crate::slab::{DEEP, Slab, WIDE};
+
 /// Floats a step: two vectors.
 const STEP: usize = 16;
 
@@ -36,52 +39,6 @@ unsafe fn add_scaled_lanes(out: &mut [f32], factor: f32, x: &[f32]) {
     }
     for at in whole..x.len() {
         out[at] = x[at].mul_add(factor, out[at]);
-    }
-}
-
-pub(crate) fn tile(x: &[f32], w: &[f32], n_in: usize, out: &mut [f32]) {
-    let (n_rows, n_w) = (x.len() / n_in, w.len() / n_in);
-    assert_eq!(out.len(), n_rows * n_w);
-    let row = |at: usize| x[at * n_in..][..n_in].as_ptr();
-    let weight = |at: usize| w[at * n_in..][..n_in].as_ptr();
-    let mut r = 0;
-    while r < n_rows {
-        let n = if n_rows - r >= 3 { 3 } else { 1 };
-        let mut c = 0;
-        while c < n_w {
-            // SAFETY: AVX2 and FMA are present; every pointer has n_in floats behind it.
-            unsafe {
-                if n == 3 && n_w - c >= 2 {
-                    let sums =
-                        dots([row(r), row(r + 1), row(r + 2)], [weight(c), weight(c + 1)], n_in);
-                    put(out, n_w, r, c, sums);
-                    c += 2;
-                } else if n == 3 {
-                    put(out, n_w, r, c, dots([row(r), row(r + 1), row(r + 2)], [weight(c)], n_in));
-                    c += 1;
-                } else if n_w - c >= 4 {
-                    let four = [weight(c), weight(c + 1), weight(c + 2), weight(c + 3)];
-                    put(out, n_w, r, c, dots([row(r)], four, n_in));
-                    c += 4;
-                } else {
-                    put(out, n_w, r, c, dots([row(r)], [weight(c)], n_in));
-                    c += 1;
-                }
-            }
-        }
-        r += n;
-    }
-}
-
-fn put<const R: usize, const N: usize>(
-    out: &mut [f32],
-    n_w: usize,
-    r: usize,
-    c: usize,
-    sums: [[f32; N]; R],
-) {
-    for (at, sums) in sums.iter().enumerate() {
-        out[(r + at) * n_w + c..][..N].copy_from_slice(sums);
     }
 }
 
@@ -133,4 +90,67 @@ fn lanes_sum(v: __m256) -> f32 {
     let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+}
+
+/// Floats of a vector.
+const VECTOR: usize = 8;
+
+/// As the scalar twin.
+pub(crate) fn accumulate(x: &[f32], n_r: usize, slab: &Slab, totals: &mut [f32]) {
+    let n_k = x.len() / n_r;
+    assert!(n_k <= DEEP && x.len() == n_k * n_r && totals.len() == n_r * WIDE);
+    let mut r = 0;
+    while r < n_r {
+        let totals = &mut totals[r * WIDE..];
+        // SAFETY: AVX2 and FMA are present; the lengths were just checked, and r + the rows taken is at most n_r.
+        unsafe {
+            if n_r - r >= 3 {
+                rows_at_once::<3>(&x[r..], n_r, n_k, slab, totals);
+                r += 3;
+            } else {
+                rows_at_once::<1>(&x[r..], n_r, n_k, slab, totals);
+                r += 1;
+            }
+        }
+    }
+}
+
+/// # Safety
+/// AVX2 and FMA; `R` rows, `stride` floats between a row's inputs; `totals` has `R` lines.
+#[target_feature(enable = "avx2,fma")]
+#[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
+unsafe fn rows_at_once<const R: usize>(
+    x: &[f32],
+    stride: usize,
+    n_k: usize,
+    slab: &Slab,
+    totals: &mut [f32],
+) {
+    for start in (0..n_k).step_by(GROUP) {
+        let mut sums = [[_mm256_setzero_ps(); WIDE / VECTOR]; R];
+        // SAFETY: start + GROUP inputs at most are in the slab; the caller's promise.
+        unsafe {
+            for k in start..(start + GROUP).min(n_k) {
+                let line = slab.cells.as_ptr().add(k * WIDE);
+                for r in 0..R {
+                    let value = _mm256_set1_ps(*x.as_ptr().add(k * stride + r));
+                    for n in 0..WIDE / VECTOR {
+                        let w = _mm256_load_ps(line.add(n * VECTOR));
+                        sums[r][n] = _mm256_fmadd_ps(value, w, sums[r][n]);
+                    }
+                }
+            }
+            for r in 0..R {
+                for n in 0..WIDE / VECTOR {
+                    let total = totals.as_mut_ptr().add(r * WIDE + n * VECTOR);
+                    let scale =
+                        _mm256_load_ps(slab.scales.as_ptr().add(start / GROUP * WIDE + n * VECTOR));
+                    _mm256_storeu_ps(
+                        total,
+                        _mm256_fmadd_ps(sums[r][n], scale, _mm256_loadu_ps(total)),
+                    );
+                }
+            }
+        }
+    }
 }

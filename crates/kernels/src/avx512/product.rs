@@ -2,6 +2,9 @@
 
 use std::arch::x86_64::*;
 
+use crate::matrix::GROUP;
+use crate::slab::{DEEP, Slab, WIDE};
+
 /// Floats a step: two vectors.
 const STEP: usize = 32;
 
@@ -36,61 +39,6 @@ unsafe fn add_scaled_lanes(out: &mut [f32], factor: f32, x: &[f32]) {
     }
     for at in whole..x.len() {
         out[at] = x[at].mul_add(factor, out[at]);
-    }
-}
-
-pub(crate) fn tile(x: &[f32], w: &[f32], n_in: usize, out: &mut [f32]) {
-    let (n_rows, n_w) = (x.len() / n_in, w.len() / n_in);
-    assert_eq!(out.len(), n_rows * n_w);
-    let row = |at: usize| x[at * n_in..][..n_in].as_ptr();
-    let weight = |at: usize| w[at * n_in..][..n_in].as_ptr();
-    let mut r = 0;
-    while r < n_rows {
-        let n = if n_rows - r >= 4 { 4 } else { 1 };
-        let mut c = 0;
-        while c < n_w {
-            // SAFETY: AVX-512 F are present; every pointer has n_in floats behind it.
-            unsafe {
-                if n == 4 && n_w - c >= 2 {
-                    let sums = dots(
-                        [row(r), row(r + 1), row(r + 2), row(r + 3)],
-                        [weight(c), weight(c + 1)],
-                        n_in,
-                    );
-                    put(out, n_w, r, c, sums);
-                    c += 2;
-                } else if n == 4 {
-                    put(
-                        out,
-                        n_w,
-                        r,
-                        c,
-                        dots([row(r), row(r + 1), row(r + 2), row(r + 3)], [weight(c)], n_in),
-                    );
-                    c += 1;
-                } else if n_w - c >= 4 {
-                    let four = [weight(c), weight(c + 1), weight(c + 2), weight(c + 3)];
-                    put(out, n_w, r, c, dots([row(r)], four, n_in));
-                    c += 4;
-                } else {
-                    put(out, n_w, r, c, dots([row(r)], [weight(c)], n_in));
-                    c += 1;
-                }
-            }
-        }
-        r += n;
-    }
-}
-
-fn put<const R: usize, const N: usize>(
-    out: &mut [f32],
-    n_w: usize,
-    r: usize,
-    c: usize,
-    sums: [[f32; N]; R],
-) {
-    for (at, sums) in sums.iter().enumerate() {
-        out[(r + at) * n_w + c..][..N].copy_from_slice(sums);
     }
 }
 
@@ -135,4 +83,91 @@ unsafe fn dots<const R: usize, const N: usize>(
         }
     }
     out
+}
+
+/// Outputs of a vector.
+const LANES: usize = 16;
+
+/// As the scalar twin.
+pub(crate) fn accumulate(x: &[f32], n_r: usize, slab: &Slab, totals: &mut [f32]) {
+    let n_k = x.len() / n_r;
+    assert!(n_k <= DEEP && x.len() == n_k * n_r && totals.len() == n_r * WIDE);
+    let kernel = match n_r {
+        1 => rows_at_once::<1, 4>,
+        2 => rows_at_once::<2, 4>,
+        3 => rows_at_once::<3, 2>,
+        4 => rows_at_once::<4, 2>,
+        5 => rows_at_once::<5, 1>,
+        6 => rows_at_once::<6, 1>,
+        7 => rows_at_once::<7, 1>,
+        8 => rows_at_once::<8, 1>,
+        9 => rows_at_once::<9, 1>,
+        10 => rows_at_once::<10, 1>,
+        11 => rows_at_once::<11, 1>,
+        12 => rows_at_once::<12, 1>,
+        n_r => unreachable!("rows come at most 12 at once, not {n_r}"),
+    };
+    // SAFETY: AVX-512 is present; the lengths were just checked.
+    unsafe { kernel(x, slab, totals) }
+}
+
+/// `G` groups at once where few rows leave room for more sums under way; the order of each sum is the same.
+///
+/// # Safety
+/// AVX-512 F; lengths as asserted by [`accumulate`] for `R` rows.
+#[target_feature(enable = "avx512f")]
+unsafe fn rows_at_once<const R: usize, const G: usize>(x: &[f32], slab: &Slab, totals: &mut [f32]) {
+    let n_k = x.len() / R;
+    let mut k = 0;
+    while k + G * GROUP <= n_k {
+        // SAFETY: G whole groups follow k.
+        unsafe { groups::<R, G>(x, slab, k, GROUP, totals) };
+        k += G * GROUP;
+    }
+    while k < n_k {
+        // SAFETY: so many inputs follow k.
+        unsafe { groups::<R, 1>(x, slab, k, GROUP.min(n_k - k), totals) };
+        k += GROUP;
+    }
+}
+
+/// # Safety
+/// AVX-512 F; `G` groups of `n` inputs each, `GROUP` apart, from `k` on, in `x` `[n_k, R]` and in the slab.
+#[target_feature(enable = "avx512f")]
+#[inline]
+#[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
+unsafe fn groups<const R: usize, const G: usize>(
+    x: &[f32],
+    slab: &Slab,
+    k: usize,
+    n: usize,
+    totals: &mut [f32],
+) {
+    let mut sums = [[[_mm512_setzero_ps(); 2]; R]; G];
+    // SAFETY: group G - 1 ends inside both; the caller's promise.
+    unsafe {
+        let (x, cells) = (x.as_ptr().add(k * R), slab.cells.as_ptr().add(k * WIDE));
+        for at in 0..n {
+            for g in 0..G {
+                let line = cells.add((g * GROUP + at) * WIDE);
+                let w = [_mm512_load_ps(line), _mm512_load_ps(line.add(LANES))];
+                for r in 0..R {
+                    let value = _mm512_set1_ps(*x.add((g * GROUP + at) * R + r));
+                    sums[g][r][0] = _mm512_fmadd_ps(value, w[0], sums[g][r][0]);
+                    sums[g][r][1] = _mm512_fmadd_ps(value, w[1], sums[g][r][1]);
+                }
+            }
+        }
+        for g in 0..G {
+            let scales = slab.scales.as_ptr().add((k / GROUP + g) * WIDE);
+            for r in 0..R {
+                for half in 0..2 {
+                    let total = totals.as_mut_ptr().add(r * WIDE + half * LANES);
+                    let scale = _mm512_load_ps(scales.add(half * LANES));
+                    let sum = _mm512_fmadd_ps(sums[g][r][half], scale, _mm512_loadu_ps(total));
+                    _mm512_storeu_ps(total, sum);
+                }
+            }
+        }
+    }
 }

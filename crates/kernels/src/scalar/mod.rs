@@ -1,6 +1,9 @@
 //! Plain Rust, short enough to check against the formats by eye; the twin of the vector folders.
 
+pub(crate) mod attend;
+pub(crate) mod ceiling;
 pub(crate) mod product;
+pub(crate) mod slab;
 pub(crate) mod unpack;
 
 use crate::dispatch::Kernels;
@@ -11,7 +14,16 @@ pub(crate) const KERNELS: Kernels = Kernels {
     unpack_mxfp4: unpack::mxfp4,
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,
-    tile: product::tile,
+    fill: Kernels::fill_by_rows,
+    turn: slab::turn,
+    accumulate: product::accumulate,
+    scores: attend::scores,
+    weigh: attend::weigh,
+    mix: attend::mix,
+    sum_exp: attend::sum_exp,
     dot: product::dot,
     add_scaled: product::add_scaled,
+    burn: ceiling::burn,
+    flops_a_round: ceiling::FLOPS,
+    scan: ceiling::scan,
 };

@@ -1,5 +1,8 @@
 //! Sums of products.
 
+use crate::matrix::GROUP;
+use crate::slab::{Slab, WIDE};
+
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |sum, (a, b)| a.mul_add(*b, sum))
 }
@@ -10,11 +13,21 @@ pub(crate) fn add_scaled(out: &mut [f32], factor: f32, x: &[f32]) {
     }
 }
 
-pub(crate) fn tile(x: &[f32], w: &[f32], n_in: usize, out: &mut [f32]) {
-    let rows = x.chunks_exact(n_in).zip(out.chunks_exact_mut(w.len() / n_in));
-    for (x, out) in rows {
-        for (w, out) in w.chunks_exact(n_in).zip(out) {
-            *out = dot(x, w);
+/// `totals[r, n] += scale * (sum over a group of x[k, r] * w[k, n])`, group by group, inputs in ascending order;
+/// `x` is `[n_k, n_r]`, `totals` `[n_r, WIDE]`.
+pub(crate) fn accumulate(x: &[f32], n_r: usize, slab: &Slab, totals: &mut [f32]) {
+    let groups = x.chunks(GROUP * n_r).zip(slab.cells.chunks_exact(GROUP * WIDE));
+    for ((x, cells), scales) in groups.zip(slab.scales.chunks_exact(WIDE)) {
+        for (r, totals) in totals.chunks_exact_mut(WIDE).enumerate() {
+            let mut sums = [0.0; WIDE];
+            for (x, cells) in x.chunks_exact(n_r).zip(cells.chunks_exact(WIDE)) {
+                for (sum, cell) in sums.iter_mut().zip(cells) {
+                    *sum = x[r].mul_add(*cell, *sum);
+                }
+            }
+            for ((total, sum), scale) in totals.iter_mut().zip(sums).zip(scales) {
+                *total = sum.mul_add(*scale, *total);
+            }
         }
     }
 }

@@ -83,6 +83,15 @@ impl Checkpoint {
         Checkpoint::from_files(path, vec![(path.join(SINGLE), Bytes::Static(bytes))])
     }
 
+    /// Takes one file's bytes that were made in memory.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub(crate) fn from_image(name: &str, image: memmap2::Mmap) -> Result<Checkpoint, ModelError> {
+        let path = Path::new(name);
+        Checkpoint::from_files(path, vec![(path.join(SINGLE), Bytes::Mapped(image))])
+    }
+
     fn from_files(root: &Path, files: Vec<(PathBuf, Bytes)>) -> Result<Checkpoint, ModelError> {
         let mut tensors = BTreeMap::new();
         for (file, (path, bytes)) in files.iter().enumerate() {

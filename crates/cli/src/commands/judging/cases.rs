@@ -14,7 +14,7 @@ use reasoner::{CachedJudge, Job, judge_many};
 
 use super::OpenJudge;
 use super::{Calibrations, CascadeArgs, Cascaded, JudgeArgs, Progress, Traffic};
-use crate::commands::files::{GOLDEN, read_policy};
+use crate::commands::files::{GOLDEN, read_policy, user_cache};
 use crate::output::{hinted, report_note};
 
 /// Flags of commands that judge golden cases.
@@ -224,15 +224,13 @@ fn cache_dir(args: &CasesArgs) -> Option<PathBuf> {
         return None;
     }
     let of_user = || {
-        let base =
-            std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
-        let base = base.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        if base.is_none() {
+        let cache = user_cache();
+        if cache.is_none() {
             report_note(
                 "there is no home folder, so no verdicts are remembered; --cache DIR names one",
             );
         }
-        Some(base?.join("safeguard").join("verdicts"))
+        Some(cache?.join("verdicts"))
     };
     args.cache.clone().or_else(of_user)
 }

@@ -12,6 +12,7 @@ use model::Model;
 use policy::Judge;
 use reasoner::LocalJudge;
 
+use super::prefixes::{PrefixPlace, prefix_cache};
 use super::served::ServerArgs;
 use crate::hub;
 use crate::output::{hinted, report_hint, report_note};
@@ -67,7 +68,12 @@ impl ChosenModel {
     }
 
     /// Opens the model and starts its judge.
-    pub(super) fn open(&self, n_threads: Option<usize>, served: &ServerArgs) -> Result<OpenJudge> {
+    pub(super) fn open(
+        &self,
+        n_threads: Option<usize>,
+        prefixes: Option<&PrefixPlace>,
+        served: &ServerArgs,
+    ) -> Result<OpenJudge> {
         if !matches!(self, ChosenModel::Url(_)) && served.is_given() {
             return Err(hinted(
                 anyhow!("--served-model and --server are for a chat server"),
@@ -91,6 +97,7 @@ impl ChosenModel {
         };
         let mut settings = EngineSettings::default();
         settings.n_threads = n_threads.unwrap_or(settings.n_threads);
+        settings.prefix_cache = prefix_cache(prefixes, &model);
         let local = Arc::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?));
         let judge = Box::new(VotedJudge::new(Arc::clone(&local)));
         Ok(OpenJudge { judge, local: Some(local) })

@@ -5,6 +5,7 @@ mod cascade;
 mod cases;
 mod chosen;
 mod metrics;
+mod prefixes;
 mod progress;
 mod served;
 
@@ -21,6 +22,7 @@ pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 use chosen::ChosenModel;
 pub(crate) use chosen::OpenJudge;
 pub(crate) use metrics::{Metrics, MetricsArgs, cascade_page};
+use prefixes::PrefixPlace;
 pub(crate) use progress::Progress;
 use reasoner::LocalJudge;
 use served::ServerArgs;
@@ -38,6 +40,11 @@ pub(crate) struct ModelArgs {
     /// Threads to compute with; by default as many as there are cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Keep what was computed of a policy in this folder, for later runs; off keeps nothing
+    ///
+    /// By default in the user's cache folder, for models that are large enough to gain by it.
+    #[arg(long, value_name = "DIR|off", env = "SAFEGUARD_PREFIX_CACHE")]
+    prefix_cache: Option<PrefixPlace>,
 }
 
 /// Who judges, how it thinks, and how long it may take.
@@ -111,7 +118,7 @@ impl From<EffortName> for Effort {
 impl ModelArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.model.open(self.n_threads(), &self.served)
+        self.model.open(self.n_threads(), self.prefix_cache.as_ref(), &self.served)
     }
 
     /// The model in this process, for what looks inside it.

@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use anstyle::Style;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
-use model::harmony::{self, Conversation};
-use policy::{Content, GoldenCase, GoldenOutcome, Policy, Rule, check_golden};
-use reasoner::Prompt;
+use policy::{GoldenCase, GoldenOutcome, Policy, Rule, check_golden};
 use serde_json::{Value, json};
 
 use crate::commands::files;
-use crate::commands::tokenizer::Vocabulary;
+use crate::commands::tokenizer::{self, Vocabulary};
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, print_result, report_hint, report_note, shown};
 
@@ -39,7 +37,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let vocabulary = Vocabulary::open(args.model.as_deref())?;
     let (path, policy) = files::read_policy(&args.path)?;
-    let prefix = prefix(&policy, &vocabulary);
+    let prefix = tokenizer::prefix(&policy, vocabulary.tokenizer());
     if args.prompt {
         print_result(&(vocabulary.tokenizer().decode(&prefix) + "\n"))?;
         return Ok(Exit::Clear);
@@ -69,19 +67,6 @@ struct Facts {
     n_prefix: usize,
     /// None without a golden set that can be run.
     cases: Option<Vec<GoldenCase>>,
-}
-
-/// The tokens of the prompt that stand before every content.
-fn prefix(policy: &Policy, vocabulary: &Vocabulary) -> Vec<u32> {
-    let effort = policy.front.effort.unwrap_or_default();
-    let prompt = Prompt::new(policy, &Content::text(""), effort, "");
-    let conversation = Conversation {
-        system: Some(prompt.system),
-        developer: Some(prompt.developer),
-        messages: Vec::new(),
-        next_role: None,
-    };
-    harmony::render(vocabulary.tokenizer(), &conversation)
 }
 
 fn cases(path: &Path, policy: &Policy) -> Result<Option<Vec<GoldenCase>>> {

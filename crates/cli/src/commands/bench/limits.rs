@@ -1,0 +1,68 @@
+//! What this machine could do at best, and how long a step would then take.
+
+use std::time::Instant;
+
+use kernels::{Kernels, Pool};
+use model::Work;
+
+/// Rates of this machine with all threads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes read a second from memory.
+    pub(super) read: f64,
+    /// Floating point operations a second in registers.
+    pub(super) flops: f64,
+}
+
+/// What a step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    Memory,
+    Arithmetic,
+}
+
+/// More than the caches hold.
+const SCANNED: usize = 1 << 30;
+const N_ROUNDS: usize = 2_000_000;
+/// The best of so many: whatever disturbs makes slower.
+const N_TRIES: usize = 5;
+
+impl Limits {
+    pub(super) fn measure(kernels: &Kernels, pool: &Pool) -> Limits {
+        // Pages that were never written are all the same page.
+        let bytes = vec![1_u8; SCANNED];
+        Limits {
+            read: best(|| kernels.scan(pool, &bytes)),
+            flops: best(|| kernels.burn(pool, N_ROUNDS)),
+        }
+    }
+
+    /// Seconds of a step of `n_rows` tokens that see `context` positions each, `n_logits` of which get logits.
+    pub(super) fn step(
+        &self,
+        work: &Work,
+        n_rows: usize,
+        n_logits: usize,
+        context: usize,
+    ) -> (f64, Bound) {
+        let reading = work.step_bytes(n_rows) / self.read;
+        let flops = n_rows as f64 * (work.body_flops + work.attention_flops(context))
+            + n_logits as f64 * work.head_flops;
+        let multiplying = flops / self.flops;
+        if reading > multiplying {
+            (reading, Bound::Memory)
+        } else {
+            (multiplying, Bound::Arithmetic)
+        }
+    }
+}
+
+/// The best rate of `work`, which returns how much it did.
+fn best(work: impl Fn() -> f64) -> f64 {
+    let rate = || {
+        let start = Instant::now();
+        let amount = work();
+        amount / start.elapsed().as_secs_f64()
+    };
+    (0..N_TRIES).map(|_| rate()).fold(0.0, f64::max)
+}

@@ -1,0 +1,184 @@
+//! `safeguard bench`: how fast this machine judges, beside what it could do at best.
+
+mod limits;
+mod machine;
+mod report;
+mod subject;
+mod workload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use engine::{Engine, EngineSettings};
+use indicatif::{ProgressBar, ProgressStyle};
+use kernels::{Kernels, Pool};
+use model::{Model, Work};
+
+use crate::exit::Exit;
+use limits::Limits;
+use machine::Memory;
+use report::{Measure, Report};
+use subject::{Prompts, Subject};
+use workload::{Bench, OwnFolder};
+
+/// Measure how fast this machine judges, beside what it could do at best
+///
+/// Random weights of a published shape are made in memory, so that nothing is downloaded: speed does not depend on
+/// their values. Prompts are random tokens. Every figure stands beside a limit: the time that this machine, measured
+/// in the same run, needs to read the weights once a step or to multiply them, whichever is longer.
+///
+/// Exit status: 0 measured, 2 could not be done.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    /// Decode with so many streams behind one prefix
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    streams: Vec<u16>,
+    /// The prefix: what the model reads before the content under this policy; by default 1,024 random tokens
+    #[arg(long, short, value_name = "FILE", conflicts_with = "prefix")]
+    policy: Option<PathBuf>,
+    /// Tokens of the prefix
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    prefix: u32,
+    /// Items of the workload, all known in advance
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    items: u16,
+    /// Tokens of an item
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    item_tokens: u16,
+    /// Tokens generated for an item
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(2..=8192))]
+    generate: u16,
+    /// A quarter of the prefix, the items and the tokens: a first impression
+    #[arg(long)]
+    quick: bool,
+    /// Threads to compute with; by default as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is measured: the sizes behind the flags.
+struct Sizes {
+    streams: Vec<usize>,
+    n_items: usize,
+    item_tokens: usize,
+    n_generate: usize,
+    /// Tokens of each stream of a decode measurement.
+    n_decode: usize,
+}
+
+/// Tokens that a stream decodes where only the rate is wanted.
+const DECODE_TOKENS: usize = 16;
+
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let n_threads = args.threads.map_or_else(default_threads, usize::from);
+    let sizes = args.sizes();
+    let bar = bar(4 + sizes.streams.len());
+    bar.set_message("this machine");
+    let kernels = Kernels::detect();
+    let limits = Limits::measure(&kernels, &Pool::new(n_threads));
+    step(&bar, &format!("the weights of {}", args.subject));
+    let start = Instant::now();
+    let model = Arc::new(args.subject.open(n_threads)?);
+    let ready_seconds = start.elapsed().as_secs_f64();
+    let prompts = args.prompts(&model)?;
+    let folder = OwnFolder::new();
+    let settings = EngineSettings {
+        n_threads,
+        prefix_cache: Some(folder.prefix_cache()),
+        max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).max().unwrap_or(1),
+        ..EngineSettings::default()
+    };
+    let measures = measure(&model, &settings, &prompts, &sizes, &limits, &bar)?;
+    bar.finish_and_clear();
+    let report = Report {
+        isa: kernels.isa(),
+        n_threads,
+        model: model.name().to_owned(),
+        ready_seconds,
+        n_weight_bytes: model.weights().checkpoint().n_bytes(),
+        n_prefix: prompts.prefix.len(),
+        n_items: sizes.n_items,
+        item_tokens: sizes.item_tokens,
+        n_generate: sizes.n_generate,
+        memory: Memory::now(),
+        limits,
+        measures,
+    };
+    report.print(args.json)?;
+    Ok(Exit::Clear)
+}
+
+fn measure(
+    model: &Arc<Model>,
+    settings: &EngineSettings,
+    prompts: &Prompts,
+    sizes: &Sizes,
+    limits: &Limits,
+    bar: &ProgressBar,
+) -> Result<Vec<Measure>> {
+    let work = Work::of(model);
+    let start = || -> Result<Bench<'_>> {
+        let engine = Engine::start(Arc::clone(model), settings.clone())?;
+        Ok(Bench { engine, prompts, work: &work, limits })
+    };
+    step(bar, "prefill");
+    let mut measures = vec![start()?.prefill()?];
+    step(bar, "the prefix in another engine");
+    let bench = start()?;
+    measures.push(bench.known()?);
+    for &n_streams in &sizes.streams {
+        step(bar, &format!("decoding {n_streams} streams"));
+        measures.push(bench.decode(n_streams, sizes.n_decode)?);
+    }
+    step(bar, &format!("the workload of {} items", sizes.n_items));
+    measures.push(bench.workload(sizes)?);
+    Ok(measures)
+}
+
+impl Args {
+    fn sizes(&self) -> Sizes {
+        let part = |n: u16| usize::from(n).div_ceil(if self.quick { 4 } else { 1 });
+        Sizes {
+            streams: self.streams.iter().map(|&n| usize::from(n)).collect(),
+            n_items: part(self.items),
+            item_tokens: part(self.item_tokens),
+            n_generate: part(self.generate).max(2),
+            n_decode: if self.quick { DECODE_TOKENS / 2 } else { DECODE_TOKENS },
+        }
+    }
+
+    fn prompts(&self, model: &Model) -> Result<Prompts> {
+        match &self.policy {
+            Some(path) => Prompts::under_policy(model, path),
+            None => {
+                let n_prefix = (self.prefix as usize).div_ceil(if self.quick { 4 } else { 1 });
+                Ok(Prompts::random(model, n_prefix))
+            }
+        }
+    }
+}
+
+fn default_threads() -> usize {
+    EngineSettings::default().n_threads
+}
+
+/// On a terminal only, never into a pipe.
+fn bar(n_steps: usize) -> ProgressBar {
+    let bar = ProgressBar::new(n_steps as u64);
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {elapsed}  {msg}");
+    bar.set_style(style.expect("the template is a constant"));
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}
+
+fn step(bar: &ProgressBar, message: &str) {
+    bar.inc(1);
+    bar.set_message(message.to_owned());
+}

@@ -1,0 +1,220 @@
+//! What was measured, for people and for machines.
+
+use anyhow::Result;
+use comfy_table::{Table, presets};
+use kernels::Isa;
+use serde_json::{Value, json};
+
+use super::limits::{Bound, Limits};
+use super::machine::Memory;
+use crate::output::{align_numbers, print_result};
+
+/// One figure beside its limit.
+pub(super) struct Measure {
+    pub(super) name: String,
+    pub(super) value: f64,
+    pub(super) unit: Unit,
+    pub(super) limit: f64,
+    /// What the limit is made of. Of a rate it is the most, of a time the least.
+    pub(super) bound: Bound,
+}
+
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    TokensPerSecond,
+    ItemsPerMinute,
+    Seconds,
+}
+
+/// All of a run.
+pub(super) struct Report {
+    pub(super) isa: Isa,
+    pub(super) n_threads: usize,
+    pub(super) model: String,
+    /// Seconds until its weights and vocabulary could be used, random ones made included.
+    pub(super) ready_seconds: f64,
+    pub(super) n_weight_bytes: usize,
+    pub(super) n_prefix: usize,
+    pub(super) n_items: usize,
+    pub(super) item_tokens: usize,
+    pub(super) n_generate: usize,
+    pub(super) memory: Memory,
+    pub(super) limits: Limits,
+    pub(super) measures: Vec<Measure>,
+}
+
+/// Tokens of a reply by effort that estimates assume: an assumption, not a measurement.
+const REPLIES: [(&str, usize); 3] = [("low", 100), ("medium", 300), ("high", 1_000)];
+
+impl Report {
+    pub(super) fn print(&self, as_json: bool) -> Result<()> {
+        print_result(&if as_json { format!("{:#}\n", self.json()) } else { self.text() })
+    }
+
+    fn text(&self) -> String {
+        let mut table = Table::new();
+        table
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .set_header(["measured", "", "", "limit", "reached", "bound by"]);
+        align_numbers(&mut table, 1);
+        table.add_rows(self.measures.iter().map(|measure| {
+            [
+                measure.name.clone(),
+                number(measure.value),
+                measure.unit.to_string(),
+                number(measure.limit),
+                format!("{:.0} %", measure.reached() * 100.0),
+                measure.bound.to_string(),
+            ]
+        }));
+        format!(
+            "{}\n{}\n\n{}\n\n{}{}\n",
+            self.machine_line(),
+            self.model_line(),
+            table.trim_fmt(),
+            self.estimates_text(),
+            self.memory_line(),
+        )
+    }
+
+    fn machine_line(&self) -> String {
+        let unused = match Isa::unused_units().as_slice() {
+            [] => String::new(),
+            units => format!(" (not used: {})", units.join(", ")),
+        };
+        format!(
+            "this machine: {} threads, kernels {}{unused}, reads {:.1} GB/s, multiplies {:.0} GFLOP/s in float32",
+            self.n_threads,
+            self.isa,
+            self.limits.read / 1e9,
+            self.limits.flops / 1e9
+        )
+    }
+
+    fn model_line(&self) -> String {
+        format!(
+            "{}: {:.2} GB of weights, ready after {:.2} s; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
+            self.model,
+            self.n_weight_bytes as f64 / 1e9,
+            self.ready_seconds,
+            self.n_prefix,
+            self.n_items,
+            self.item_tokens,
+            self.n_generate
+        )
+    }
+
+    fn estimates_text(&self) -> String {
+        let of = |(effort, n_tokens, items): (&str, usize, f64)| {
+            format!("{effort} ({n_tokens} tokens) {}", number(items))
+        };
+        let estimates: Vec<String> = self.estimates().into_iter().map(of).collect();
+        match estimates.as_slice() {
+            [] => String::new(),
+            all => format!("items/min to be expected by effort: {}\n", all.join(", ")),
+        }
+    }
+
+    fn memory_line(&self) -> String {
+        let gb = |bytes: Option<u64>| {
+            bytes.map_or("unknown".to_owned(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9))
+        };
+        format!("memory: {} resident, {} at most", gb(self.memory.resident), gb(self.memory.peak))
+    }
+
+    /// Items a minute by effort: reading an item at the rate of prefill, writing at the best rate of decoding.
+    fn estimates(&self) -> Vec<(&'static str, usize, f64)> {
+        let rates: Vec<f64> = self
+            .measures
+            .iter()
+            .filter(|m| m.unit == Unit::TokensPerSecond)
+            .map(|m| m.value)
+            .collect();
+        let [prefill, decode @ ..] = rates.as_slice() else { return Vec::new() };
+        let Some(decode) = decode.iter().copied().reduce(f64::max) else { return Vec::new() };
+        REPLIES
+            .into_iter()
+            .map(|(effort, n_tokens)| {
+                let seconds = self.item_tokens as f64 / prefill + n_tokens as f64 / decode;
+                (effort, n_tokens, 60.0 / seconds)
+            })
+            .collect()
+    }
+
+    fn json(&self) -> Value {
+        let measures = self.measures.iter().map(|measure| {
+            json!({
+                "name": measure.name,
+                "value": measure.value,
+                "unit": measure.unit.to_string(),
+                "limit": measure.limit,
+                "reached": measure.reached(),
+                "bound_by": measure.bound.to_string(),
+            })
+        });
+        let estimates = self.estimates().into_iter().map(|(effort, n_tokens, items)| {
+            json!({ "effort": effort, "reply_tokens": n_tokens, "items_per_minute": items })
+        });
+        json!({
+            "machine": {
+                "threads": self.n_threads,
+                "isa": self.isa.to_string(),
+                "unused_units": Isa::unused_units(),
+                "read_bytes_per_second": self.limits.read,
+                "float32_flops": self.limits.flops,
+            },
+            "model": { "name": self.model, "weight_bytes": self.n_weight_bytes, "ready_seconds": self.ready_seconds },
+            "sizes": {
+                "prefix_tokens": self.n_prefix,
+                "items": self.n_items,
+                "item_tokens": self.item_tokens,
+                "generated_tokens": self.n_generate,
+            },
+            "measures": measures.collect::<Value>(),
+            "estimates": estimates.collect::<Value>(),
+            "memory": {
+                "resident_bytes": self.memory.resident,
+                "peak_bytes": self.memory.peak,
+            },
+        })
+    }
+}
+
+impl Measure {
+    fn reached(&self) -> f64 {
+        match self.unit {
+            Unit::Seconds => self.limit / self.value,
+            Unit::TokensPerSecond | Unit::ItemsPerMinute => self.value / self.limit,
+        }
+    }
+}
+
+impl std::fmt::Display for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unit::TokensPerSecond => "tok/s",
+            Unit::ItemsPerMinute => "items/min",
+            Unit::Seconds => "s",
+        })
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Bound::Memory => "memory",
+            Bound::Arithmetic => "arithmetic",
+        })
+    }
+}
+
+/// Three digits, or all before the point.
+fn number(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value if value >= 0.1 => format!("{value:.2}"),
+        value => format!("{value:.4}"),
+    }
+}

@@ -1,0 +1,85 @@
+//! `safeguard bench` as people run it; its figures are the machine's, so only their form is tested.
+
+mod program;
+
+use std::path::Path;
+
+use program::{command, stderr, stdout};
+use serde_json::Value;
+
+fn measured(args: &[&str]) -> Value {
+    let mut all = vec!["bench", "--json", "--threads", "1"];
+    all.extend(args);
+    let output = command(Path::new("."), &all).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).expect("JSON")
+}
+
+fn names(report: &Value) -> Vec<&str> {
+    let measures = report["measures"].as_array().expect("a list");
+    measures.iter().map(|measure| measure["name"].as_str().expect("a name")).collect()
+}
+
+#[test]
+fn random_weights_go_through_the_real_engine() {
+    let sizes = ["--prefix", "70", "--items", "3", "--item-tokens", "5", "--generate", "2"];
+    let report = measured(&[&["--shape", "tiny", "--streams", "1,2"][..], &sizes[..]].concat());
+    assert_eq!(
+        names(&report),
+        [
+            "prefill of 70 tokens",
+            "known prefix from disk",
+            "decode, 1 streams",
+            "decode, 2 streams",
+            "3 items"
+        ]
+    );
+    for measure in report["measures"].as_array().expect("a list") {
+        for key in ["value", "limit", "reached"] {
+            assert!(measure[key].as_f64().is_some_and(|value| value > 0.0), "{measure}");
+        }
+    }
+    assert_eq!(report["model"]["name"], "random tiny");
+    assert!(report["model"]["ready_seconds"].as_f64() > Some(0.0));
+    assert_eq!(report["estimates"].as_array().map(Vec::len), Some(3));
+    assert!(report["machine"]["read_bytes_per_second"].as_f64() > Some(0.0));
+}
+
+#[test]
+fn a_policy_is_the_prefix_and_quick_is_smaller() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/spam");
+    let policy = folder.to_str().expect("UTF-8");
+    let sizes = ["--streams", "1", "--items", "4", "--item-tokens", "8", "--generate", "4"];
+    let report = measured(&[&["--quick", "--policy", policy][..], &sizes[..]].concat());
+    assert!(report["sizes"]["prefix_tokens"].as_u64() > Some(300), "{report}");
+    assert_eq!(report["sizes"]["items"], 1);
+    assert_eq!(report["model"]["name"], "builtin");
+}
+
+#[test]
+fn the_table_names_the_machine_and_every_limit() {
+    let sizes = ["--prefix", "40", "--items", "1", "--item-tokens", "4", "--generate", "2"];
+    let args = [&["bench", "--shape", "tiny", "--streams", "1"][..], &sizes[..]].concat();
+    let output = command(Path::new("."), &args).output().expect("the program starts");
+    let text = stdout(&output);
+    for word in ["this machine:", "kernels", "limit", "bound by", "tok/s", "items/min", "memory:"] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_ends_with_2() {
+    for (args, word) in [
+        (&["--shape", "7b"][..], "there are 20b, 120b and tiny"),
+        (&["--shape", "tiny", "--model", "x"], "cannot be used with"),
+        (&["--streams", "0"], "0 is not in"),
+        (&["--policy", "nowhere.md"], "cannot be read"),
+        (&["--model", "./nowhere"], "./nowhere"),
+    ] {
+        let mut all = vec!["bench"];
+        all.extend(args);
+        let output = command(Path::new("."), &all).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains(word), "{args:?}: {}", stderr(&output));
+    }
+}

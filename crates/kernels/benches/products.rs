@@ -1,0 +1,109 @@
+//! Products and attention at the sizes of the 20b, beside what this machine can do at best.
+//!
+//! `cargo bench -p kernels` prints bytes of weights a second where few rows share them, and sums a second (an
+//! element is one multiplication with its addition) where many do. `ceiling` is the same with nothing around it.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kernels::{BLOCK, GROUP, Kernels, Matrix, Pool, Run};
+
+/// Width of the 20b.
+const WIDTH: usize = 2880;
+/// Experts that are multiplied in turn: more than the caches hold.
+const N_MATRICES: usize = 48;
+
+fn bytes(n: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn floats(n: usize) -> Vec<f32> {
+    bytes(n).into_iter().map(|byte| f32::from(byte) / 128.0 - 1.0).collect()
+}
+
+fn pool() -> Pool {
+    Pool::new(std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
+fn ceiling(c: &mut Criterion) {
+    let (kernels, pool) = (Kernels::detect(), pool());
+    let memory = bytes(1 << 28);
+    let mut group = c.benchmark_group("ceiling");
+    group.throughput(Throughput::Bytes(memory.len() as u64));
+    group.bench_function("read", |b| b.iter(|| kernels.scan(&pool, &memory)));
+    let n_rounds = 100_000;
+    group.throughput(Throughput::Elements(kernels.burn(&pool, n_rounds) as u64 / 2));
+    group.bench_function("multiply", |b| b.iter(|| kernels.burn(&pool, n_rounds)));
+    group.finish();
+}
+
+fn products(c: &mut Criterion) {
+    let (kernels, pool) = (Kernels::detect(), pool());
+    let n_cells = WIDTH * WIDTH;
+    let blocks = bytes(N_MATRICES * n_cells / 2);
+    let scales = vec![120; n_cells / GROUP];
+    let mut floats_16 = bytes(N_MATRICES / 4 * n_cells * 2);
+    // Either sign and about 1/100: no number that a CPU takes longer for.
+    floats_16.iter_mut().skip(1).step_by(2).for_each(|upper| *upper = *upper & 0x80 | 0x3c);
+    let matrix = |format: &str, at: usize| match format {
+        "mxfp4" => {
+            let blocks = &blocks[at % N_MATRICES * n_cells / 2..][..n_cells / 2];
+            Matrix::mxfp4(blocks, &scales, WIDTH, WIDTH).expect("the shape fits")
+        }
+        _ => {
+            let cells = &floats_16[at % (N_MATRICES / 4) * n_cells * 2..][..n_cells * 2];
+            Matrix::bf16(cells, WIDTH, WIDTH).expect("the shape fits")
+        }
+    };
+    for format in ["mxfp4", "bf16"] {
+        let mut group = c.benchmark_group(format);
+        group.sample_size(20);
+        for n_rows in [1, 4, 16, 64, 512] {
+            let x = floats(n_rows * WIDTH);
+            let mut out = vec![0.0; n_rows * WIDTH];
+            let n_bytes = matrix(format, 0).n_bytes() as u64;
+            group.throughput(match n_rows {
+                ..16 => Throughput::Bytes(n_bytes),
+                _ => Throughput::Elements((n_rows * n_cells) as u64),
+            });
+            let mut at = 0;
+            group.bench_function(BenchmarkId::from_parameter(n_rows), |b| {
+                b.iter(|| {
+                    at += 1;
+                    kernels.matmul(&pool, &x, &matrix(format, at), None, &mut out);
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+fn attention(c: &mut Criterion) {
+    let kernels = Kernels::detect();
+    let (d, n_heads, n_positions) = (64, 8, 1024);
+    let (keys, values) = (floats(n_positions * d), floats(n_positions * d));
+    let runs: Vec<Run<'_>> = keys
+        .chunks_exact(BLOCK * d)
+        .zip(values.chunks_exact(BLOCK * d))
+        .map(|(keys, values)| Run { keys, values, start: 0, end: BLOCK })
+        .collect();
+    let (q, sinks) = (floats(n_heads * d), [0.5; 8]);
+    let (mut out, mut scores) = (vec![0.0; n_heads * d], Vec::new());
+    let mut group = c.benchmark_group("attention");
+    group.throughput(Throughput::Elements((2 * n_heads * d * n_positions) as u64));
+    group.bench_function("8 heads, 1024 positions, one thread", |b| {
+        b.iter(|| {
+            kernels.attend(black_box(&q), 0.125, &runs, &sinks, &mut scores, &mut out);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, ceiling, products, attention);
+criterion_main!(benches);

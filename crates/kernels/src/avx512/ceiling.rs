@@ -1,0 +1,53 @@
+//! Work to be timed.
+
+use std::arch::x86_64::*;
+
+/// Operations of one round of [`burn`].
+pub(crate) const FLOPS: usize = 2 * 16 * 16;
+
+/// Sixteen sums of 16 lanes: more than the products under way at any time.
+pub(crate) fn burn(n_rounds: usize) -> f32 {
+    // SAFETY: this table exists only where the CPU has AVX-512.
+    unsafe { burn_lanes(n_rounds) }
+}
+
+/// # Safety
+/// AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn burn_lanes(n_rounds: usize) -> f32 {
+    let mut sums = [_mm512_set1_ps(1.0); 16];
+    let factor = _mm512_set1_ps(std::hint::black_box(0.999));
+    let addend = _mm512_set1_ps(0.001);
+    for _ in 0..n_rounds {
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, factor, addend);
+        }
+    }
+    sums.into_iter().map(|sum| _mm512_reduce_add_ps(sum)).sum()
+}
+
+/// Reads all bytes, a whole number of 1,024.
+pub(crate) fn scan(bytes: &[u8]) -> u64 {
+    assert!(bytes.len().is_multiple_of(1024));
+    // SAFETY: this table exists only where the CPU has AVX-512; the length was just checked.
+    unsafe { scan_lanes(bytes) }
+}
+
+/// Four places at once: one alone does not keep the memory busy.
+///
+/// # Safety
+/// AVX-512 F; a length that is a multiple of 1,024.
+#[target_feature(enable = "avx512f")]
+unsafe fn scan_lanes(bytes: &[u8]) -> u64 {
+    let quarter = bytes.len() / 4;
+    let mut sums = [_mm512_setzero_si512(); 4];
+    for at in (0..quarter).step_by(64) {
+        for (stream, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: at + 64 <= quarter, which is a multiple of 64.
+            let cells =
+                unsafe { _mm512_loadu_si512(bytes.as_ptr().add(stream * quarter + at).cast()) };
+            *sum = _mm512_xor_si512(*sum, cells);
+        }
+    }
+    sums.into_iter().map(|sum| _mm512_reduce_add_epi64(sum) as u64).fold(0, |a, b| a ^ b)
+}

@@ -1,0 +1,29 @@
+//! What this machine could do at best: work with nothing around it, for the caller to time.
+
+use std::hint::black_box;
+
+use crate::dispatch::Kernels;
+use crate::pool::Pool;
+
+/// Bytes that a thread reads at once.
+const PIECE: usize = 1 << 20;
+
+impl Kernels {
+    /// Multiplies and adds in registers on all threads; returns the floating point operations done, a
+    /// multiplication and an addition counted as two. `n_rounds` of some nanoseconds each.
+    pub fn burn(&self, pool: &Pool, n_rounds: usize) -> f64 {
+        let n_tasks = pool.n_threads() * 8;
+        pool.run(n_tasks, &|_| {
+            black_box((self.burn)(n_rounds));
+        });
+        (n_tasks * n_rounds * self.flops_a_round) as f64
+    }
+
+    /// Reads all of `bytes` on all threads and does nothing with it; returns the bytes read.
+    pub fn scan(&self, pool: &Pool, bytes: &[u8]) -> f64 {
+        pool.run(bytes.len() / PIECE, &|at| {
+            black_box((self.scan)(&bytes[at * PIECE..][..PIECE]));
+        });
+        (bytes.len() / PIECE * PIECE) as f64
+    }
+}
