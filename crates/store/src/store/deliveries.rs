@@ -12,7 +12,7 @@ impl Store {
     /// Hands out deliveries that are due; each is due again after `lease` unless something is heard of it.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// [`crate::StoreError::Database`].
     pub async fn lease_deliveries(&self, limit: usize, lease: Duration) -> Result<Vec<Delivery>> {
         twin!(self, deliveries::lease(page_of(limit), lease, Millis::now()))
     }
@@ -20,7 +20,7 @@ impl Store {
     /// Notes that a webhook has heard.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// [`crate::StoreError::Database`].
     pub async fn delivered(&self, id: &DeliveryId) -> Result<()> {
         twin!(self, deliveries::delivered(id, Millis::now()))
     }
@@ -28,7 +28,7 @@ impl Store {
     /// Notes a failed try and returns when the next is due; `None` after the last: the delivery is dead.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// [`crate::StoreError::Database`].
     pub async fn delivery_failed(
         &self,
         id: &DeliveryId,
@@ -41,7 +41,7 @@ impl Store {
     /// Deliveries of a tenant, newest first, from before the one given; in one state, if one is named.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// [`crate::StoreError::Database`].
     pub async fn deliveries(
         &self,
         tenant: &str,
@@ -55,7 +55,7 @@ impl Store {
     /// Makes a dead delivery due again, with all its tries.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] without such a dead delivery of this tenant.
+    /// [`crate::StoreError::Unknown`] without such a dead delivery of this tenant.
     pub async fn retry_delivery(&self, tenant: &str, id: &DeliveryId) -> Result<()> {
         twin!(self, deliveries::retry(tenant, id, Millis::now()))
     }
