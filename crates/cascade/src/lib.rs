@@ -18,6 +18,7 @@ pub mod features;
 mod file;
 mod filter;
 mod head;
+mod held;
 mod judge;
 pub mod linear;
 mod prints;

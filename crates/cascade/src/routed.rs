@@ -1,4 +1,5 @@
-//! The judge that asks at the cheapest effort first, and at a dearer one where the answer is in doubt.
+//! The judge that asks at the cheapest effort first, and at a dearer one, or a bigger model, where the answer is in
+//! doubt.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,18 +8,23 @@ use policy::{
 };
 
 use crate::error::CascadeError;
+use crate::held::{Heard, HeldObserver, tell};
 use crate::route::{Answer, Doubt, Next, Routes};
 
-/// The tiers of a routed judge, cheapest first.
+/// The tiers of a routed judge that its routes know, cheapest first.
 pub const EFFORTS: [Effort; 3] = [Effort::Low, Effort::Medium, Effort::High];
+/// The tier after them, where there is one.
+const BIGGER: usize = EFFORTS.len();
 
-/// A judge asked at low, medium and high effort, as far as it takes.
+/// A judge asked at low, medium and high effort, as far as it takes, and a bigger one after it.
 #[derive(Debug)]
 pub struct RoutedJudge<J> {
     next: J,
+    bigger: Option<J>,
     routes: Routes,
     identity: String,
-    counts: [AtomicU64; EFFORTS.len() + 1],
+    ended: [AtomicU64; BIGGER + 1],
+    person: AtomicU64,
 }
 
 /// Where items ended.
@@ -26,6 +32,8 @@ pub struct RoutedJudge<J> {
 pub struct RouteCounts {
     /// With the answer of each effort.
     pub ended: [u64; EFFORTS.len()],
+    /// With the bigger model's.
+    pub bigger: u64,
     /// Of all, those that a person should look at.
     pub person: u64,
 }
@@ -44,21 +52,84 @@ impl<J: Judge> RoutedJudge<J> {
         }
         let identity =
             format!("{} from effort {} by {:?}", next.identity(), routes.start, routes.margins);
-        Ok(RoutedJudge { next, routes, identity, counts: Default::default() })
+        let (ended, person) = Default::default();
+        Ok(RoutedJudge { next, bigger: None, routes, identity, ended, person })
+    }
+
+    /// What is in doubt at high effort goes to a bigger judge, at the effort that the settings ask for, before it goes
+    /// to a person. The routes have learned nothing about its scores, so those raise no doubt.
+    pub fn then_bigger(self, bigger: J) -> RoutedJudge<J> {
+        let identity = format!("{}, then {}", self.identity, bigger.identity());
+        RoutedJudge { bigger: Some(bigger), identity, ..self }
     }
 
     /// Where items ended so far.
     pub fn counts(&self) -> RouteCounts {
-        let at = |place: usize| self.counts[place].load(Ordering::Relaxed);
-        RouteCounts { ended: [at(0), at(1), at(2)], person: at(EFFORTS.len()) }
+        let at = |tier: usize| self.ended[tier].load(Ordering::Relaxed);
+        let person = self.person.load(Ordering::Relaxed);
+        RouteCounts { ended: [at(0), at(1), at(2)], bigger: at(BIGGER), person }
     }
 
-    fn ended(&self, tier: usize, doubts: &[Doubt], verdict: Verdict) -> Verdict {
-        self.counts[tier].fetch_add(1, Ordering::Relaxed);
-        if !doubts.is_empty() {
-            self.counts[EFFORTS.len()].fetch_add(1, Ordering::Relaxed);
+    /// One tier's answer, and what was heard of it.
+    fn ask(
+        &self,
+        tier: usize,
+        (policy, content): (&Policy, &Content),
+        settings: &JudgeSettings,
+        observer: &mut dyn Observer,
+    ) -> Attempt {
+        let mut held = HeldObserver::new(observer);
+        let verdict = match (EFFORTS.get(tier), &self.bigger) {
+            (None, Some(bigger)) => bigger.judge(policy, content, settings, &mut held),
+            (effort, _) => {
+                let effort = Some(effort.copied().unwrap_or(Effort::High));
+                let asked = JudgeSettings { effort, ..settings.clone() };
+                self.next.judge(policy, content, &asked, &mut held)
+            }
+        };
+        Attempt { tier, verdict, heard: held.into_heard(), doubts: Vec::new() }
+    }
+
+    /// Where to go after a tier's answer.
+    fn after(&self, tier: usize, answer: &Answer) -> Next {
+        match self.routes.next(tier, answer) {
+            Next::Person(doubts) if tier < BIGGER && self.bigger.is_some() => {
+                Next::Tier(BIGGER, doubts)
+            }
+            next => next,
         }
-        Verdict { doubts: doubts.iter().map(Doubt::to_string).collect(), ..verdict }
+    }
+
+    /// The attempt that counts.
+    fn end(&self, attempt: Attempt, observer: &mut dyn Observer) -> Verdict {
+        self.ended[attempt.tier].fetch_add(1, Ordering::Relaxed);
+        if !attempt.doubts.is_empty() {
+            self.person.fetch_add(1, Ordering::Relaxed);
+        }
+        tell(&attempt.heard, observer);
+        let doubts = attempt.doubts.iter().map(Doubt::to_string).collect();
+        Verdict { doubts, ..attempt.verdict }
+    }
+}
+
+/// One tier's answer.
+struct Attempt {
+    tier: usize,
+    verdict: Verdict,
+    heard: Vec<Heard>,
+    /// Why it does not stand.
+    doubts: Vec<Doubt>,
+}
+
+impl Attempt {
+    /// Where nothing is left for a dearer answer, the one in doubt is what there is; but a doubtful `clear` is none.
+    fn without_second_look(self) -> Attempt {
+        if self.verdict.outcome != Outcome::Clear {
+            return self;
+        }
+        let outcome = Outcome::Undetermined(Cause::OverBudget);
+        let verdict = Verdict { outcome, label: None, rule_ids: Vec::new(), ..self.verdict };
+        Attempt { verdict, ..self }
     }
 }
 
@@ -74,46 +145,33 @@ impl<J: Judge> Judge for RoutedJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Verdict {
-        let mut spent = Usage::default();
+        let mut usage = Usage::default();
         let mut given_up = Vec::new();
-        let mut before: Option<(usize, Verdict, Vec<Doubt>)> = None;
+        let mut before: Option<Attempt> = None;
         let mut tier = self.routes.start;
-        loop {
-            let asked = JudgeSettings { effort: Some(EFFORTS[tier]), ..settings.clone() };
-            let mut verdict = self.next.judge(policy, content, &asked, observer);
-            spent += verdict.usage;
-            given_up.append(&mut verdict.given_up);
-            // Where nothing is left for a dearer answer, the one in doubt is what there is; but a doubtful `clear`
-            // is none.
-            if verdict.outcome == Outcome::Undetermined(Cause::OverBudget)
-                && let Some((tier, earlier, doubts)) = before
+        let counted = loop {
+            let mut attempt = self.ask(tier, (policy, content), settings, observer);
+            usage += attempt.verdict.usage;
+            given_up.append(&mut attempt.verdict.given_up);
+            if attempt.verdict.outcome == Outcome::Undetermined(Cause::OverBudget)
+                && let Some(earlier) = before
             {
-                let stands = match earlier.outcome {
-                    Outcome::Clear => Verdict {
-                        outcome: verdict.outcome,
-                        label: None,
-                        rule_ids: Vec::new(),
-                        ..earlier
-                    },
-                    _ => earlier,
-                };
-                let verdict = Verdict { usage: spent, given_up, ..stands };
-                return self.ended(tier, &doubts, verdict);
+                break earlier.without_second_look();
             }
             // A budget that took the filter's word is short of compute, and more effort would be refused as well.
-            if verdict.stage == Stage::Filter {
-                return self.ended(tier, &[], Verdict { usage: spent, given_up, ..verdict });
+            if attempt.verdict.stage == Stage::Filter {
+                break attempt;
             }
-            let answer = Answer::of(std::slice::from_ref(&verdict)).expect("one vote is there");
-            let verdict = Verdict { usage: spent, given_up: given_up.clone(), ..verdict };
-            match self.routes.next(tier, &answer) {
-                Next::Done => return self.ended(tier, &[], verdict),
-                Next::Person(doubts) => return self.ended(tier, &doubts, verdict),
+            let votes = std::slice::from_ref(&attempt.verdict);
+            match self.after(tier, &Answer::of(votes).expect("one vote is there")) {
+                Next::Done => break attempt,
+                Next::Person(doubts) => break Attempt { doubts, ..attempt },
                 Next::Tier(next, doubts) => {
-                    before = Some((tier, verdict, doubts));
+                    before = Some(Attempt { doubts, ..attempt });
                     tier = next;
                 }
             }
-        }
+        };
+        Verdict { usage, given_up, ..self.end(counted, observer) }
     }
 }

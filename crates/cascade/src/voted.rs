@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use policy::{Content, Judge, JudgeSettings, Majority, Observer, Policy, Usage, Verdict};
 
+use crate::held::{HeldObserver, tell};
+
 /// A judge asked as often as [`JudgeSettings::votes`] says, each time with a seed of its own; more than half of all
 /// votes decide.
 #[derive(Debug)]
@@ -36,22 +38,25 @@ impl<J: Judge> Judge for VotedJudge<J> {
         if n_votes == 1 {
             return self.next.judge(policy, content, settings, observer);
         }
-        let mut votes = Vec::new();
+        let (mut votes, mut heard) = (Vec::new(), Vec::new());
         for round in 0..n_votes {
             let seed = settings.seed.unwrap_or(0).wrapping_add(round.into());
             // All votes together have the time that is allowed.
             let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(started.elapsed()));
             let one = JudgeSettings { seed: Some(seed), timeout, votes: 1, ..settings.clone() };
-            votes.push(self.next.judge(policy, content, &one, observer));
+            let mut held = HeldObserver::new(observer);
+            votes.push(self.next.judge(policy, content, &one, &mut held));
+            heard.push(held.into_heard());
         }
-        combined(votes)
+        let majority = Majority::of(&votes);
+        tell(&heard[majority.telling], observer);
+        combined(votes, majority)
     }
 }
 
 /// The vote to show, with what all of them say and took.
-fn combined(mut votes: Vec<Verdict>) -> Verdict {
-    let Majority { outcome, label, score, probability, telling, votes: counts } =
-        Majority::of(&votes);
+fn combined(mut votes: Vec<Verdict>, majority: Majority) -> Verdict {
+    let Majority { outcome, label, score, probability, telling, votes: counts } = majority;
     let mut usage = Usage::default();
     votes.iter().for_each(|vote| usage += vote.usage);
     let shown = votes.swap_remove(telling);

@@ -29,9 +29,10 @@ impl Judge for Scripted {
         policy: &Policy,
         content: &Content,
         settings: &JudgeSettings,
-        _: &mut dyn Observer,
+        observer: &mut dyn Observer,
     ) -> Verdict {
         let effort = settings.effort_for(policy);
+        observer.reasoning(&effort.to_string());
         self.asked.lock().expect("no holder panics").push(effort);
         let scores: Vec<f64> =
             content.texts()[0].split(',').map(|score| score.parse().expect("a number")).collect();
@@ -130,6 +131,57 @@ fn routes_go_on_only_while_there_is_doubt() {
     }
     let counts = routed.counts();
     assert_eq!((counts.ended, counts.person), ([1, 1, 2], 1));
+}
+
+/// Everything that was heard.
+#[derive(Default)]
+struct Listening(String);
+
+impl Observer for Listening {
+    fn reasoning(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+}
+
+#[test]
+fn a_bigger_model_is_asked_before_a_person_and_only_its_own_doubts_count() {
+    let bigger = Arc::new(Scripted::default());
+    let routes = Routes { start: 0, margins: vec![0.3, 0.2, 0.1] };
+    let routed =
+        RoutedJudge::new(Arc::new(Scripted::default()), routes).unwrap().then_bigger(bigger);
+    for (text, n_doubts) in [("0.1,0.9,0.9", 0), ("0.6,0.6,0.55", 0)] {
+        assert_eq!(ask(&routed, text).doubts.len(), n_doubts, "{text}");
+    }
+    let counts = routed.counts();
+    assert_eq!((counts.ended, counts.bigger, counts.person), ([1, 0, 0], 1, 0));
+    assert!(routed.identity().ends_with("then scripted"), "{}", routed.identity());
+}
+
+#[test]
+fn both_models_spend_from_one_budget() {
+    // Room for every answer but the bigger model's.
+    let (_, within) = budgeted(settings(130.0, WhenSpent::Undetermined));
+    let beside = within.beside(Arc::new(Scripted::default()));
+    let routes = Routes { start: 0, margins: vec![0.6; 3] };
+    let routed = RoutedJudge::new(within, routes).unwrap().then_bigger(beside);
+    let verdict = ask(&routed, "0.6,0.6,0.6");
+    assert_eq!((verdict.outcome, verdict.doubts.len()), (Outcome::Violation, 1), "{verdict:?}");
+    assert_eq!(routed.counts().bigger, 0);
+}
+
+#[test]
+fn whoever_listens_hears_the_answer_that_counts_and_no_other() {
+    let settings = JudgeSettings::default();
+    let routes = Routes { start: 0, margins: vec![0.3, 0.2, 0.1] };
+    let routed = RoutedJudge::new(Scripted::default(), routes).unwrap();
+    let mut heard = Listening::default();
+    routed.judge(&policy(), &Content::text("0.4,0.9,0.1"), &settings, &mut heard);
+    assert_eq!(heard.0, "medium");
+    let mut heard = Listening::default();
+    let voted = VotedJudge::new(Scripted::default());
+    let settings = JudgeSettings { votes: 3, ..settings };
+    voted.judge(&policy(), &Content::text("0.4,0.9,0.1"), &settings, &mut heard);
+    assert_eq!(heard.0, "medium", "one of three");
 }
 
 #[test]

@@ -150,11 +150,21 @@ fn routes_are_learned_from_a_run_at_every_effort_and_used() {
     fs::write(dir.path().join("in.jsonl"), rows(0..4)).expect("written");
     let output = batch(dir.path(), "routes = \"routes.toml\"\n");
     let said = stderr(&output);
-    assert!(said.contains("high 4; for a person to look at: 4"), "{said}");
+    assert!(said.contains("high 4, by a bigger model 0; for a person to look at: 4"), "{said}");
     assert_eq!(metric(dir.path(), "safeguard_for_person_total"), Some(4.0));
     for verdict in verdicts(dir.path()) {
         assert_eq!(verdict["doubts"][0], "the score is near one half", "{verdict}");
     }
+    let bigger = "[bigger]\nmodel = \"builtin\"\n";
+    fs::remove_file(dir.path().join("out.jsonl")).expect("it was there");
+    let said = stderr(&batch(dir.path(), &format!("routes = \"routes.toml\"\n{bigger}")));
+    assert!(said.contains("high 0, by a bigger model 4"), "{said}");
+    for verdict in verdicts(dir.path()) {
+        assert_ne!(verdict["doubts"][0], "the score is near one half", "no margin is known of it");
+    }
+    let said = stderr(&batch(dir.path(), bigger));
+    assert!(said.contains("a bigger model is asked by routes"), "{said}");
+
     fs::write(dir.path().join("routes.toml"), "start = 0\n").expect("written");
     let said = stderr(&batch(dir.path(), "routes = \"routes.toml\"\n"));
     assert!(said.contains("routes.toml") && said.contains("--routes-out"), "{said}");
@@ -266,4 +276,8 @@ fn votes_and_raised_thresholds_are_settings_of_their_own() {
     let verdict: Value = serde_json::from_str(&stdout(&voted)).expect("JSON");
     let votes = ["violation", "clear", "undetermined"].map(|said| verdict["votes"][said].as_u64());
     assert_eq!(votes.into_iter().map(|n| n.expect("counted")).sum::<u64>(), 3, "{verdict}");
+    let args = "batch in.jsonl --policy sales.md --out voted.jsonl --votes 2 --seed 1 --max-analysis-tokens 1";
+    run(dir, args);
+    let line = fs::read_to_string(dir.join("voted.jsonl")).expect("verdicts");
+    assert!(line.contains("\"votes\":{\"violation\":"), "{line}");
 }

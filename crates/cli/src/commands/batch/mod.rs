@@ -90,7 +90,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let input = Input::open(&args.input, Errors::new(errors)?)?;
     let open = calibrations.over(args.judge.open()?);
     let (open, cascaded) = args.cascade.over(open, policies.iter(), Traffic::Queue)?;
-    let (output, earlier) = Output::open(&args.out, args.reasoning, args.retry_undetermined)?;
+    let judges = Judges::of_models(cascaded.as_ref().map_or(1, Cascaded::n_models));
+    let (output, earlier) =
+        Output::open(&args.out, args.reasoning, args.retry_undetermined, judges)?;
     let n_verdicts = n_lines * policies.len();
     if !earlier.done.is_empty() {
         report_note(&format!(

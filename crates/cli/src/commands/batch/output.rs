@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use policy::{Outcome, Policy, Stage, Usage, Verdict};
+use policy::{Outcome, Policy, Stage, Usage, Verdict, Votes};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
@@ -34,6 +34,8 @@ struct Line<'a> {
     stage: Stage,
     model: &'a str,
     usage: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    votes: Option<Votes>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     given_up: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -55,15 +57,23 @@ pub(crate) struct Written {
 /// Ids with policies' identities.
 pub(super) type Done = HashSet<(String, String)>;
 
-/// The model of a file, and each policy's filter before it: one of each, or its verdicts are not of one kind.
-#[derive(Debug, Default)]
+/// The model of a file, with the bigger one behind it where there is one, and each policy's filter before it: one of
+/// each, or its verdicts are not of one kind.
+#[derive(Debug)]
 pub(super) struct Judges {
-    model: Option<String>,
+    models: Vec<String>,
+    n_models: usize,
     filters: HashMap<String, String>,
     classifiers: HashMap<String, String>,
 }
 
 impl Judges {
+    /// Nobody yet, and at most so many models.
+    pub(super) fn of_models(n_models: usize) -> Judges {
+        let (models, filters, classifiers) = Default::default();
+        Judges { models, n_models, filters, classifiers }
+    }
+
     /// The one that has decided in this place before, if it is another; else `name` has the place.
     /// Who never came to decide has no name.
     pub(super) fn other(&mut self, stage: Stage, policy_id: &str, name: &str) -> Option<&str> {
@@ -71,7 +81,14 @@ impl Judges {
             return None;
         }
         let holder = match stage {
-            Stage::Reasoner => self.model.get_or_insert_with(|| name.to_owned()),
+            Stage::Reasoner => {
+                let is_known = self.models.iter().any(|model| model == name);
+                if !is_known && self.models.len() < self.n_models {
+                    self.models.push(name.to_owned());
+                }
+                let place = self.models.iter().position(|model| model == name).unwrap_or(0);
+                &mut self.models[place]
+            }
             Stage::Filter => {
                 self.filters.entry(policy_id.to_owned()).or_insert_with(|| name.to_owned())
             }
@@ -106,6 +123,7 @@ impl Output {
         path: &Path,
         with_reasoning: bool,
         retry: bool,
+        judges: Judges,
     ) -> Result<(Output, Earlier)> {
         let place = || format!("{}: cannot be opened for writing", path.display());
         if retry && path.exists() {
@@ -117,7 +135,7 @@ impl Output {
             .append(true)
             .open(path)
             .with_context(place)?;
-        let (earlier, n_whole) = earlier(path, &file)?;
+        let (earlier, n_whole) = earlier(path, &file, judges)?;
         file.set_len(n_whole).with_context(place)?;
         Ok((Output { path: path.to_owned(), file, with_reasoning }, earlier))
     }
@@ -150,6 +168,7 @@ impl Output {
             stage: verdict.stage,
             model: &verdict.model,
             usage: verdict.usage,
+            votes: verdict.votes,
             given_up: &verdict.given_up,
             doubts: &verdict.doubts,
         }
@@ -161,8 +180,8 @@ impl Output {
 }
 
 /// The verdicts in the file, and how many bytes of whole lines it has.
-fn earlier(path: &Path, file: &File) -> Result<(Earlier, u64)> {
-    let mut earlier = Earlier { done: Done::new(), judges: Judges::default(), exit: Exit::Clear };
+fn earlier(path: &Path, file: &File, judges: Judges) -> Result<(Earlier, u64)> {
+    let mut earlier = Earlier { done: Done::new(), judges, exit: Exit::Clear };
     let mut n_whole = 0;
     for (number, line) in (1..).zip(whole_lines(file)) {
         let line = line.with_context(|| format!("{}: cannot be read", path.display()))?;

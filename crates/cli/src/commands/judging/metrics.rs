@@ -185,10 +185,15 @@ fn memory_and_routes(page: &mut Page, cascaded: &Cascaded) {
     }
     if let Some(counts) = cascaded.route_counts() {
         let name = "safeguard_routed_total";
-        page.family(name, "counter", "Items by the effort that decided them.");
+        page.family(
+            name,
+            "counter",
+            "Items by the effort, or the bigger model, that decided them.",
+        );
         for (effort, n) in ["low", "medium", "high"].into_iter().zip(counts.ended) {
-            page.sample(name, &[("effort", effort)], n as f64);
+            page.sample(name, &[("tier", effort)], n as f64);
         }
+        page.sample(name, &[("tier", "bigger")], counts.bigger as f64);
         let name = "safeguard_for_person_total";
         page.family(name, "counter", "Items that a person should look at.");
         page.sample(name, &[], counts.person as f64);

@@ -43,6 +43,11 @@ enum Kind {
 }
 
 impl ServerArgs {
+    /// As with `--served-model` alone.
+    pub(super) fn of_model(served_model: Option<String>) -> ServerArgs {
+        ServerArgs { served_model, server: None }
+    }
+
     /// Whether any of the flags was given.
     pub(super) fn is_given(&self) -> bool {
         self.served_model.is_some() || self.server.is_some()

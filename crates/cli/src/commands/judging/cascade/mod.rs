@@ -23,7 +23,7 @@ use crate::output::{hinted, report_note};
 use audits::Held;
 use budget::Hurry;
 pub(crate) use settings::RoutesFile;
-use settings::{FilterSettings, OnAlarm, read_settings};
+use settings::{BiggerModel, FilterSettings, OnAlarm, read_settings};
 
 /// Flag of commands that may ask filters first.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,6 +50,7 @@ pub(crate) struct Cascaded {
     judge: Arc<CascadeJudge<Box<dyn Judge>>>,
     budget: Option<Arc<BudgetedJudge<Box<dyn Judge>>>>,
     routes: Option<Arc<RoutedJudge<Box<dyn Judge>>>>,
+    has_bigger: bool,
     /// Filters' files with their policies.
     filters: Vec<(PathBuf, PolicyId)>,
     /// Where verdicts are kept from run to run.
@@ -82,16 +83,22 @@ impl CascadeArgs {
         let hurry =
             if traffic == Traffic::Queue { Hurry::NobodyWaits } else { Hurry::SomebodyWaits };
         let OpenJudge { mut judge, local: local_model } = open;
+        let mut bigger = settings.bigger.as_ref().map(BiggerModel::open).transpose()?;
         let mut budget = None;
         if let Some(table) = &settings.budget {
             let budgeted = Arc::new(table.over(judge, hurry).with_context(place)?);
+            bigger = bigger.map(|bigger| -> Box<dyn Judge> { Box::new(budgeted.beside(bigger)) });
             judge = Box::new(Arc::clone(&budgeted));
             budget = Some(budgeted);
         }
         let mut routes = None;
         if let Some(learned) = settings.learned {
             tell_routes(&learned, &policies);
-            let routed = Arc::new(RoutedJudge::new(judge, learned.routes).with_context(place)?);
+            let routed = RoutedJudge::new(judge, learned.routes).with_context(place)?;
+            let routed = Arc::new(match bigger {
+                Some(bigger) => routed.then_bigger(bigger),
+                None => routed,
+            });
             judge = Box::new(Arc::clone(&routed));
             routes = Some(routed);
         }
@@ -118,6 +125,7 @@ impl CascadeArgs {
                 judge,
                 budget,
                 routes,
+                has_bigger: settings.bigger.is_some(),
                 filters,
                 memory: settings.cache_file,
                 _held: held,
@@ -256,6 +264,11 @@ impl Cascaded {
             .filter_map(|(file, policy)| Some((file.as_path(), self.judge.stage(policy)?)))
     }
 
+    /// How many models may decide.
+    pub(crate) fn n_models(&self) -> usize {
+        1 + usize::from(self.has_bigger)
+    }
+
     /// What the budget spent.
     pub(crate) fn spending(&self) -> Option<Spending> {
         self.budget.as_ref().map(|budget| budget.spending())
@@ -314,9 +327,11 @@ impl Cascaded {
                 counts.exact, counts.normalised, counts.missed
             ));
         }
-        if let Some(RouteCounts { ended: [low, medium, high], person }) = self.route_counts() {
+        if let Some(RouteCounts { ended: [low, medium, high], bigger, person }) =
+            self.route_counts()
+        {
             report_note(&format!(
-                "routes: decided at low effort {low}, medium {medium}, high {high}; for a person to look at: {person}"
+                "routes: decided at low effort {low}, medium {medium}, high {high}, by a bigger model {bigger}; for a person to look at: {person}"
             ));
         }
         if let Some(spending) = self.spending() {

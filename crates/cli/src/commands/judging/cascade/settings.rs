@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use cascade::{Filter, Routes};
+use policy::Judge;
 use serde::Deserialize;
 
+use super::super::chosen::ChosenModel;
+use super::super::served::ServerArgs;
 use super::budget::BudgetTable;
 use crate::output::hinted;
 
@@ -25,11 +28,32 @@ pub(super) struct Settings {
     #[serde(default)]
     pub(super) filter: Vec<FilterSettings>,
     pub(super) budget: Option<BudgetTable>,
+    pub(super) bigger: Option<BiggerModel>,
     /// A file that `safeguard eval --routes-out` wrote, relative to the file that names it.
     routes: Option<PathBuf>,
     /// What that file holds.
     #[serde(skip)]
     pub(super) learned: Option<RoutesFile>,
+}
+
+/// The model that is asked where the usual one is in doubt at high effort.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BiggerModel {
+    /// What `--model` takes; a folder is relative to the file that names it.
+    model: String,
+    /// With a URL: which of the server's models.
+    served_model: Option<String>,
+}
+
+impl BiggerModel {
+    /// Opens the model and starts its judge.
+    pub(super) fn open(&self) -> Result<Box<dyn Judge>> {
+        let Ok(chosen) = self.model.parse::<ChosenModel>();
+        let served = ServerArgs::of_model(self.served_model.clone());
+        let open = chosen.open(None, None, &served).context("the bigger model")?;
+        Ok(open.judge)
+    }
 }
 
 /// One filter in service.
@@ -98,7 +122,7 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
     };
     let settings: Settings = toml::from_str(&text).map_err(|error| {
         let error = anyhow!(error).context(path.display().to_string());
-        hinted(error, "cache_mb and routes stand first; a filter is named by [[filter]] and file = \"…\", with embed, audit_rate, audit_seed, highest_threshold and on_alarm if wanted; a budget is [budget] with tokens_per_second = …")
+        hinted(error, "cache_mb and routes stand first; a filter is named by [[filter]] and file = \"…\", with embed, audit_rate, audit_seed, highest_threshold and on_alarm if wanted; a budget is [budget] with tokens_per_second = …; a bigger model is [bigger] with model = \"…\"")
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let beside = |one: FilterSettings| FilterSettings {
@@ -111,12 +135,22 @@ pub(super) fn read_settings(path: &Path) -> Result<Settings> {
         settings.routes.as_ref().map(|file| read_routes(&folder.join(file))).transpose()?;
     let budget = settings.budget.map(|budget| budget.beside(folder));
     check_raising(path, &budget, &filter)?;
+    let bigger =
+        settings.bigger.map(|it| BiggerModel { model: found_beside(folder, it.model), ..it });
+    if bigger.is_some() && learned.is_none() {
+        let error =
+            anyhow!("{}: a bigger model is asked by routes, and there are none", path.display());
+        return Err(hinted(
+            error,
+            "routes = \"routes.toml\"; `safeguard eval --routes-out` learns them",
+        ));
+    }
     let cache_file = settings.cache_file.map(|file| folder.join(file));
     if cache_file.is_some() && settings.cache_mb == 0 {
         let error = anyhow!("{}: cache_file keeps nothing without cache_mb", path.display());
         return Err(hinted(error, "cache_mb = 64 remembers 64 MB of verdicts"));
     }
-    Ok(Settings { filter, learned, budget, cache_file, ..settings })
+    Ok(Settings { filter, learned, budget, bigger, cache_file, ..settings })
 }
 
 /// Raising thresholds takes a budget's word and an owner's.

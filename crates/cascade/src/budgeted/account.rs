@@ -1,19 +1,13 @@
-//! The judge that asks a budget before every item, and reports what each one took.
-//!
-//! An item gets the effort that the budget grants. Told to come back, it waits on its own thread. What
-//! finds no room is `undetermined: over budget`. Whatever was given up stands in the verdict.
+//! What all judges within one budget share: they ask it before every item, and settle what each one took.
 
 use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use policy::{
-    Cause, Content, Judge, JudgeSettings, Observer, Outcome, PassedOn, Policy, ScoreMethod, Stage,
-    Verdict,
-};
+use policy::{Cause, Observer, Verdict};
 
 use crate::budget::{
-    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Standing, Step, Unit, Wait,
+    Budget, BudgetSettings, Decision, Event, Grant, Happening, Item, Standing, Step, Unit,
 };
 use crate::error::CascadeError;
 use crate::judge::locked;
@@ -79,12 +73,9 @@ pub struct Spending {
     pub given_up: GivenUp,
 }
 
-/// A judge within a budget.
-pub struct BudgetedJudge<J> {
-    next: J,
+/// A budget in use.
+pub(super) struct Account {
     unit: Unit,
-    /// How long an item may be put off where nobody waits for it.
-    may_wait: Option<Duration>,
     started: Instant,
     state: Mutex<State>,
     listener: Listener,
@@ -103,18 +94,14 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// How often the host is asked, at most.
 const ASK_HOST_MS: u64 = 250;
 
-impl<J: Judge> BudgetedJudge<J> {
-    /// `host` is asked a few times a second where the limit is a share.
-    ///
+impl Account {
     /// # Errors
     /// As [`BudgetSettings::check`].
-    pub fn new(
-        next: J,
+    pub(super) fn new(
         settings: BudgetSettings,
-        may_wait: Option<Duration>,
         host: Option<HostMeter>,
         listener: Listener,
-    ) -> Result<BudgetedJudge<J>, CascadeError> {
+    ) -> Result<Account, CascadeError> {
         let state = State {
             budget: Budget::new(settings, 0)?,
             host,
@@ -123,12 +110,11 @@ impl<J: Judge> BudgetedJudge<J> {
             given_up: GivenUp::default(),
         };
         let unit = settings.limit.unit();
-        let (started, state) = (Instant::now(), Mutex::new(state));
-        Ok(BudgetedJudge { next, unit, may_wait, started, state, listener })
+        Ok(Account { unit, started: Instant::now(), state: Mutex::new(state), listener })
     }
 
     /// Where the budget stands.
-    pub fn spending(&self) -> Spending {
+    pub(super) fn spending(&self) -> Spending {
         let now_ms = self.now_ms();
         let mut events = Vec::new();
         let mut state = locked(&self.state);
@@ -141,7 +127,8 @@ impl<J: Judge> BudgetedJudge<J> {
         spending
     }
 
-    fn now_ms(&self) -> u64 {
+    /// Milliseconds since the budget began.
+    pub(super) fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -152,7 +139,7 @@ impl<J: Judge> BudgetedJudge<J> {
 
     /// Waits until the item is granted, or for why it is not: nothing is left, the time allowed is over, nobody waits
     /// any more, or the filter's word is taken. With it, what was given up, in words.
-    fn ask(
+    pub(super) fn ask(
         &self,
         mut item: Item,
         allowed: Option<Duration>,
@@ -206,7 +193,8 @@ impl<J: Judge> BudgetedJudge<J> {
         }
     }
 
-    fn report_back(&self, grant: &Grant, verdict: &Verdict) {
+    /// Settles what a granted item took.
+    pub(super) fn settle(&self, grant: &Grant, verdict: &Verdict) {
         let now_ms = self.now_ms();
         let cost = self.unit.cost(&verdict.usage);
         let mut state = locked(&self.state);
@@ -221,45 +209,11 @@ impl<J: Judge> BudgetedJudge<J> {
 }
 
 /// Why an item is not judged.
-enum Refusal {
+pub(super) enum Refusal {
     /// There is no verdict, by this cause.
     None(Cause),
     /// The filter's threshold was raised above the item's score.
     LeftToFilter,
-}
-
-impl Refusal {
-    fn verdict(&self, policy: &Policy, passed_on: Option<PassedOn>) -> Verdict {
-        let cause = match (self, passed_on) {
-            (Refusal::LeftToFilter, Some(passed_on)) => return left(policy, passed_on),
-            (Refusal::LeftToFilter, None) => Cause::OverBudget,
-            (Refusal::None(cause), _) => *cause,
-        };
-        let why = match cause {
-            Cause::OverBudget => "no compute was left for it in the budget",
-            Cause::Timeout => "the time allowed ran out before the budget had compute for it",
-            _ => "nobody waited for it any more while the budget had no compute for it",
-        };
-        Verdict::undetermined(cause, why, policy.reference(), "")
-    }
-}
-
-/// The filter's word in the place of the judge's, where compute is short and the policy's owner allows it.
-fn left(policy: &Policy, passed_on: PassedOn) -> Verdict {
-    let rationale = format!(
-        "The filter found little: its score, {:.4}, is above the threshold of {:.4} with the proven recall, but compute \
-         was short. No recall is promised for this.",
-        passed_on.score, passed_on.proven
-    );
-    Verdict {
-        outcome: Outcome::Clear,
-        score: Some(passed_on.score),
-        score_method: ScoreMethod::Filter,
-        rationale: Some(rationale),
-        detail: None,
-        stage: Stage::Filter,
-        ..Verdict::undetermined(Cause::OverBudget, "", policy.reference(), "filter")
-    }
 }
 
 impl State {
@@ -275,51 +229,8 @@ impl State {
     }
 }
 
-impl<J: Judge> Judge for BudgetedJudge<J> {
-    fn identity(&self) -> String {
-        format!("{} within a budget", self.next.identity())
-    }
-
-    fn judge(
-        &self,
-        policy: &Policy,
-        content: &Content,
-        settings: &JudgeSettings,
-        observer: &mut dyn Observer,
-    ) -> Verdict {
-        let until = |wait: Duration| self.now_ms().saturating_add(wait.as_millis() as u64);
-        let wait = self.may_wait.map_or(Wait::No, |wait| Wait::Until(until(wait)));
-        let item = Item {
-            wait,
-            votes: settings.votes,
-            passed: settings.passed_on,
-            ..Item::new(settings.effort_for(policy))
-        };
-        let asked = Instant::now();
-        let (grant, given_up) = self.ask(item, settings.timeout, observer);
-        let grant = match grant {
-            Ok(grant) => grant,
-            Err(refusal) => {
-                return Verdict { given_up, ..refusal.verdict(policy, settings.passed_on) };
-            }
-        };
-        // What was waited for is part of the time allowed.
-        let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(asked.elapsed()));
-        let settings = JudgeSettings {
-            effort: Some(grant.effort),
-            votes: grant.votes,
-            timeout,
-            ..settings.clone()
-        };
-        let mut verdict = self.next.judge(policy, content, &settings, observer);
-        self.report_back(&grant, &verdict);
-        verdict.given_up.splice(0..0, given_up);
-        verdict
-    }
-}
-
-impl<J: fmt::Debug> fmt::Debug for BudgetedJudge<J> {
+impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BudgetedJudge").field("next", &self.next).field("unit", &self.unit).finish()
+        f.debug_struct("Account").field("unit", &self.unit).finish_non_exhaustive()
     }
 }
