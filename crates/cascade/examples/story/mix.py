@@ -2,9 +2,9 @@
 
 python mix.py DATA OUT
 
-DATA holds clickbait, paradetox, wiki_context_toxicity and sms_spam, each a folder with data.jsonl. OUT gets four files
-of {"id","text","labels":{"rude":0|1}}: train.jsonl, calibrate.jsonl, traffic.jsonl, and drift.jsonl from a surface that
-the other three know nothing of.
+DATA holds clickbait, paradetox and wiki_context_toxicity, each a folder with data.jsonl. OUT gets four files of
+{"id","text","labels":{"rude":0|1}}: train.jsonl, calibrate.jsonl and traffic.jsonl from one mixture of comments and
+headlines, and drift.jsonl of headlines alone.
 """
 
 import json
@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 SEED = 1
-N_TRAFFIC, N_TRAIN, N_RUDE, N_WIKI = 20_000, 3_000, 3_000, 6_000
+N_TRAFFIC, N_TRAIN, N_DRIFT = 20_000, 3_000, 4_500
+N_RUDE, N_WIKI = 3_000, 10_500
 
 
 def rows_of(data: Path, name: str, label: str | None, wanted: int) -> list[dict]:
@@ -38,16 +39,14 @@ def without_repeats(rows: list[dict]) -> list[dict]:
 
 def main(data: Path, out: Path) -> None:
     chance = random.Random(SEED)
+    headlines = without_repeats(rows_of(data, "clickbait", None, 0))
     wiki = rows_of(data, "wiki_context_toxicity", "toxic", 0)
     rude = rows_of(data, "paradetox", "toxic", 1)
-    chance.shuffle(wiki)
-    chance.shuffle(rude)
-    calm = rows_of(data, "clickbait", None, 0) + rows_of(data, "paradetox", "toxic", 0) + wiki[:N_WIKI]
-    pool = without_repeats(calm + rude[:N_RUDE])
+    for rows in (headlines, wiki, rude):
+        chance.shuffle(rows)
+    drift, headlines = headlines[:N_DRIFT], headlines[N_DRIFT:]
+    pool = without_repeats(headlines + rows_of(data, "paradetox", "toxic", 0) + wiki[:N_WIKI] + rude[:N_RUDE])
     chance.shuffle(pool)
-    seen = {row["text"] for row in pool}
-    drift = [row for row in without_repeats(rows_of(data, "sms_spam", None, 0)) if row["text"] not in seen]
-    chance.shuffle(drift)
     files = {
         "train": pool[N_TRAFFIC : N_TRAFFIC + N_TRAIN],
         "calibrate": pool[N_TRAFFIC + N_TRAIN :],
