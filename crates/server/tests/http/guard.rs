@@ -289,6 +289,19 @@ fn without_a_verdict_nothing_goes_on_unless_the_settings_say_so() {
 }
 
 #[test]
+fn what_passes_without_a_policy_is_counted_too() {
+    let service = guarded(&Model::saying("fine"), |guard| {
+        guard.policies = vec!["none".to_owned()];
+        guard.on_undetermined = WithoutVerdict::Allow;
+    });
+    let reply = service.ask(ROUTE, &chat("hi", false));
+    assert_eq!(reply["choices"][0]["message"]["content"], "fine");
+    let counted = r#"policy="unknown",disposition="bypassed",cause="backend_error"} 2"#;
+    let metrics = service.read("/metrics");
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
 fn the_other_servers_failures_are_told() {
     let refusing = Model::new("", 1, StatusCode::UNAUTHORIZED);
     let service = guarded(&refusing, |_| {});
