@@ -99,6 +99,24 @@ fn a_changed_byte_names_its_record() {
 }
 
 #[test]
+fn a_changed_byte_of_a_policy_names_it() {
+    let (folder, _) = decided(&[]);
+    let file = folder.path().join("safeguard.db");
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/game-cheating");
+    let policy = fs::read(policy.join("policy.md")).expect("a policy");
+    let mut bytes = fs::read(&file).expect("a store");
+    let at = bytes.windows(40).position(|window| window == &policy[..40]).expect("its text");
+    bytes[at] ^= 1;
+    fs::write(&file, bytes).expect("written");
+    let broken = audit(folder.path(), &["verify", "--format", "json"]);
+    assert_eq!(broken.status.code(), Some(1), "{}", stderr(&broken));
+    let found: Value = serde_json::from_slice(&broken.stdout).expect("JSON");
+    assert_eq!(found["fault"], "the text of the policy was altered");
+    assert_eq!(found["policy"].as_str().map(str::len), Some(64), "{found}");
+    assert!(stderr(&broken).contains("hint: all records are as they were"), "{}", stderr(&broken));
+}
+
+#[test]
 fn a_violation_becomes_a_statement_once_all_is_said() {
     // Another outcome of the small model would have no statement.
     let (folder, id) = decided(&["--keep-content", "--seed", "7"]);

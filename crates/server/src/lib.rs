@@ -28,6 +28,7 @@ mod settings;
 mod shadow;
 mod shelf;
 mod stored;
+mod traceparent;
 mod traces;
 mod webhooks;
 mod wire;

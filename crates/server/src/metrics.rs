@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use policy::Verdict;
+use policy::{Outcome, Verdict};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -37,6 +37,8 @@ struct VerdictLabels {
 struct TrafficLabels {
     policy: String,
     disposition: &'static str,
+    /// Why nothing was decided; empty for a violation and for clear.
+    cause: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,6 +55,9 @@ struct StageLabel {
 struct TokenLabel {
     kind: &'static str,
 }
+
+/// The label of policies that were not found.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// What became of a pair of item and policy. Every pair that was answered is in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +132,7 @@ impl Metrics {
         registry.register("verdicts", "Verdicts made", metrics.verdicts.clone());
         registry.register(
             "traffic",
-            "Pairs of item and policy by what became of them; the dispositions add up to all pairs answered",
+            "Pairs of item and policy by what became of them, and why nothing was decided; they add up to all pairs answered",
             metrics.traffic.clone(),
         );
         registry.register(
@@ -192,9 +197,20 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn disposed(&self, policy: &str, disposition: Disposition) {
-        let labels = TrafficLabels { policy: policy.to_owned(), disposition: disposition.word() };
-        self.traffic.get_or_create(&labels).inc();
+    /// Counts a pair that was answered; once for each.
+    pub(crate) fn disposed(&self, policy: &str, outcome: Outcome, disposition: Disposition) {
+        let (_, cause) = outcome.names();
+        self.counted(policy, disposition, cause.unwrap_or_default());
+    }
+
+    /// The same for a pair that no judge was asked about, by the code of what stood against it.
+    pub(crate) fn failed(&self, policy: &str, code: &'static str, disposition: Disposition) {
+        self.counted(policy, disposition, code.to_owned());
+    }
+
+    fn counted(&self, policy: &str, disposition: Disposition, cause: String) {
+        let (policy, disposition) = (policy.to_owned(), disposition.word());
+        self.traffic.get_or_create(&TrafficLabels { policy, disposition, cause }).inc();
     }
 
     pub(crate) fn shadowed(&self, fate: ShadowFate) {

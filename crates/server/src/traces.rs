@@ -7,6 +7,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::error::ServerError;
+use crate::settings::SettingsError;
 
 /// Where traces go: the table `[serve.traces]`. It needs a build with the feature `otel`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -17,6 +18,20 @@ pub struct TraceSettings {
     /// The share of requests that are traced, 0 to 1.
     #[serde(default = "all")]
     pub share: f64,
+}
+
+impl TraceSettings {
+    /// Whether the values can hold.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] for a share that is none.
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        if (0.0..=1.0).contains(&self.share) {
+            return Ok(());
+        }
+        let (setting, found) = ("traces.share", self.share.to_string());
+        Err(SettingsError::Value { setting, found, expected: "0 to 1" })
+    }
 }
 
 fn all() -> f64 {

@@ -4,12 +4,13 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use policy::{Confidence, ScoreMethod, Verdict};
+use policy::{Cause, Confidence, ScoreMethod, Verdict, Votes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use crate::error::ApiError;
 
@@ -20,6 +21,7 @@ pub(crate) struct VerdictBody {
     outcome: &'static str,
     /// Why there is no decision.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = causes)]
     cause: Option<String>,
     /// The base code decided on.
     label: Option<String>,
@@ -42,6 +44,9 @@ pub(crate) struct VerdictBody {
     capped: bool,
     /// What went wrong, or stood in the way of the usual course.
     detail: Option<String>,
+    /// The votes, where several were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    votes: Option<VotesBody>,
     /// What a budget gave up for it.
     given_up: Vec<String>,
     /// Why a person should look at it.
@@ -54,7 +59,31 @@ pub(crate) struct VerdictBody {
     usage: UsageBody,
 }
 
-/// What a verdict took.
+/// All causes by name.
+fn causes() -> Object {
+    let description = "Why there is no decision.";
+    let causes = ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+    causes.enum_values(Some(Cause::ALL.map(Cause::code))).build()
+}
+
+/// How many votes there were, by what they said; more than half decide.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VotesBody {
+    /// For a violation.
+    violation: usize,
+    /// For clear.
+    clear: usize,
+    /// For nothing.
+    undetermined: usize,
+}
+
+impl VotesBody {
+    fn new(Votes { violation, clear, undetermined }: Votes) -> VotesBody {
+        VotesBody { violation, clear, undetermined }
+    }
+}
+
+/// What a verdict took; of several votes, all of them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UsageBody {
     /// Tokens of the prompt.
@@ -87,6 +116,7 @@ impl VerdictBody {
             reasoning: with_reasoning.then_some(verdict.reasoning),
             capped: verdict.capped,
             detail: verdict.detail,
+            votes: verdict.votes.map(VotesBody::new),
             given_up: verdict.given_up,
             doubts: verdict.doubts,
             stage: verdict.stage.name(),

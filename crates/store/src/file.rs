@@ -23,4 +23,6 @@ pub struct File {
     pub created_at: Millis,
     /// When its last byte came; `None` while it is being written.
     pub complete_at: Option<Millis>,
+    /// When it goes by its caller's wish, whatever else is kept for how long.
+    pub expires_at: Option<Millis>,
 }

@@ -47,4 +47,4 @@ pub use review::{
 pub use seal::{Kept, Words};
 pub use store::Store;
 pub use time::Millis;
-pub use verify::{Broken, ChainHead, Fault, Verification};
+pub use verify::{Broken, BrokenPolicy, ChainHead, Fault, PolicyFault, Verification};

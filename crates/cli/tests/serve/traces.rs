@@ -77,18 +77,47 @@ async fn take(State(sender): State<mpsc::Sender<Bytes>>, body: Bytes) {
     sender.send(body).unwrap();
 }
 
-#[test]
-fn a_request_is_traced_from_reading_to_record_without_its_content() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+/// A collector, and the exports that it got.
+struct Collector {
+    runtime: tokio::runtime::Runtime,
+    url: String,
+    exports: mpsc::Receiver<Bytes>,
+}
+
+impl Collector {
+    fn start() -> Collector {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (sender, exports) = mpsc::channel();
+        let router = axum::Router::new().route("/v1/traces", post(take)).with_state(sender);
+        let url = serve(&runtime, router);
+        Collector { runtime, url, exports }
+    }
+
+    /// The spans of a service, which are sent when it stops.
+    fn spans(&self, service: Service) -> Vec<Span> {
+        let (ended_well, log) = service.stop();
+        assert!(ended_well, "{log}");
+        let exports: Vec<Bytes> = self.exports.try_iter().collect();
+        let has_content = |export: &Bytes| export.windows(8).any(|window| window == b"cinnabar");
+        assert!(!exports.is_empty() && !exports.iter().any(has_content));
+        exports.iter().flat_map(|export| spans(export)).collect()
+    }
+}
+
+/// Serves on a port of its own; where.
+fn serve(runtime: &tokio::runtime::Runtime, router: axum::Router) -> String {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = runtime.block_on(tokio::net::TcpListener::bind(any)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let (sender, exports) = mpsc::channel();
-    let router = axum::Router::new().route("/v1/traces", post(take)).with_state(sender);
+    let url = format!("http://{}", listener.local_addr().unwrap());
     runtime.spawn(async move { axum::serve(listener, router).await });
+    url
+}
 
+#[test]
+fn a_request_is_traced_from_reading_to_record_without_its_content() {
+    let collector = Collector::start();
     let folder = tempfile::tempdir().unwrap();
-    let settings = format!("[serve.traces]\nendpoint = \"http://{address}\"\n");
+    let settings = format!("[serve.traces]\nendpoint = \"{}\"\n", collector.url);
     std::fs::write(folder.path().join("safeguard.toml"), settings).unwrap();
     let service = Service::start(folder.path(), &[]);
     let policy = json!({ "name": "cinnabar-name", "text": "No cinnabar." });
@@ -97,13 +126,7 @@ fn a_request_is_traced_from_reading_to_record_without_its_content() {
     let reply = request.bearer_auth("cinnabar-key").json(&body).send().unwrap();
     assert!(reply.status().is_success());
     reply.text().unwrap();
-    // What is under way is sent when it stops.
-    let (ended_well, log) = service.stop();
-    assert!(ended_well, "{log}");
-    let exports: Vec<Bytes> = exports.try_iter().collect();
-    let has_content = |export: &Bytes| export.windows(8).any(|window| window == b"cinnabar");
-    assert!(!exports.is_empty() && !exports.iter().any(has_content));
-    let spans: Vec<Span> = exports.iter().flat_map(|export| spans(export)).collect();
+    let spans = collector.spans(service);
     let root = spans.iter().find(|span| span.name == "request").unwrap();
     assert!(root.parent.is_empty());
     for (name, n_spans) in [("read", 1), ("queue", 2), ("judge", 2), ("record", 2)] {
@@ -112,5 +135,53 @@ fn a_request_is_traced_from_reading_to_record_without_its_content() {
         for span in named {
             assert_eq!((&span.trace, &span.parent), (&root.trace, &root.id), "{span:?}");
         }
+    }
+}
+
+/// Digits as the headers and the spans of a test have them.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_callers_trace_goes_on_here_and_at_the_guarded_model() {
+    let collector = Collector::start();
+    let (sender, asked) = mpsc::channel();
+    let model = move |headers: axum::http::HeaderMap| {
+        let parent = headers["traceparent"].to_str().unwrap().to_owned();
+        sender.send(parent).unwrap();
+        let message = json!({ "role": "assistant", "content": "cinnabar" });
+        let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+        std::future::ready(axum::Json(json!({ "id": "c", "choices": [choice] })))
+    };
+    let router = axum::Router::new().route("/v1/chat/completions", post(model));
+    let upstream = serve(&collector.runtime, router);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = format!(
+        "[serve.traces]\nendpoint = \"{}\"\n[serve.guard]\nupstream = \"{upstream}\"\nmode = \"score\"\n",
+        collector.url
+    );
+    std::fs::write(folder.path().join("safeguard.toml"), settings).unwrap();
+    let service = Service::start(folder.path(), &[]);
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let messages = json!([{ "role": "user", "content": "cinnabar" }]);
+    for parent in [format!("00-{trace}-{span}-01"), format!("00-{trace}-{span}-x")] {
+        let request = client().post(format!("{}/v1/chat/completions", service.url));
+        let request = request.header("traceparent", parent);
+        let reply = request.json(&json!({ "model": "other", "messages": messages })).send();
+        assert!(reply.unwrap().status().is_success());
+    }
+    let asked: Vec<String> = asked.try_iter().collect();
+    let spans = collector.spans(service);
+    let roots: Vec<&Span> = spans.iter().filter(|span| span.name == "request").collect();
+    let is_ours = |root: &&&Span| hex(&root.trace) == trace;
+    let ours = roots.iter().find(is_ours).unwrap();
+    assert_eq!(hex(&ours.parent), span);
+    let other = roots.iter().find(|root| !is_ours(root)).expect("a trace of its own");
+    assert!(other.parent.is_empty(), "what is no trace is not continued");
+    for (root, asked) in [(ours, &asked[0]), (other, &asked[1])] {
+        assert_eq!(*asked, format!("00-{}-{}-01", hex(&root.trace), hex(&root.id)));
+        let judged = spans.iter().filter(|it| it.name == "judge" && it.trace == root.trace);
+        assert_eq!(judged.count(), 2, "the request and the reply");
     }
 }

@@ -131,7 +131,7 @@ impl App {
     /// Counts a verdict that goes to its caller as it is, who decides what it leads to.
     pub(crate) fn note(&self, chosen: &Chosen, outcome: Outcome) {
         let (_, disposition) = Action::of(outcome, OnUndetermined::Review);
-        self.metrics.disposed(&chosen.metric, disposition);
+        self.metrics.disposed(&chosen.metric, outcome, disposition);
     }
 
     /// Records a decision, and lets a candidate version judge the same; `None` without a store.

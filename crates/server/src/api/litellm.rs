@@ -101,7 +101,7 @@ pub(crate) async fn guardrail(
             Outcome::Undetermined(_) if allows => Disposition::Bypassed,
             _ => Disposition::Blocked,
         };
-        app.metrics.disposed(&chosen.metric, disposition);
+        app.metrics.disposed(&chosen.metric, outcome, disposition);
         if disposition == Disposition::Blocked {
             against.push((chosen.policy.name.clone(), outcome));
         }

@@ -15,7 +15,7 @@ use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::pool::Class;
 use crate::selector::{Chosen, all_or};
-use crate::settings::{Moderations, OnUndetermined, StockUndetermined};
+use crate::settings::{Moderations, StockUndetermined};
 use crate::shelf::Served;
 use crate::wire::{OpenAiJson, OpenAiRefusal, parse};
 
@@ -130,13 +130,10 @@ pub(crate) async fn moderations(
     let verdicts = app.judge(&caller, Class::Sync, pairs.clone(), &app.judging, deadline).await?;
     app.record_all(&caller, "/v1/moderations", &pairs, &app.judging, &verdicts).await?;
     let settings = &app.settings.moderations;
-    let otherwise = match settings.on_undetermined {
-        StockUndetermined::Error => OnUndetermined::Review,
-        StockUndetermined::Flag => OnUndetermined::Block,
-    };
+    let otherwise = settings.on_undetermined.action();
     for (verdict, chosen) in verdicts.iter().zip(policies.iter().cycle()) {
         let (_, disposition) = Action::of(verdict.outcome, otherwise);
-        app.metrics.disposed(&chosen.metric, disposition);
+        app.metrics.disposed(&chosen.metric, verdict.outcome, disposition);
     }
     let id = format!("modr-{:016x}", getrandom::u64().map_err(|_| ApiError::Random)?);
     let items = verdicts.chunks(policies.len());

@@ -9,6 +9,7 @@ use axum::response::Response;
 use tracing::Instrument;
 
 use super::app::App;
+use crate::traceparent;
 
 /// The status noted where the client went before its answer came, as nginx writes it.
 const GONE: u16 = 499;
@@ -22,6 +23,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         http.route = route,
         http.response.status_code = tracing::field::Empty,
     );
+    traceparent::continues(&span, request.headers());
     let mut note = Note { app: &app, route, status: GONE, start: Instant::now() };
     let response = next.run(request).instrument(span.clone()).await;
     note.status = response.status().as_u16();

@@ -10,7 +10,7 @@ use super::settings::{GuardMode, WithoutVerdict};
 use crate::api::{App, Pair, stock_result};
 use crate::door::Caller;
 use crate::error::ApiError;
-use crate::metrics::Disposition;
+use crate::metrics::{Disposition, UNKNOWN};
 use crate::pool::Class;
 use crate::selector::{Chosen, all_or};
 use crate::settings::duration;
@@ -94,8 +94,11 @@ impl Guard {
         if let Ok(verdicts) = &checked.verdicts {
             app.record_all(caller, "guard", &checked.pairs, &app.judging, verdicts).await?;
         }
-        for (chosen, outcome) in checked.chosen.iter().zip(checked.outcomes()) {
-            app.metrics.disposed(&chosen.metric, self.rule(outcome, mode).1);
+        // Without policies there is one outcome all the same, and text that passes by it.
+        let names = checked.chosen.iter().map(|chosen| chosen.metric.as_str());
+        let names = names.chain(std::iter::repeat(UNKNOWN));
+        for (outcome, name) in checked.outcomes().into_iter().zip(names) {
+            app.metrics.disposed(name, outcome, self.rule(outcome, mode).1);
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use super::stream;
 use crate::api::{App, now};
 use crate::door::Caller;
 use crate::error::{ApiError, ServerError};
+use crate::traceparent;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which the other server counts as gone.
@@ -197,7 +198,8 @@ pub(crate) async fn forward(
 
 impl Passage {
     async fn send(&self, headers: &HeaderMap, body: &Value) -> Result<reqwest::Response, ApiError> {
-        let mut request = self.guard.http.post(self.guard.route.clone()).json(body);
+        let request = self.guard.http.post(self.guard.route.clone()).json(body);
+        let mut request = request.headers(traceparent::passed_on(headers));
         let key = self.guard.key.as_ref().or_else(|| headers.get(header::AUTHORIZATION));
         if let Some(key) = key {
             request = request.header(header::AUTHORIZATION, key);

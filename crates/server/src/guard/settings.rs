@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::settings::{MAX_SECONDS, SettingsError};
+
 /// The guard before another chat model.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,23 @@ pub struct GuardSettings {
     /// Seconds that one check may take.
     #[serde(default = "usual_check")]
     pub check_s: f64,
+}
+
+impl GuardSettings {
+    /// Whether the values can hold.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] for times and windows that are none.
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        let is_time = self.check_s > 0.0 && self.check_s <= MAX_SECONDS;
+        if is_time && self.window_chars < 1 << 24 {
+            return Ok(());
+        }
+        let found = format!("{} and {}", self.check_s, self.window_chars);
+        let setting = "guard.check_s and guard.window_chars";
+        let expected = "at most a day and 16 million characters";
+        Err(SettingsError::Value { setting, found, expected })
+    }
 }
 
 /// What a violation leads to.

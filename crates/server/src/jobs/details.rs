@@ -61,6 +61,16 @@ pub(crate) struct ItemDetails {
     pub(crate) line: Option<LineDetails>,
 }
 
+impl ItemDetails {
+    /// What its caller wants done without a verdict: as its line says, else as the job does.
+    pub(crate) fn on_undetermined(&self, job: &JobDetails) -> OnUndetermined {
+        match self.line {
+            Some(LineDetails::Classify { on_undetermined, .. }) => on_undetermined,
+            _ => job.on_undetermined,
+        }
+    }
+}
+
 /// Both, of an item that was leased.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Details {

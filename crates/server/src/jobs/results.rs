@@ -116,7 +116,8 @@ impl JobResult {
     pub(crate) fn new(job: &Job, details: &JobDetails, item: &Item) -> JobResult {
         let own: ItemDetails = serde_json::from_str(&item.details).unwrap_or_default();
         let verdict = item.decision.as_ref().map(|it| it.verdict(item.words.clone()));
-        let action = verdict.as_ref().map(|it| Action::of(it.outcome, details.on_undetermined).0);
+        let otherwise = own.on_undetermined(details);
+        let action = verdict.as_ref().map(|it| Action::of(it.outcome, otherwise).0);
         let is_late = |(done, deadline)| done > deadline;
         JobResult {
             index: own.index,

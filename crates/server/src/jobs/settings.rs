@@ -23,6 +23,10 @@ pub struct JobSettings {
     pub retry_s: f64,
     /// Days for which rationale and reasoning can be read.
     pub keep_words_days: u32,
+    /// Days after its end for which a job can be read.
+    pub keep_jobs_days: u32,
+    /// Days for which a file can be read, unless its caller wants it gone before.
+    pub keep_files_days: u32,
     /// Most bytes of an uploaded file.
     pub file_bytes: usize,
 }
@@ -37,6 +41,8 @@ impl Default for JobSettings {
             attempts: 5,
             retry_s: 5.0,
             keep_words_days: 30,
+            keep_jobs_days: 90,
+            keep_files_days: 30,
             file_bytes: 64 << 20,
         }
     }
@@ -54,6 +60,8 @@ impl JobSettings {
             ("jobs.in_flight", self.in_flight, 4096),
             ("jobs.attempts", self.attempts as usize, 1 << 20),
             ("jobs.keep_words_days", self.keep_words_days as usize, 36_500),
+            ("jobs.keep_jobs_days", self.keep_jobs_days as usize, 36_500),
+            ("jobs.keep_files_days", self.keep_files_days as usize, 36_500),
             ("jobs.file_bytes", self.file_bytes, 512 << 20),
         ] {
             if count == 0 || count > most {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use policy::Verdict;
 use store::{Completion, DecisionId, LeasedItem, Millis, NewDecision, Store, StoreError, Words};
 
-use super::details::Details;
+use super::details::{Details, LineDetails};
 use super::{BATCH_SOURCE, CLASSIFY_SOURCE};
 use crate::api::{Action, App};
 use crate::door::Caller;
 use crate::recorder::Asked;
 use crate::selector::{Chosen, INLINE};
+use crate::settings::OnUndetermined;
 
 /// Who asked for an item.
 pub(super) fn caller_of(item: &LeasedItem) -> Caller {
@@ -27,17 +28,26 @@ pub(super) async fn settle(
     chosen: Option<&Chosen>,
     verdict: Verdict,
 ) {
-    let (_, disposition) = Action::of(verdict.outcome, details.job.on_undetermined);
+    let (outcome, otherwise) = (verdict.outcome, otherwise(app, details));
+    let (_, disposition) = Action::of(outcome, otherwise);
     match complete(app, store, item, details, verdict).await {
         Ok(Completion::Stored(decision)) => {
             let metric = chosen.map_or(INLINE, |chosen| chosen.metric.as_str());
-            app.metrics.disposed(metric, disposition);
+            app.metrics.disposed(metric, outcome, disposition);
             app.metrics.jobs.item("settled");
             app.jobs.signals.deliveries.notify_one();
             follow(app, item, details, chosen, &decision.id).await;
         }
         Ok(Completion::Already(_) | Completion::Cancelled) => app.metrics.jobs.item("lost"),
         Err(error) => tracing::error!("an outcome could not be stored: {error}"),
+    }
+}
+
+/// What its caller does without a verdict.
+fn otherwise(app: &App, details: &Details) -> OnUndetermined {
+    match details.item.line {
+        Some(LineDetails::Moderation) => app.settings.moderations.on_undetermined.action(),
+        _ => details.item.on_undetermined(&details.job),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What time brings: deadlines, batches to be concluded, words and files that nobody needs any more, counts.
+//! What time brings: deadlines, batches to be concluded, counts, and what has been kept for long enough.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use super::crew::{Phase, reached};
 use super::details::Details;
 use super::settle::settle;
+use super::{BATCH, JobSettings};
 use crate::api::App;
 use crate::batches;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// How often words and files are looked at that nobody needs any more.
+/// After how many looks what is old is removed.
 const TIDY_EVERY: u64 = 3600;
 /// Rows at once.
 const PAGE: usize = 100;
@@ -50,9 +51,27 @@ async fn look(app: &Arc<App>, store: &Store, tidies: bool) -> Result<(), StoreEr
     batches::conclude_all(app, store).await?;
     app.metrics.jobs.set_backlog(&store.backlog().await?);
     if tidies {
-        store.sweep_files(Millis::now().before(UPLOAD)).await?;
-        let kept = DAY * app.settings.jobs.keep_words_days;
-        store.forget_words(Millis::now().before(kept)).await?;
+        tidy(&app.settings.jobs, store).await?;
+    }
+    Ok(())
+}
+
+/// Removes what has been kept for as long as the settings say.
+async fn tidy(kept: &JobSettings, store: &Store) -> Result<(), StoreError> {
+    let before = |n_days: u32| Millis::now().before(DAY * n_days);
+    store.sweep_files(Millis::now().before(UPLOAD)).await?;
+    store.forget_words(before(kept.keep_words_days)).await?;
+    let (mut n_files, mut n_jobs) = (0, 0);
+    loop {
+        let files = store.prune_files(before(kept.keep_files_days), PAGE).await?;
+        let jobs = store.prune_jobs(before(kept.keep_jobs_days), BATCH, PAGE).await?;
+        (n_files, n_jobs) = (n_files + files, n_jobs + jobs);
+        if files == 0 && jobs == 0 {
+            break;
+        }
+    }
+    if n_files > 0 || n_jobs > 0 {
+        tracing::info!(jobs = n_jobs, files = n_files, "removed: kept for as long as was set");
     }
     Ok(())
 }

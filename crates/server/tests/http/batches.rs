@@ -4,27 +4,36 @@ use reqwest::blocking::multipart::{Form, Part};
 use serde_json::{Value, json};
 
 use crate::jobs::stored;
+use crate::keyed::{Shared, on_each_store};
 use crate::running::{Running, ads, builtin};
 
-fn upload(service: &Running, bytes: impl Into<Vec<u8>>) -> Value {
+on_each_store!(
+    each_route_answers_in_a_batch_as_it_does_at_once,
+    a_file_of_the_wrong_form_fails_its_batch_with_line_and_reason,
+    a_cancelled_batch_says_of_each_request_that_it_was,
+    what_has_no_verdict_when_the_window_closes_is_expired,
+    files_come_in_pieces_and_go_and_what_is_no_file_is_refused,
+);
+
+pub(crate) fn upload(service: &Running, bytes: impl Into<Vec<u8>>) -> Value {
     let form = Form::new().text("purpose", "batch");
     let form = form.part("file", Part::bytes(bytes.into()).file_name("in.jsonl"));
     let response = service.http.post(format!("{}/v1/files", service.url)).multipart(form).send();
     response.unwrap().json().unwrap()
 }
 
-fn line(id: &str, url: &str, body: &Value) -> String {
+pub(crate) fn line(id: &str, url: &str, body: &Value) -> String {
     json!({ "custom_id": id, "method": "POST", "url": url, "body": body }).to_string() + "\n"
 }
 
-fn create(service: &Running, file: &Value, endpoint: &str) -> Value {
+pub(crate) fn create(service: &Running, file: &Value, endpoint: &str) -> Value {
     let body =
         json!({ "input_file_id": file["id"], "endpoint": endpoint, "completion_window": "24h" });
     service.ask("/v1/batches", &body)
 }
 
 /// The batch once it is over; OpenAI's clients poll too.
-fn ended(service: &Running, batch: &Value) -> Value {
+pub(crate) fn ended(service: &Running, batch: &Value) -> Value {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let batch: Value =
@@ -43,16 +52,14 @@ fn id(object: &Value) -> &str {
 }
 
 /// Lines of a file by `custom_id`.
-fn lines(service: &Running, file: &Value) -> std::collections::BTreeMap<String, Value> {
+pub(crate) fn lines(service: &Running, file: &Value) -> std::collections::BTreeMap<String, Value> {
     let text = service.read(&format!("/v1/files/{}/content", file.as_str().unwrap()));
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.map(|line| (line["custom_id"].as_str().unwrap().to_owned(), line)).collect()
 }
 
-#[test]
-fn each_route_answers_in_a_batch_as_it_does_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let service = Running::start(stored(dir.path()), builtin(), ads());
+fn each_route_answers_in_a_batch_as_it_does_at_once(shared: &Shared) {
+    let service = Running::start(stored(shared), builtin(), ads());
     let chat = |text: &str| json!({ "model": "safeguard/ads", "messages": [{ "role": "user", "content": text }] });
     let cases = [
         ("/v1/moderations", json!({ "input": ["Buy now!", "hello"] }), json!({ "input": [] })),
@@ -112,10 +119,8 @@ fn forget_the_moment(body: &mut Value) {
     }
 }
 
-#[test]
-fn a_file_of_the_wrong_form_fails_its_batch_with_line_and_reason() {
-    let dir = tempfile::tempdir().unwrap();
-    let service = Running::start(stored(dir.path()), builtin(), ads());
+fn a_file_of_the_wrong_form_fails_its_batch_with_line_and_reason(shared: &Shared) {
+    let service = Running::start(stored(shared), builtin(), ads());
     let url = "/v1/moderations";
     let good = line("a", url, &json!({ "input": "x" }));
     let many: String =
@@ -140,10 +145,8 @@ fn a_file_of_the_wrong_form_fails_its_batch_with_line_and_reason() {
     }
 }
 
-#[test]
-fn a_cancelled_batch_says_of_each_request_that_it_was() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = stored(dir.path());
+fn a_cancelled_batch_says_of_each_request_that_it_was(shared: &Shared) {
+    let mut settings = stored(shared);
     // A worker that comes too late: what is cancelled first is never judged.
     settings.jobs.in_flight = 1;
     let service = Running::start(settings, builtin(), ads());
@@ -169,10 +172,8 @@ fn a_cancelled_batch_says_of_each_request_that_it_was() {
     );
 }
 
-#[test]
-fn what_has_no_verdict_when_the_window_closes_is_expired() {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = stored(dir.path());
+fn what_has_no_verdict_when_the_window_closes_is_expired(shared: &Shared) {
+    let settings = stored(shared);
     let url = settings.store.clone().unwrap();
     let service = Running::start(settings, builtin(), ads());
     // A day ago nobody was there to judge it.
@@ -217,10 +218,8 @@ fn what_has_no_verdict_when_the_window_closes_is_expired() {
     assert_eq!(errors["late"]["error"]["code"], "batch_expired");
 }
 
-#[test]
-fn files_come_in_pieces_and_go_and_what_is_no_file_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = stored(dir.path());
+fn files_come_in_pieces_and_go_and_what_is_no_file_is_refused(shared: &Shared) {
+    let mut settings = stored(shared);
     // Files have a limit of their own.
     settings.jobs.file_bytes = 1 << 20;
     settings.limits.body_bytes = 1 << 10;

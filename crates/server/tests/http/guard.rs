@@ -15,7 +15,7 @@ use server::{GuardMode, GuardSettings, OutputMode, WithoutVerdict};
 use crate::running::{Running, ads, settings};
 
 /// What the other model says, and what it was asked.
-struct Model {
+pub(crate) struct Model {
     says: String,
     /// Bytes that its stream is cut into.
     n_bytes: usize,
@@ -23,10 +23,12 @@ struct Model {
     /// With it, what a stream is, instead of what the model says.
     raw: Option<(&'static str, String)>,
     asked: Mutex<Vec<(Value, Option<String>)>>,
+    /// `traceparent` and `tracestate` of the last request.
+    traced: Mutex<[Option<String>; 2]>,
 }
 
 impl Model {
-    fn saying(says: &str) -> Arc<Model> {
+    pub(crate) fn saying(says: &str) -> Arc<Model> {
         Model::new(says, 7, StatusCode::OK)
     }
 
@@ -37,6 +39,7 @@ impl Model {
             status,
             raw: None,
             asked: Mutex::default(),
+            traced: Mutex::default(),
         })
     }
 
@@ -44,7 +47,8 @@ impl Model {
     fn streaming(kind: &'static str, text: &str) -> Arc<Model> {
         let (says, raw) = (String::new(), Some((kind, text.to_owned())));
         let status = StatusCode::OK;
-        Arc::new(Model { says, n_bytes: 9, status, raw, asked: Mutex::default() })
+        let (asked, traced) = (Mutex::default(), Mutex::default());
+        Arc::new(Model { says, n_bytes: 9, status, raw, asked, traced })
     }
 
     fn n_asked(&self) -> usize {
@@ -71,6 +75,8 @@ async fn complete(
 ) -> Response {
     let key = headers.get(header::AUTHORIZATION).map(|key| key.to_str().unwrap().to_owned());
     let is_stream = body["stream"] == true;
+    let text = |name: &str| headers.get(name).map(|it| it.to_str().unwrap().to_owned());
+    *model.traced.lock().unwrap() = ["traceparent", "tracestate"].map(text);
     model.asked.lock().unwrap().push((body, key));
     if model.status != StatusCode::OK {
         return (model.status, axum::Json(json!({ "error": { "message": "no" } }))).into_response();
@@ -133,7 +139,7 @@ impl Judge for Words {
     }
 }
 
-fn before(model: &Arc<Model>) -> GuardSettings {
+pub(crate) fn before(model: &Arc<Model>) -> GuardSettings {
     GuardSettings {
         upstream: model.serve(),
         policies: Vec::new(),
@@ -153,7 +159,7 @@ fn guarded(model: &Arc<Model>, change: impl FnOnce(&mut GuardSettings)) -> Runni
     Running::start(settings, Arc::new(Words), ads())
 }
 
-fn chat(says: &str, stream: bool) -> Value {
+pub(crate) fn chat(says: &str, stream: bool) -> Value {
     json!({ "model": "gpt-x", "stream": stream, "messages": [{ "role": "user", "content": says }], "moderation": { "model": "any" } })
 }
 
@@ -276,7 +282,23 @@ fn without_a_verdict_nothing_goes_on_unless_the_settings_say_so() {
     let lax = guarded(&model, |guard| guard.on_undetermined = WithoutVerdict::Allow);
     assert_eq!(streamed(&lax, &chat("hi", true)).0, "an ODD reply");
     let metrics = lax.read("/metrics");
-    assert!(metrics.contains(r#"policy="ads",disposition="bypassed"} 1"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"policy="ads",disposition="bypassed",cause="unparseable"} 1"#),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn what_passes_without_a_policy_is_counted_too() {
+    let service = guarded(&Model::saying("fine"), |guard| {
+        guard.policies = vec!["none".to_owned()];
+        guard.on_undetermined = WithoutVerdict::Allow;
+    });
+    let reply = service.ask(ROUTE, &chat("hi", false));
+    assert_eq!(reply["choices"][0]["message"]["content"], "fine");
+    let counted = r#"policy="unknown",disposition="bypassed",cause="backend_error"} 2"#;
+    let metrics = service.read("/metrics");
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[test]
@@ -411,4 +433,23 @@ fn a_key_of_ours_is_for_us_and_no_other_server() {
     let asked = model.asked.lock().unwrap();
     let keys: Vec<Option<&str>> = asked.iter().map(|(_, key)| key.as_deref()).collect();
     assert_eq!(keys, [None, Some("Bearer sk-theirs")]);
+}
+
+#[test]
+fn a_callers_trace_goes_on_to_the_other_server() {
+    let model = Model::saying("fine");
+    let service = guarded(&model, |_| {});
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let broken = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01";
+    for (parent, passes) in [(parent, true), (broken, false)] {
+        for is_stream in [false, true] {
+            let request = service.http.post(format!("{}{ROUTE}", service.url));
+            let request = request.header("traceparent", parent).header("tracestate", "shop=7");
+            let reply = request.json(&chat("hi", is_stream)).send().unwrap();
+            assert_eq!(reply.status(), 200);
+            drop(reply.text());
+            let expected = [parent, "shop=7"].map(|it| passes.then(|| it.to_owned()));
+            assert_eq!(*model.traced.lock().unwrap(), expected);
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! Jobs: accepted at once, judged later, read, cancelled, given up, finished by another service.
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,14 +9,27 @@ use serde_json::{Value, json};
 use server::ServerSettings;
 use store::Store;
 
-use crate::running::{Running, ads, builtin, settings};
+use crate::keyed::{Shared, on_each_store};
+use crate::running::{Running, ads, builtin};
+
+on_each_store!(
+    a_job_has_the_verdicts_that_the_same_request_has_at_once,
+    a_request_key_makes_one_job_and_another_request_under_it_is_refused,
+    what_cannot_be_taken_later_is_refused_at_once,
+    a_cancelled_job_gets_no_more_outcomes_and_pages_cannot_cancel,
+    at_the_deadline_what_is_open_is_undetermined_or_waits_on,
+    a_failing_judge_is_asked_again_and_a_failure_is_no_clear,
+    a_service_that_stops_hands_over_and_another_one_finishes,
+    what_is_under_way_when_a_service_stops_is_finished,
+    what_felled_its_workers_too_often_is_undetermined,
+    with_too_much_open_nothing_more_is_accepted,
+);
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Settings with a store in a folder.
-pub(crate) fn stored(folder: &Path) -> ServerSettings {
-    let mut settings = settings();
-    settings.store = Some(format!("sqlite:{}", folder.join("s.db").display()));
+/// Settings with a store, and webhooks on this machine.
+pub(crate) fn stored(shared: &Shared) -> ServerSettings {
+    let mut settings = shared.settings();
     settings.webhooks.allow_private = true;
     settings.webhooks.allow_http = true;
     settings
@@ -99,10 +111,8 @@ impl Judge for Script {
     }
 }
 
-#[test]
-fn a_job_has_the_verdicts_that_the_same_request_has_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let service = Running::start(stored(dir.path()), builtin(), ads());
+fn a_job_has_the_verdicts_that_the_same_request_has_at_once(shared: &Shared) {
+    let service = Running::start(stored(shared), builtin(), ads());
     let inline = json!({ "name": "mine", "text": "No cinnabar." });
     let items = json!([{ "id": 7, "text": "Buy now!" }, "hello"]);
     let mut body =
@@ -149,10 +159,8 @@ fn a_job_has_the_verdicts_that_the_same_request_has_at_once() {
     assert!(metrics.contains(r#"safeguard_jobs_total{kind="classify",event="accepted"} 1"#));
 }
 
-#[test]
-fn a_request_key_makes_one_job_and_another_request_under_it_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let service = Running::start(stored(dir.path()), builtin(), ads());
+fn a_request_key_makes_one_job_and_another_request_under_it_is_refused(shared: &Shared) {
+    let service = Running::start(stored(shared), builtin(), ads());
     let send = |key: &str, text: &str| {
         let body = json!({ "items": [text], "mode": "async" });
         let request = service.http.post(format!("{}/v1/classify", service.url));
@@ -171,10 +179,8 @@ fn a_request_key_makes_one_job_and_another_request_under_it_is_refused() {
     assert_eq!(send(&"k".repeat(201), "x").status(), 422);
 }
 
-#[test]
-fn what_cannot_be_taken_later_is_refused_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = stored(dir.path());
+fn what_cannot_be_taken_later_is_refused_at_once(shared: &Shared) {
+    let mut settings = stored(shared);
     settings.webhooks.allow_private = false;
     settings.jobs.pairs = 3;
     let service = Running::start(settings, builtin(), ads());
@@ -218,11 +224,9 @@ fn what_cannot_be_taken_later_is_refused_at_once() {
     assert_eq!(response.json::<Value>().unwrap()["type"], "urn:safeguard:no_store");
 }
 
-#[test]
-fn a_cancelled_job_gets_no_more_outcomes_and_pages_cannot_cancel() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_cancelled_job_gets_no_more_outcomes_and_pages_cannot_cancel(shared: &Shared) {
     let (judge, hand) = Hand::new();
-    let mut settings = stored(dir.path());
+    let mut settings = stored(shared);
     settings.jobs.in_flight = 1;
     settings.jobs.lease_s = 0.3;
     let service = Running::start(settings, judge, ads());
@@ -250,11 +254,9 @@ fn a_cancelled_job_gets_no_more_outcomes_and_pages_cannot_cancel() {
     assert_eq!(service.job(&job)["n_done"], 1);
 }
 
-#[test]
-fn at_the_deadline_what_is_open_is_undetermined_or_waits_on() {
-    let dir = tempfile::tempdir().unwrap();
+fn at_the_deadline_what_is_open_is_undetermined_or_waits_on(shared: &Shared) {
     let (judge, hand) = Hand::new();
-    let mut settings = stored(dir.path());
+    let mut settings = stored(shared);
     settings.jobs.in_flight = 1;
     let service = Running::start(settings, judge, ads());
     let submit = |on_deadline: &str| {
@@ -286,11 +288,9 @@ fn at_the_deadline_what_is_open_is_undetermined_or_waits_on() {
     }
 }
 
-#[test]
-fn a_failing_judge_is_asked_again_and_a_failure_is_no_clear() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_failing_judge_is_asked_again_and_a_failure_is_no_clear(shared: &Shared) {
     let (judge, hand) = Hand::new();
-    let mut settings = stored(dir.path());
+    let mut settings = stored(shared);
     (settings.jobs.attempts, settings.jobs.retry_s) = (3, 0.001);
     let service = Running::start(settings, judge, ads());
     let fails = Outcome::Undetermined(Cause::BackendError);
@@ -307,11 +307,9 @@ fn a_failing_judge_is_asked_again_and_a_failure_is_no_clear() {
     assert!(service.read("/metrics").contains(r#"safeguard_job_items_total{result="retried"} 4"#));
 }
 
-#[test]
-fn a_service_that_stops_hands_over_and_another_one_finishes() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_service_that_stops_hands_over_and_another_one_finishes(shared: &Shared) {
     let (judge, hand) = Hand::new();
-    let mut settings = stored(dir.path());
+    let mut settings = stored(shared);
     settings.limits.shutdown_s = 0.2;
     // Nobody would wait for these leases to end.
     settings.jobs.lease_s = 3600.0;
@@ -332,11 +330,9 @@ fn a_service_that_stops_hands_over_and_another_one_finishes() {
     assert_eq!(service.finished(&job)["n_done"], 3);
 }
 
-#[test]
-fn what_is_under_way_when_a_service_stops_is_finished() {
-    let dir = tempfile::tempdir().unwrap();
+fn what_is_under_way_when_a_service_stops_is_finished(shared: &Shared) {
     let (judge, hand) = Hand::new();
-    let settings = stored(dir.path());
+    let settings = stored(shared);
     let store = settings.store.clone().unwrap();
     let service = Running::start(settings, judge, ads());
     service.ask("/v1/classify", &json!({ "items": ["x"], "mode": "async" }));
@@ -352,11 +348,9 @@ fn what_is_under_way_when_a_service_stops_is_finished() {
     assert_eq!(backlog, store::Backlog::default());
 }
 
-#[test]
-fn what_felled_its_workers_too_often_is_undetermined() {
-    let dir = tempfile::tempdir().unwrap();
+fn what_felled_its_workers_too_often_is_undetermined(shared: &Shared) {
     let (judge, hand) = Hand::new();
-    let mut settings = stored(dir.path());
+    let mut settings = stored(shared);
     (settings.jobs.attempts, settings.limits.shutdown_s) = (2, 0.1);
     let url = settings.store.clone().unwrap();
     let service = Running::start(settings.clone(), judge, ads());
@@ -382,11 +376,9 @@ fn what_felled_its_workers_too_often_is_undetermined() {
     assert!(verdict["detail"].as_str().unwrap().contains("given up: 2 tries"), "{verdict}");
 }
 
-#[test]
-fn with_too_much_open_nothing_more_is_accepted() {
-    let dir = tempfile::tempdir().unwrap();
+fn with_too_much_open_nothing_more_is_accepted(shared: &Shared) {
     let (judge, hand) = Hand::new();
-    let mut settings = stored(dir.path());
+    let mut settings = stored(shared);
     settings.jobs.backlog = 2;
     let service = Running::start(settings, judge, ads());
     let body = |items: &[&str]| json!({ "items": items, "mode": "async" });

@@ -6,9 +6,9 @@ use reqwest::blocking::Response;
 use serde_json::{Value, json};
 use server::{PolicySource, ServerSettings};
 use store::{Grants, KeyId, NewKey, Store};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::place::Place;
 use crate::running::{Running, settings};
 
 /// Finds a violation where the policy's text has the word `strict`, and nothing elsewhere; undetermined for items
@@ -39,19 +39,50 @@ impl Judge for ByTheText {
     }
 }
 
-/// A store on disk that a service and a test both open.
+/// A store that a service and a test both open; gone when it is dropped.
 pub(crate) struct Shared {
-    folder: TempDir,
+    place: Place,
     runtime: Runtime,
 }
 
+/// Makes a test of each case on SQLite, and one on PostgreSQL, which passes where there is none.
+macro_rules! on_each_store {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $case() {
+                super::$case(&crate::keyed::Shared::new());
+            })*
+        }
+
+        mod postgres {
+            $(#[test]
+            fn $case() {
+                if let Some(shared) = crate::keyed::Shared::postgres() {
+                    super::$case(&shared);
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_each_store;
+
 impl Shared {
+    /// In an SQLite file.
     pub(crate) fn new() -> Shared {
-        Shared { folder: tempfile::tempdir().unwrap(), runtime: Runtime::new().unwrap() }
+        let runtime = Runtime::new().unwrap();
+        Shared { place: runtime.block_on(Place::sqlite()), runtime }
     }
 
-    fn url(&self) -> String {
-        format!("sqlite:{}", self.folder.path().join("s.db").display())
+    /// In a database of its own.
+    pub(crate) fn postgres() -> Option<Shared> {
+        let runtime = Runtime::new().unwrap();
+        let place = runtime.block_on(Place::postgres())?;
+        Some(Shared { place, runtime })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.place.url.clone()
     }
 
     pub(crate) fn settings(&self) -> ServerSettings {
@@ -60,6 +91,11 @@ impl Shared {
 
     pub(crate) fn start(&self, policies: PolicySource) -> Running {
         Running::start(self.settings(), std::sync::Arc::new(ByTheText), policies)
+    }
+
+    /// Runs statements behind the service's back.
+    pub(crate) fn tamper(&self, statements: &str) {
+        self.runtime.block_on(self.place.tamper(statements));
     }
 
     /// A key of a tenant: its id and its secret.
@@ -89,6 +125,12 @@ impl Shared {
             store.revoke_key(None, id).await.unwrap();
             store.close().await;
         });
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.place.remove());
     }
 }
 

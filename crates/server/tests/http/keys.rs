@@ -6,12 +6,20 @@ use serde_json::{Value, json};
 use server::{PolicySource, Server, ServerError, ServerSettings, Setup};
 use store::Grants;
 
-use crate::keyed::{As, ByTheText, Shared};
+use crate::keyed::{As, ByTheText, Shared, on_each_store};
 use crate::running::{ADS, ads, settings};
 
-#[test]
-fn from_the_first_key_on_every_request_needs_one() {
-    let shared = Shared::new();
+on_each_store!(
+    from_the_first_key_on_every_request_needs_one,
+    a_key_reaches_as_far_as_its_scopes,
+    tenants_do_not_see_each_other,
+    the_folder_is_lent_to_all_tenants_where_the_settings_say_so,
+    a_key_bound_to_policies_judges_by_no_others,
+    rates_and_days_have_an_end,
+    an_address_that_others_reach_needs_keys_or_the_word_open,
+);
+
+fn from_the_first_key_on_every_request_needs_one(shared: &Shared) {
     let service = shared.start(ads());
     let nobody = As(&service, "");
     assert_eq!(nobody.classify(&["x"], &["ads"]).0, 200);
@@ -42,9 +50,7 @@ fn from_the_first_key_on_every_request_needs_one() {
     assert_eq!(As(&again, "").classify(&["x"], &["ads"]).0, 401, "and nobody without one");
 }
 
-#[test]
-fn a_key_reaches_as_far_as_its_scopes() {
-    let shared = Shared::new();
+fn a_key_reaches_as_far_as_its_scopes(shared: &Shared) {
     let [judge, read, review, policies, admin, metrics] =
         ["judge", "read", "review", "policies", "admin", "metrics"]
             .map(|scope| shared.secret("default", &[scope]));
@@ -82,9 +88,7 @@ fn a_key_reaches_as_far_as_its_scopes() {
     }
 }
 
-#[test]
-fn tenants_do_not_see_each_other() {
-    let shared = Shared::new();
+fn tenants_do_not_see_each_other(shared: &Shared) {
     let (mine, yours) = (shared.secret("mine", &["admin"]), shared.secret("yours", &["admin"]));
     let house = shared.secret("default", &["admin"]);
     let service = shared.start(ads());
@@ -119,18 +123,14 @@ fn tenants_do_not_see_each_other() {
     assert_eq!((nothing.0, &nothing.1["type"]), (503, &json!("urn:safeguard:no_policies")));
 }
 
-#[test]
-fn the_folder_is_lent_to_all_tenants_where_the_settings_say_so() {
-    let shared = Shared::new();
+fn the_folder_is_lent_to_all_tenants_where_the_settings_say_so(shared: &Shared) {
     let key = shared.secret("mine", &["admin"]);
     let settings = ServerSettings { share_policies: true, ..shared.settings() };
     let service = crate::running::Running::start(settings, std::sync::Arc::new(ByTheText), ads());
     assert_eq!(As(&service, &key).classify(&["x"], &["ads"]).1["action"], "allow");
 }
 
-#[test]
-fn a_key_bound_to_policies_judges_by_no_others() {
-    let shared = Shared::new();
+fn a_key_bound_to_policies_judges_by_no_others(shared: &Shared) {
     let bound = Grants { policies: Some(vec!["ads".to_owned()]), ..Grants::default() };
     let (_, key) = shared.key("default", &["admin"], bound);
     let both = [("ads", ADS), ("other", ADS)].map(|(name, text)| (name.to_owned(), text.into()));
@@ -152,9 +152,7 @@ fn a_key_bound_to_policies_judges_by_no_others() {
     assert_eq!(bound.put("other", ADS).0, 404);
 }
 
-#[test]
-fn rates_and_days_have_an_end() {
-    let shared = Shared::new();
+fn rates_and_days_have_an_end(shared: &Shared) {
     let limited = |grants| shared.key("default", &["judge"], grants).1;
     let rate = limited(Grants { requests_per_minute: Some(2), ..Grants::default() });
     let items = limited(Grants { items_per_day: Some(3), ..Grants::default() });
@@ -198,8 +196,7 @@ fn the_description_says_which_routes_ask_for_a_key() {
     assert!(n_asking > 15, "{n_asking}");
 }
 
-#[test]
-fn an_address_that_others_reach_needs_keys_or_the_word_open() {
+fn an_address_that_others_reach_needs_keys_or_the_word_open(shared: &Shared) {
     let bind = |settings: ServerSettings| {
         let judge: std::sync::Arc<dyn Judge> = std::sync::Arc::new(ByTheText);
         Server::bind(Setup {
@@ -218,7 +215,6 @@ fn an_address_that_others_reach_needs_keys_or_the_word_open() {
         ..settings
     };
     assert!(matches!(bind(everywhere(settings())), Err(ServerError::Open { .. })));
-    let shared = Shared::new();
     let keyless = bind(everywhere(shared.settings()));
     assert!(matches!(keyless, Err(ServerError::Open { .. })));
     let open = ServerSettings { open: true, ..everywhere(settings()) };

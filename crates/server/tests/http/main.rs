@@ -16,15 +16,23 @@ mod litellm;
 mod litellm_proxy;
 mod moderations;
 mod perspective;
+#[path = "../../../store/tests/suite/place.rs"]
+#[expect(dead_code, reason = "the store's own tests do more with it")]
+mod place;
 mod policies;
 mod predict;
 mod queue;
 mod receiver;
 mod refusals;
 mod responses;
+mod retention;
 mod reviews;
 mod running;
+#[path = "../../../store/tests/suite/server.rs"]
+mod server;
 mod shelf;
 mod tenants;
 mod tls;
+mod traffic;
+mod votes;
 mod webhooks;

@@ -95,7 +95,9 @@ fn no_verdict_is_an_error_or_a_flag_and_never_a_pass() {
     assert_eq!(reply["results"][0]["undetermined"], json!(["ads"]));
     let metrics = flagging.read("/metrics");
     assert!(
-        metrics.contains(r#"safeguard_traffic_total{policy="ads",disposition="blocked"} 1"#),
+        metrics.contains(
+            r#"safeguard_traffic_total{policy="ads",disposition="blocked",cause="unparseable"} 1"#
+        ),
         "{metrics}"
     );
     assert!(metrics.contains(r#"outcome="undetermined",cause="unparseable""#), "{metrics}");

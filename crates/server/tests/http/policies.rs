@@ -3,8 +3,16 @@
 use serde_json::{Value, json};
 use server::{ServerSettings, ShadowSettings};
 
-use crate::keyed::{As, ByTheText, Shared};
+use crate::keyed::{As, ByTheText, Shared, on_each_store};
 use crate::running::{ADS, Running, ads};
+
+on_each_store!(
+    a_stored_version_acts_once_it_is_activated_and_goes_before_the_folder,
+    a_broken_policy_is_refused_with_what_is_wrong,
+    a_candidate_judges_beside_the_live_version_and_acts_on_nothing,
+    candidates_keep_to_their_budget,
+    a_change_on_one_server_is_seen_by_the_others,
+);
 
 /// Another version of the same policy; the judge of these tests finds violations by it.
 pub(crate) const STRICT: &str = "+++\nlint_allow = [\"P001\", \"P004\", \"P008\"]\n+++\n## VIOLATES\n- AD1 strict advertising\n\n## SAFE\n- AD0.a anything else\n";
@@ -13,9 +21,7 @@ fn version(id: &Value) -> Value {
     json!({ "version": id })
 }
 
-#[test]
-fn a_stored_version_acts_once_it_is_activated_and_goes_before_the_folder() {
-    let shared = Shared::new();
+fn a_stored_version_acts_once_it_is_activated_and_goes_before_the_folder(shared: &Shared) {
     let service = shared.start(ads());
     let me = As(&service, "");
     let acting = || me.classify(&["x"], &["ads"]).1["results"][0]["policy"]["id"].clone();
@@ -47,9 +53,7 @@ fn a_stored_version_acts_once_it_is_activated_and_goes_before_the_folder() {
     assert_eq!(listed["policies"].as_array().unwrap().len(), 1, "{listed}");
 }
 
-#[test]
-fn a_broken_policy_is_refused_with_what_is_wrong() {
-    let shared = Shared::new();
+fn a_broken_policy_is_refused_with_what_is_wrong(shared: &Shared) {
     let service = shared.start(ads());
     let me = As(&service, "");
     let (status, problem) =
@@ -81,9 +85,7 @@ fn a_broken_policy_is_refused_with_what_is_wrong() {
     assert_eq!(me.get("/v1/policies/mine/shadow?limit=x").0, 400);
 }
 
-#[test]
-fn a_candidate_judges_beside_the_live_version_and_acts_on_nothing() {
-    let shared = Shared::new();
+fn a_candidate_judges_beside_the_live_version_and_acts_on_nothing(shared: &Shared) {
     let service = shared.start(ads());
     let me = As(&service, "");
     let stored = me.store("ads", STRICT);
@@ -121,9 +123,7 @@ fn a_candidate_judges_beside_the_live_version_and_acts_on_nothing() {
     assert_eq!(after["n_compared"], 3, "it has ended, and its report stays");
 }
 
-#[test]
-fn candidates_keep_to_their_budget() {
-    let shared = Shared::new();
+fn candidates_keep_to_their_budget(shared: &Shared) {
     let shadow = ShadowSettings { per_minute: 2, ..ShadowSettings::default() };
     let settings = ServerSettings { shadow, ..shared.settings() };
     let service = Running::start(settings, std::sync::Arc::new(ByTheText), ads());
@@ -138,9 +138,7 @@ fn candidates_keep_to_their_budget() {
     assert_eq!(me.get("/v1/policies/ads/shadow").1["n_compared"], 2);
 }
 
-#[test]
-fn a_change_on_one_server_is_seen_by_the_others() {
-    let shared = Shared::new();
+fn a_change_on_one_server_is_seen_by_the_others(shared: &Shared) {
     let (one, other) = (shared.start(ads()), shared.start(ads()));
     let (one, other) = (As(&one, ""), As(&other, ""));
     assert_eq!(other.classify(&["x"], &["ads"]).1["action"], "allow");

@@ -4,8 +4,15 @@ use policy::{GoldenOutcome, parse_golden};
 use serde_json::{Value, json};
 use server::ServerSettings;
 
-use crate::keyed::{As, ByTheText, Shared};
+use crate::keyed::{As, ByTheText, Shared, on_each_store};
 use crate::running::{Running, ads};
+
+on_each_store!(
+    an_appeal_comes_first_and_an_overturned_decision_becomes_a_case,
+    without_content_there_is_no_case_and_the_reply_says_so,
+    what_says_nothing_or_cannot_be_is_refused,
+    a_review_names_the_key_that_answers_for_it,
+);
 
 fn ids(reply: &Value) -> Vec<String> {
     let results = reply["results"].as_array().unwrap().iter();
@@ -20,9 +27,7 @@ fn waiting(me: &As<'_>) -> Vec<(String, String)> {
     listed.iter().map(|it| (text(&it["why"]), text(&it["decision"]["id"]))).collect()
 }
 
-#[test]
-fn an_appeal_comes_first_and_an_overturned_decision_becomes_a_case() {
-    let shared = Shared::new();
+fn an_appeal_comes_first_and_an_overturned_decision_becomes_a_case(shared: &Shared) {
     let settings = ServerSettings { keep_content: true, ..shared.settings() };
     let service = Running::start(settings, std::sync::Arc::new(ByTheText), ads());
     let me = As(&service, "");
@@ -50,9 +55,7 @@ fn an_appeal_comes_first_and_an_overturned_decision_becomes_a_case() {
     assert_eq!(service.read("/v1/reviews/golden?policy=other"), "");
 }
 
-#[test]
-fn without_content_there_is_no_case_and_the_reply_says_so() {
-    let shared = Shared::new();
+fn without_content_there_is_no_case_and_the_reply_says_so(shared: &Shared) {
     let service = shared.start(ads());
     let me = As(&service, "");
     let decided = ids(&me.classify(&["x"], &["ads"]).1);
@@ -63,9 +66,7 @@ fn without_content_there_is_no_case_and_the_reply_says_so() {
     assert_eq!(golden.text().unwrap(), "");
 }
 
-#[test]
-fn what_says_nothing_or_cannot_be_is_refused() {
-    let shared = Shared::new();
+fn what_says_nothing_or_cannot_be_is_refused(shared: &Shared) {
     let service = shared.start(ads());
     let me = As(&service, "");
     let decided = ids(&me.classify(&["x"], &["ads"]).1);
@@ -100,9 +101,7 @@ fn what_says_nothing_or_cannot_be_is_refused() {
     assert_eq!(As(&without, "").get("/v1/reviews").0, 503);
 }
 
-#[test]
-fn a_review_names_the_key_that_answers_for_it() {
-    let shared = Shared::new();
+fn a_review_names_the_key_that_answers_for_it(shared: &Shared) {
     let (id, key) = shared.key("default", &["judge", "review"], store::Grants::default());
     let service = shared.start(ads());
     let me = As(&service, &key);

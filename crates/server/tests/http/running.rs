@@ -44,6 +44,11 @@ pub(crate) fn settings() -> ServerSettings {
     ServerSettings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerSettings::default() }
 }
 
+/// How a judge is asked, unless the test says otherwise.
+pub(crate) fn judging() -> JudgeSettings {
+    JudgeSettings { max_analysis_tokens: Some(24), seed: Some(1), ..JudgeSettings::default() }
+}
+
 pub(crate) fn start() -> Running {
     Running::start(settings(), builtin(), ads())
 }
@@ -54,11 +59,16 @@ impl Running {
         judge: Arc<dyn Judge>,
         policies: PolicySource,
     ) -> Running {
-        let judging = JudgeSettings {
-            max_analysis_tokens: Some(24),
-            seed: Some(1),
-            ..JudgeSettings::default()
-        };
+        Running::start_judging(settings, judge, policies, judging())
+    }
+
+    /// With settings of the judge.
+    pub(crate) fn start_judging(
+        settings: ServerSettings,
+        judge: Arc<dyn Judge>,
+        policies: PolicySource,
+        judging: JudgeSettings,
+    ) -> Running {
         let webhook_secret = settings.webhooks.url.as_ref().map(|_| OWN_SECRET.to_owned());
         let setup = Setup {
             settings,

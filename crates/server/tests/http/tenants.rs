@@ -7,15 +7,21 @@ use serde_json::{Value, json};
 use server::PolicySource;
 use store::Grants;
 
+use crate::batches::{create, line, upload};
 use crate::jobs::Hand;
-use crate::keyed::{As, Shared};
+use crate::keyed::{As, Shared, on_each_store};
 use crate::running::Running;
+
+on_each_store!(
+    a_tenant_sees_nothing_of_anothers_jobs_files_and_batches,
+    a_bound_key_brings_no_policy_of_its_own_later_either,
+    a_candidate_judges_what_is_judged_later_too,
+    what_waits_to_be_judged_counts_against_its_keys_day,
+);
 
 const POLICY: &str = "## VIOLATES\n- AD1 advertising, strict\n\n## SAFE\n- AD0.a anything else\n";
 
-#[test]
-fn a_tenant_sees_nothing_of_anothers_jobs_files_and_batches() {
-    let shared = Shared::new();
+fn a_tenant_sees_nothing_of_anothers_jobs_files_and_batches(shared: &Shared) {
     let (key, one) = shared.key("one", &["judge", "read"], Grants::default());
     let other = shared.secret("other", &["judge", "read"]);
     let service = shared.start(PolicySource::Fixed(Vec::new()));
@@ -62,9 +68,7 @@ fn a_tenant_sees_nothing_of_anothers_jobs_files_and_batches() {
     }
 }
 
-#[test]
-fn a_bound_key_brings_no_policy_of_its_own_later_either() {
-    let shared = Shared::new();
+fn a_bound_key_brings_no_policy_of_its_own_later_either(shared: &Shared) {
     let bound = Grants { policies: Some(vec!["ads".to_owned()]), ..Grants::default() };
     let (_, key) = shared.key("default", &["judge"], bound);
     let service = shared.start(crate::running::ads());
@@ -75,23 +79,31 @@ fn a_bound_key_brings_no_policy_of_its_own_later_either() {
     assert_eq!(key.post("/v1/classify", &body(inline)).0, 403);
 }
 
-#[test]
-fn a_candidate_judges_what_is_judged_later_too() {
-    let shared = Shared::new();
+fn a_candidate_judges_what_is_judged_later_too(shared: &Shared) {
     let service = shared.start(crate::running::ads());
     let me = As(&service, "");
     let stored = me.store("ads", crate::policies::STRICT);
     assert_eq!(me.post("/v1/policies/ads/shadow", &json!({ "version": stored })).0, 200);
     let body = json!({ "mode": "async", "items": ["x", "y"], "policies": ["ads"] });
     assert_eq!(me.post("/v1/classify", &body).0, 202);
-    while me.get("/v1/policies/ads/shadow").1["n_compared"] != 2 {
-        std::thread::yield_now();
-    }
+    let tried = |n: u64| {
+        while me.get("/v1/policies/ads/shadow").1["n_compared"] != n {
+            std::thread::yield_now();
+        }
+    };
+    tried(2);
+    let request = line("one", "/v1/moderations", &json!({ "input": ["x", "y", "z"] }));
+    create(&service, &upload(&service, request), "/v1/moderations");
+    tried(5);
+    let report = me.get("/v1/policies/ads/shadow").1;
+    assert_eq!(report["n_differ"], 5, "the candidate finds all of them: {report}");
+    let inline = json!({ "items": ["x"], "policies": [{ "name": "ads", "text": POLICY }] });
+    assert_eq!(me.post("/v1/classify", &inline).0, 200);
+    assert_eq!(me.classify(&["x"], &["ads"]).0, 200);
+    tried(6);
 }
 
-#[test]
-fn what_waits_to_be_judged_counts_against_its_keys_day() {
-    let shared = Shared::new();
+fn what_waits_to_be_judged_counts_against_its_keys_day(shared: &Shared) {
     let three = Grants { items_per_day: Some(3), ..Grants::default() };
     let (_, key) = shared.key("default", &["judge"], three);
     let (judge, hand) = Hand::new();

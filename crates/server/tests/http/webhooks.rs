@@ -10,8 +10,16 @@ use server::{Server, Setup};
 use sha2::Sha256;
 
 use crate::jobs::stored;
+use crate::keyed::{Shared, on_each_store};
 use crate::receiver::{Received, Receiver, ok};
 use crate::running::{OWN_SECRET, Running, ads, builtin};
+
+on_each_store!(
+    outcomes_are_told_signed_as_the_job_has_them,
+    what_fails_comes_again_under_its_id_until_it_is_dead_and_can_be_raised,
+    a_target_that_became_private_is_told_nothing,
+    a_service_may_have_a_webhook_of_its_own_with_a_secret,
+);
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -39,10 +47,8 @@ fn deliveries(service: &Running, query: &str) -> Vec<Value> {
     page["deliveries"].as_array().unwrap_or_else(|| panic!("{page}")).clone()
 }
 
-#[test]
-fn outcomes_are_told_signed_as_the_job_has_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let service = Running::start(stored(dir.path()), builtin(), ads());
+fn outcomes_are_told_signed_as_the_job_has_them(shared: &Shared) {
+    let service = Running::start(stored(shared), builtin(), ads());
     let receiver = Receiver::start(ok);
     let job = submit(&service, &receiver, "items");
     let messages: Vec<Received> = (0..3).map(|_| receiver.next()).collect();
@@ -65,10 +71,8 @@ fn outcomes_are_told_signed_as_the_job_has_them() {
     assert!(receiver.next_now().is_none());
 }
 
-#[test]
-fn what_fails_comes_again_under_its_id_until_it_is_dead_and_can_be_raised() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = stored(dir.path());
+fn what_fails_comes_again_under_its_id_until_it_is_dead_and_can_be_raised(shared: &Shared) {
+    let mut settings = stored(shared);
     (settings.webhooks.first_s, settings.webhooks.longest_s) = (0.01, 0.02);
     settings.webhooks.tries = 3;
     let service = Running::start(settings, builtin(), ads());
@@ -117,10 +121,8 @@ fn raise_of(id: &str) -> String {
     format!("/v1/webhooks/deliveries/{id}/redeliver")
 }
 
-#[test]
-fn a_target_that_became_private_is_told_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = stored(dir.path());
+fn a_target_that_became_private_is_told_nothing(shared: &Shared) {
+    let mut settings = stored(shared);
     settings.webhooks.tries = 1;
     let service = Running::start(settings.clone(), builtin(), ads());
     let receiver = Receiver::start(|_| "503 Service Unavailable".to_owned());
@@ -142,11 +144,9 @@ fn a_target_that_became_private_is_told_nothing() {
     assert!(receiver.next_now().is_none());
 }
 
-#[test]
-fn a_service_may_have_a_webhook_of_its_own_with_a_secret() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_service_may_have_a_webhook_of_its_own_with_a_secret(shared: &Shared) {
     let receiver = Receiver::start(ok);
-    let mut settings = stored(dir.path());
+    let mut settings = stored(shared);
     settings.webhooks.url = Some(receiver.url.clone());
     let service = Running::start(settings.clone(), builtin(), ads());
     let job = service.ask("/v1/classify", &json!({ "items": ["hello"], "mode": "async" }));

@@ -22,6 +22,8 @@ pub(crate) mod jobs_read;
 pub(crate) mod keys;
 #[path = "../sql/policies.rs"]
 pub(crate) mod policies;
+#[path = "../sql/pruning.rs"]
+pub(crate) mod pruning;
 #[path = "../sql/reviews.rs"]
 pub(crate) mod reviews;
 #[path = "../sql/settling.rs"]

@@ -9,7 +9,7 @@ use crate::file::File;
 use crate::id::FileId;
 use crate::time::Millis;
 
-type Row = (String, String, String, String, i64, i64, Option<i64>);
+type Row = (String, String, String, String, i64, i64, Option<i64>, Option<i64>);
 
 pub(crate) async fn begin(
     db: &Db,
@@ -58,8 +58,20 @@ pub(crate) async fn add(db: &Db, id: &FileId, bytes: &[u8]) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-pub(crate) async fn finish(db: &Db, id: &FileId, now: Millis) -> Result<()> {
+pub(crate) async fn finish(
+    db: &Db,
+    id: &FileId,
+    expires_at: Option<Millis>,
+    now: Millis,
+) -> Result<()> {
     let mut tx = db.begin().await?;
+    if let Some(at) = expires_at {
+        sqlx::query("UPDATE files SET expires_at = $2 WHERE id = $1 AND complete_at IS NULL")
+            .bind(id.as_str())
+            .bind(at.0)
+            .execute(&mut *tx)
+            .await?;
+    }
     end(&mut tx, id, now).await?;
     Ok(tx.commit().await?)
 }
@@ -78,29 +90,33 @@ pub(crate) async fn end(
     Ok(())
 }
 
-pub(crate) async fn one(db: &Db, tenant: &str, id: &FileId) -> Result<File> {
+/// One that has not expired.
+pub(crate) async fn one(db: &Db, tenant: &str, id: &FileId, now: Millis) -> Result<File> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, tenant, name, purpose, n_bytes, created_at, complete_at FROM files \
-         WHERE id = $1 AND tenant = $2",
+        "SELECT id, tenant, name, purpose, n_bytes, created_at, complete_at, expires_at FROM files \
+         WHERE id = $1 AND tenant = $2 AND (expires_at IS NULL OR expires_at > $3)",
     )
     .bind(id.as_str())
     .bind(tenant)
+    .bind(now.0)
     .fetch_optional(db.reader())
     .await?;
     parsed(row.ok_or_else(|| StoreError::unknown("file", id))?)
 }
 
-/// Complete files, newest first, from before the one given.
+/// Complete files that have not expired, newest first, from before the one given.
 pub(crate) async fn page(
     db: &Db,
     tenant: &str,
     purpose: Option<&str>,
     before: Option<&FileId>,
     limit: i64,
+    now: Millis,
 ) -> Result<Vec<File>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, tenant, name, purpose, n_bytes, created_at, complete_at FROM files \
+        "SELECT id, tenant, name, purpose, n_bytes, created_at, complete_at, expires_at FROM files \
          WHERE tenant = $1 AND complete_at IS NOT NULL \
+           AND (expires_at IS NULL OR expires_at > $5) \
            AND (CAST($2 AS TEXT) IS NULL OR purpose = $2) \
            AND (CAST($3 AS TEXT) IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
     )
@@ -108,6 +124,7 @@ pub(crate) async fn page(
     .bind(purpose)
     .bind(before.map(|id| id.as_str()))
     .bind(limit)
+    .bind(now.0)
     .fetch_all(db.reader())
     .await?;
     rows.into_iter().map(parsed).collect()
@@ -148,7 +165,8 @@ pub(crate) async fn sweep(db: &Db, before: Millis) -> Result<u64> {
     Ok(done.rows_affected())
 }
 
-fn parsed((id, tenant, name, purpose, n_bytes, created_at, complete_at): Row) -> Result<File> {
+fn parsed(row: Row) -> Result<File> {
+    let (id, tenant, name, purpose, n_bytes, created_at, complete_at, expires_at) = row;
     Ok(File {
         id: id.parse()?,
         tenant,
@@ -157,5 +175,6 @@ fn parsed((id, tenant, name, purpose, n_bytes, created_at, complete_at): Row) ->
         n_bytes,
         created_at: Millis(created_at),
         complete_at: complete_at.map(Millis),
+        expires_at: expires_at.map(Millis),
     })
 }

@@ -1,15 +1,21 @@
 //! Reads the chain for a walk over it, page by page, in one state of the database.
 
+use policy::{PolicyId, hex};
+use sha2::{Digest, Sha256};
 use sqlx::Transaction;
 
 use super::Db;
 use super::dialect::Driver;
 use crate::error::Result;
 use crate::record::ERASURE;
-use crate::verify::{Broken, ChainHead, ChainRow, Erasures, SEPARATOR, Verification, Walk};
+use crate::verify::{
+    Broken, BrokenPolicy, ChainHead, ChainRow, Erasures, PolicyFault, SEPARATOR, Verification, Walk,
+};
 
 /// Records brought into memory at once.
 const PAGE: i64 = 500;
+/// Texts of policies brought into memory at once.
+const TEXTS: i64 = 20;
 
 /// $1 after which record, $2 how many, $3 what stands between columns. NULL columns count as empty, which
 /// no id or code is. Each of the three tables speaks for itself: a row that is one too many shows.
@@ -49,12 +55,49 @@ pub(crate) async fn walk(db: &Db, noted: Option<ChainHead>) -> Result<Verificati
             last = row.seq;
         }
         if rows.is_empty() {
-            return Ok(match head {
-                Some((seq, hash)) => walk.end(seq, &hash),
-                None => Verification::Broken(Broken::no_head()),
+            let Some((seq, hash)) = head else {
+                return Ok(Verification::Broken(Broken::no_head()));
+            };
+            let walked = walk.end(seq, &hash);
+            return Ok(match (&walked, broken_policy(&mut tx).await?) {
+                (Verification::Whole(_), Some(broken)) => Verification::Policy(broken),
+                _ => walked,
             });
         }
     }
+}
+
+/// The first policy whose text does not have its hash, or is not there.
+async fn broken_policy(tx: &mut Transaction<'static, Driver>) -> Result<Option<BrokenPolicy>> {
+    let mut last = String::new();
+    loop {
+        let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+            "SELECT policy_id, bytes FROM policy_texts WHERE policy_id > $1 \
+             ORDER BY policy_id LIMIT $2",
+        )
+        .bind(&last)
+        .bind(TEXTS)
+        .fetch_all(&mut **tx)
+        .await?;
+        for (id, bytes) in &rows {
+            if hex(&Sha256::digest(bytes)) != *id {
+                let (id, fault) = (PolicyId(id.clone()), PolicyFault::Altered);
+                return Ok(Some(BrokenPolicy { id, fault }));
+            }
+        }
+        match rows.into_iter().next_back() {
+            Some((id, _)) => last = id,
+            None => break,
+        }
+    }
+    let gone: Option<(String,)> = sqlx::query_as(
+        "SELECT c.policy_id FROM policy_changes c \
+         LEFT JOIN policy_texts t ON t.policy_id = c.policy_id \
+         WHERE c.policy_id IS NOT NULL AND t.policy_id IS NULL ORDER BY c.seq LIMIT 1",
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(gone.map(|(id,)| BrokenPolicy { id: PolicyId(id), fault: PolicyFault::Gone }))
 }
 
 /// Read first, for an erasure stands behind what it erased. The walk comes by these rows too, and finds those
@@ -86,5 +129,5 @@ pub(crate) async fn head(db: &Db) -> Result<ChainHead> {
         sqlx::query_as("SELECT seq, hash FROM chain_head WHERE one = 1")
             .fetch_one(db.reader())
             .await?;
-    Ok(ChainHead { n_records, hash: policy::hex(&hash) })
+    Ok(ChainHead { n_records, hash: hex(&hash) })
 }

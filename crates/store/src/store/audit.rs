@@ -208,7 +208,8 @@ impl Store {
         twin!(self, verify::head())
     }
 
-    /// Walks the whole chain, in memory that grows with the erasures alone; with a head noted earlier, also whether that is in it.
+    /// Walks the whole chain, in memory that grows with the erasures alone; with a head noted earlier, also whether
+    /// that is in it. Where the chain is whole, the texts of policies are held against their hashes too.
     ///
     /// # Errors
     /// [`StoreError::Database`] if it could not be read; a broken chain is no error.

@@ -27,12 +27,12 @@ impl Store {
         twin!(self, files::add(id, bytes))
     }
 
-    /// Ends a file: it can be read and listed from now on.
+    /// Ends a file: it can be read and listed from now on, and until it expires.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn finish_file(&self, id: &FileId) -> Result<()> {
-        twin!(self, files::finish(id, Millis::now()))
+    pub async fn finish_file(&self, id: &FileId, expires_at: Option<Millis>) -> Result<()> {
+        twin!(self, files::finish(id, expires_at, Millis::now()))
     }
 
     /// Stores a file that is whole in memory.
@@ -50,7 +50,7 @@ impl Store {
         for chunk in bytes.chunks(CHUNK_BYTES) {
             self.add_to_file(&id, chunk).await?;
         }
-        self.finish_file(&id).await?;
+        self.finish_file(&id, None).await?;
         self.file(tenant, &id).await
     }
 
@@ -59,7 +59,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unknown`] without such a file of this tenant.
     pub async fn file(&self, tenant: &str, id: &FileId) -> Result<File> {
-        twin!(self, files::one(tenant, id))
+        twin!(self, files::one(tenant, id, Millis::now()))
     }
 
     /// Finished files, newest first, from before the one given; of one purpose, if one is named.
@@ -73,7 +73,7 @@ impl Store {
         before: Option<&FileId>,
         limit: usize,
     ) -> Result<Vec<File>> {
-        twin!(self, files::page(tenant, purpose, before, page_of(limit)))
+        twin!(self, files::page(tenant, purpose, before, page_of(limit), Millis::now()))
     }
 
     /// The chunk of this number, from 0; `None` behind the last.
@@ -90,6 +90,14 @@ impl Store {
     /// [`StoreError::Unknown`] without such a file of this tenant.
     pub async fn delete_file(&self, tenant: &str, id: &FileId) -> Result<()> {
         twin!(self, files::delete(tenant, id))
+    }
+
+    /// Removes finished files that were begun before, and those that have expired, at most `limit`; returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn prune_files(&self, before: Millis, limit: usize) -> Result<u64> {
+        twin!(self, pruning::remove_files(before, page_of(limit), Millis::now()))
     }
 
     /// Removes files begun before and never finished; returns how many.

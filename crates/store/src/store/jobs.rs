@@ -201,6 +201,26 @@ impl Store {
         twin!(self, jobs::forget_words(before))
     }
 
+    /// Removes jobs that were finished before, oldest first and at most `limit`, with their items and messages;
+    /// returns how many. Jobs of the kind that leaves a conclusion stay until they have it, and any stays while a
+    /// message is due. Decisions stay for good; a `request_key` can be used anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn prune_jobs(
+        &self,
+        before: Millis,
+        concluding: &str,
+        limit: usize,
+    ) -> Result<usize> {
+        let old = twin!(self, pruning::old_jobs(before, concluding, page_of(limit)))?;
+        let mut n_removed = 0;
+        for id in &old {
+            n_removed += usize::from(twin!(self, pruning::remove_job(id))?);
+        }
+        Ok(n_removed)
+    }
+
     /// Jobs whose deadline has passed with items open, each returned once in its life; their webhooks are
     /// told in the same commit.
     ///

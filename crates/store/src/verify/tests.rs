@@ -45,8 +45,8 @@ fn walked(rows: &[ChainRow], head_seq: i64, head: &Hash) -> Verification {
 /// The place of the first broken record.
 fn broken(rows: &[ChainRow], n_records: usize, head: &Hash) -> Option<i64> {
     match walked(rows, n_records as i64, head) {
-        Verification::Whole(_) => None,
         Verification::Broken(broken) => Some(broken.seq),
+        _ => None,
     }
 }
 

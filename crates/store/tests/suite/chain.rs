@@ -1,7 +1,10 @@
 //! Whatever is changed behind the store's back, the walk names the first record that is not as it was.
 
 use policy::Outcome;
-use store::{ChainHead, Change, DecisionFilter, Fault, Finding, Millis, StoreError, Verification};
+use store::{
+    BrokenPolicy, ChainHead, Change, DecisionFilter, Fault, Finding, Millis, PolicyFault,
+    StoreError, Verification,
+};
 
 use crate::fixture::{TENANT, decision, policy, review};
 use crate::place::{Place, on_each};
@@ -181,6 +184,10 @@ async fn a_policy_exchanged_under_its_hash_is_refused() {
             .await;
         let error = store.policy_bytes(&id).await.unwrap_err();
         assert!(matches!(error, StoreError::Altered { what: "policy", .. }), "{error:?}");
+        let found = |fault| Verification::Policy(BrokenPolicy { id: id.clone(), fault });
+        assert_eq!(store.verify(None).await.unwrap(), found(PolicyFault::Altered));
+        place.tamper("DELETE FROM policy_texts").await;
+        assert_eq!(store.verify(None).await.unwrap(), found(PolicyFault::Gone));
         store.close().await;
         place
     })

@@ -17,7 +17,7 @@ fn words() -> Words {
     Words { rationale: Some(THOUGHT.to_owned()), ..Words::default() }
 }
 
-async fn settle_all(store: &Store) {
+pub(crate) async fn settle_all(store: &Store) {
     for item in store.lease("w", 100, LONG).await.unwrap() {
         store.complete(&item.id, decision(Outcome::Violation), Some(words())).await.unwrap();
     }

@@ -11,4 +11,6 @@ mod later;
 mod opening;
 mod place;
 mod resources;
+mod retention;
 mod server;
+mod upgrade;

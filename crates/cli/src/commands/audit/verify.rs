@@ -12,9 +12,10 @@ use crate::output::{Format, print_result, report_hint};
 ///
 /// Decisions, reviews, erasures and changes of policies are records of one chain: each holds the hash of the
 /// one before. Content may be erased; the chain stays whole. Note the head that is printed somewhere else
-/// and give it with --head next time: then a chain that was cut or written anew is found too.
+/// and give it with --head next time: then a chain that was cut or written anew is found too. The texts of
+/// policies are held against the hashes by which decisions name them.
 ///
-/// Exit status: 0 whole, 1 broken (the first bad record is named), 2 could not be done.
+/// Exit status: 0 whole, 1 broken (the first bad record or policy is named), 2 could not be done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -36,6 +37,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             json!({"whole": true, "records": head.n_records, "head": head.to_string()}),
             Exit::Clear,
         ),
+        Verification::Policy(broken) => {
+            let (id, fault) = (&broken.id.0, broken.fault);
+            (
+                format!("broken at policy {id}: {fault}\n"),
+                json!({"whole": false, "policy": id, "fault": fault.to_string()}),
+                Exit::Found,
+            )
+        }
         Verification::Broken(broken) => {
             let id = broken.id.as_deref().unwrap_or("none");
             (
@@ -49,8 +58,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Format::Text => print_result(&text)?,
         Format::Json => print_result(&format!("{value}\n"))?,
     }
-    if exit == Exit::Found {
-        report_hint("records before this one are as they were written; later ones prove nothing");
+    match found {
+        Verification::Whole(_) => {}
+        Verification::Broken(_) => report_hint(
+            "records before this one are as they were written; later ones prove nothing",
+        ),
+        Verification::Policy(_) => report_hint(
+            "all records are as they were written; what was decided under this policy cannot be judged again",
+        ),
     }
     Ok(exit)
 }

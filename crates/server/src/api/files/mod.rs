@@ -2,23 +2,23 @@
 
 #![expect(unused_qualifications, reason = "utoipa's macro writes them")]
 
+mod upload;
+
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use serde::{Deserialize, Serialize};
-use store::{CHUNK_BYTES, File, FileId, Store};
+use store::{File, FileId, Store};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::App;
-use super::page::check_page;
 use crate::door::Caller;
 use crate::error::{ApiError, OpenAiError};
 use crate::selector::is_name;
@@ -32,7 +32,7 @@ const FORM_BYTES: usize = 64 << 10;
 /// The routes, with a limit of their own.
 pub(super) fn routes(file_bytes: usize) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(upload, list))
+        .routes(routes!(upload::upload, list))
         .routes(routes!(retrieve, delete))
         .routes(routes!(content))
         .layer(DefaultBodyLimit::max(file_bytes + FORM_BYTES))
@@ -51,6 +51,9 @@ pub(crate) struct FileBody {
     purpose: String,
     /// `processed`.
     status: &'static str,
+    /// When it goes by its caller's wish, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
 }
 
 impl FileBody {
@@ -63,135 +66,7 @@ impl FileBody {
             filename: file.name,
             purpose: file.purpose,
             status: "processed",
-        }
-    }
-}
-
-/// A form with a file.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "its fields are read one by one")]
-pub(crate) struct UploadForm {
-    /// `batch`.
-    purpose: String,
-    /// JSON lines.
-    #[schema(value_type = String, format = Binary)]
-    file: String,
-}
-
-/// Upload a file for a batch
-#[utoipa::path(
-    post, path = "/v1/files", tag = "OpenAI",
-    request_body(content = UploadForm, content_type = "multipart/form-data"),
-    responses(
-        (status = 200, body = FileBody),
-        (status = 400, body = OpenAiError),
-        (status = 403, description = "A web page asked", body = OpenAiError),
-        (status = 413, body = OpenAiError),
-        (status = 415, body = OpenAiError),
-        (status = 422, body = OpenAiError),
-        (status = 503, description = "There is no store, or it failed", body = OpenAiError),
-    )
-)]
-pub(crate) async fn upload(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
-) -> Result<axum::Json<FileBody>, OpenAiRefusal> {
-    check_page(&app, &headers)?;
-    let store = app.store()?;
-    let mut form = form.map_err(|_| ApiError::Form)?;
-    let mut upload =
-        Upload { store, tenant: caller.tenant(), limit: app.settings.jobs.file_bytes, file: None };
-    match upload.read(&mut form).await {
-        Ok(id) => {
-            store.finish_file(&id).await.map_err(ApiError::of_store)?;
-            let file = store.file(caller.tenant(), &id).await.map_err(ApiError::of_store)?;
-            Ok(axum::Json(FileBody::new(file)))
-        }
-        Err(error) => {
-            if let Some(id) = upload.file {
-                // What cannot be removed now is swept later.
-                let _ = store.delete_file(caller.tenant(), &id).await;
-            }
-            // Who is still sending does not listen yet; the limit of bodies bounds this.
-            while let Ok(Some(_)) = form.next_field().await {}
-            Err(error.into())
-        }
-    }
-}
-
-/// A form on its way into the store.
-struct Upload<'a> {
-    store: &'a Store,
-    tenant: &'a str,
-    limit: usize,
-    file: Option<FileId>,
-}
-
-impl Upload<'_> {
-    async fn read(&mut self, form: &mut Multipart) -> Result<FileId, ApiError> {
-        let mut purpose = None;
-        while let Some(field) = form.next_field().await.map_err(|error| self.broken(&error))? {
-            match field.name() {
-                Some("purpose") => {
-                    purpose = Some(field.text().await.map_err(|error| self.broken(&error))?);
-                }
-                Some("file") if self.file.is_none() => self.fill(field).await?,
-                Some("file") => return Err(ApiError::field("file", "there are two")),
-                _ => {
-                    return Err(ApiError::field(
-                        "a part of the form",
-                        "only purpose and file are taken",
-                    ));
-                }
-            }
-        }
-        match purpose.as_deref() {
-            Some(PURPOSE) => {}
-            Some(_) => return Err(ApiError::field("purpose", "must be batch")),
-            None => return Err(ApiError::field("purpose", "there is none; it must be batch")),
-        }
-        self.file.clone().ok_or_else(|| ApiError::field("file", "there is none"))
-    }
-
-    /// Stores the file piece by piece, so that none is ever whole in memory.
-    async fn fill(&mut self, mut field: Field<'_>) -> Result<(), ApiError> {
-        let name = field.file_name().filter(|name| !name.is_empty()).unwrap_or("file");
-        if !is_name(name) {
-            let problem = "must be at most 200 bytes without control characters";
-            return Err(ApiError::field("the file's name", problem));
-        }
-        let id =
-            self.store.begin_file(self.tenant, name, PURPOSE).await.map_err(ApiError::of_store)?;
-        self.file = Some(id.clone());
-        let (mut chunk, mut n_bytes) = (Vec::with_capacity(CHUNK_BYTES), 0);
-        while let Some(piece) = field.chunk().await.map_err(|error| self.broken(&error))? {
-            n_bytes += piece.len();
-            if n_bytes > self.limit {
-                return Err(ApiError::TooLarge { limit: self.limit });
-            }
-            let mut rest = &piece[..];
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(rest.len().min(CHUNK_BYTES - chunk.len()));
-                chunk.extend_from_slice(now);
-                rest = later;
-                if chunk.len() == CHUNK_BYTES {
-                    self.store.add_to_file(&id, &chunk).await.map_err(ApiError::of_store)?;
-                    chunk.clear();
-                }
-            }
-        }
-        if !chunk.is_empty() {
-            self.store.add_to_file(&id, &chunk).await.map_err(ApiError::of_store)?;
-        }
-        Ok(())
-    }
-
-    fn broken(&self, error: &MultipartError) -> ApiError {
-        match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { limit: self.limit },
-            _ => ApiError::Broken,
+            expires_at: file.expires_at.map(|at| at.0 / 1000),
         }
     }
 }

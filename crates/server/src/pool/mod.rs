@@ -1,112 +1,28 @@
 //! From async requests to judges that block: a bounded queue in classes, and threads that take from it.
 //!
-//! A class goes before the next one; within a class keys share the judges (`lane.rs`).
+//! A class goes before the next one; within a class keys share the judges (`lane.rs`). `task.rs` is what is asked
+//! for, `state.rs` what waits.
 //!
 //! Who drops a [`Ticket`] takes the work back: it is not begun, or the judge is told to stop. A judge that
 //! panics costs its own verdict and nothing else.
 
+mod state;
+mod task;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use policy::{AnswerToken, Cause, Content, Judge, JudgeSettings, Observer, Policy, Verdict};
-use tokio::sync::{mpsc, oneshot};
+use policy::{Cause, Judge, JudgeSettings, Verdict};
 use tracing::Span;
 use tracing::field::Empty;
 
+use state::{Queued, State};
+pub(crate) use task::{Class, Heard, Task, Ticket};
+
 use crate::error::ApiError;
-use crate::lane::{Lane, Share, cost};
 use crate::metrics::Metrics;
-
-/// How long a verdict that comes at the last moment is waited for.
-const GRACE: Duration = Duration::from_millis(250);
-/// Seconds a verdict is taken to need before one was made.
-const FIRST_GUESS: f64 = 1.0;
-
-/// What goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Class {
-    /// Text on its way to a reader is held back for it.
-    Guard,
-    /// Somebody waits for this answer now.
-    Sync,
-    /// It is told of later.
-    Job,
-    /// A candidate version is tried; nobody waits.
-    Shadow,
-}
-
-impl Class {
-    const N: usize = 4;
-}
-
-/// One judgement wanted.
-#[derive(Clone, Debug)]
-pub(crate) struct Task {
-    pub(crate) class: Class,
-    /// Whose share of the judges it takes.
-    pub(crate) key: Share,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) content: Arc<Content>,
-    pub(crate) settings: JudgeSettings,
-    pub(crate) deadline: Instant,
-    /// Hears the reply as it is made; its length bounds what waits there.
-    pub(crate) listener: Option<mpsc::UnboundedSender<Heard>>,
-}
-
-/// A piece of a reply in the making.
-#[derive(Clone, Debug)]
-pub(crate) enum Heard {
-    Thought(String),
-    Answer(AnswerToken),
-}
-
-/// A place in the queue, and then the verdict.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    verdict: oneshot::Receiver<Verdict>,
-    is_cancelled: Arc<AtomicBool>,
-    policy: Arc<Policy>,
-    model: Arc<str>,
-    deadline: Instant,
-}
-
-impl Ticket {
-    /// Waits for the verdict; soon after the deadline that is `undetermined`, by timeout.
-    pub(crate) async fn verdict(mut self) -> Verdict {
-        let end = tokio::time::Instant::from_std(self.deadline + GRACE);
-        let (cause, detail) = match tokio::time::timeout_at(end, &mut self.verdict).await {
-            Ok(Ok(verdict)) => return verdict,
-            Ok(Err(_)) => (Cause::BackendError, "the service stopped"),
-            Err(_) => (Cause::Timeout, "the time allowed ran out before a judge was free"),
-        };
-        Verdict::undetermined(cause, detail, self.policy.reference(), &self.model)
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.is_cancelled.store(true, Ordering::Relaxed);
-    }
-}
-
-struct Queued {
-    task: Task,
-    verdict: oneshot::Sender<Verdict>,
-    is_cancelled: Arc<AtomicBool>,
-    since: Instant,
-    /// The request's, for traces.
-    span: Span,
-    /// Open while it waits.
-    waiting: Span,
-}
-
-impl Queued {
-    fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(Ordering::Relaxed)
-    }
-}
+use task::Caller;
 
 /// The queue and its threads.
 pub(crate) struct Pool {
@@ -123,13 +39,6 @@ struct Shared {
     wake: Condvar,
 }
 
-struct State {
-    lanes: [Lane<Queued>; Class::N],
-    /// Seconds that a verdict takes, recent ones counting more.
-    mean_seconds: f64,
-    is_closed: bool,
-}
-
 impl Pool {
     /// Starts `n_threads` threads that judge.
     ///
@@ -141,18 +50,13 @@ impl Pool {
         queue_len: usize,
         n_threads: usize,
     ) -> std::io::Result<Pool> {
-        let state = State {
-            lanes: std::array::from_fn(|_| Lane::default()),
-            mean_seconds: FIRST_GUESS,
-            is_closed: false,
-        };
         let shared = Arc::new(Shared {
             model: judge.identity().into(),
             judge,
             metrics,
             queue_len,
             n_threads,
-            state: Mutex::new(state),
+            state: Mutex::default(),
             wake: Condvar::new(),
         });
         let pool = Pool { shared };
@@ -203,55 +107,6 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl State {
-    fn len(&self) -> usize {
-        self.lanes.iter().map(Lane::len).sum()
-    }
-
-    /// About how many go before a new task.
-    fn n_before(&self, class: Class, share: &Share) -> usize {
-        let earlier = self.lanes[..class as usize].iter().map(Lane::len);
-        earlier.sum::<usize>() + self.lanes[class as usize].n_before(share)
-    }
-
-    /// Whether `n` more may wait. What waits in later classes keeps nobody out, so at most `queue_len` wait in
-    /// each class; but one key's flood does not take the room of others: up to its even share of the class, a
-    /// key gets in beside it, until twice as many wait.
-    fn has_room(&self, class: Class, share: &Share, n: usize, queue_len: usize) -> bool {
-        let n_waiting = n + self.lanes[..=class as usize].iter().map(Lane::len).sum::<usize>();
-        let lane = &self.lanes[class as usize];
-        let even = queue_len / lane.n_shares_with(share);
-        n_waiting <= queue_len || (n_waiting <= 2 * queue_len && lane.len_of(share) + n <= even)
-    }
-
-    fn forget_cancelled(&mut self) {
-        self.lanes.iter_mut().for_each(|lane| lane.retain(|queued| !queued.is_cancelled()));
-    }
-
-    fn push(&mut self, task: Task, now: Instant, model: &Arc<str>) -> Ticket {
-        let (sender, verdict) = oneshot::channel();
-        let is_cancelled = Arc::new(AtomicBool::new(false));
-        let ticket = Ticket {
-            verdict,
-            is_cancelled: Arc::clone(&is_cancelled),
-            policy: Arc::clone(&task.policy),
-            model: Arc::clone(model),
-            deadline: task.deadline,
-        };
-        let span = Span::current();
-        let waiting = tracing::info_span!(parent: &span, "queue");
-        let queued = Queued { verdict: sender, is_cancelled, since: now, span, waiting, task };
-        let (lane, share) = (queued.task.class as usize, queued.task.key.clone());
-        let n_bytes = queued.task.content.texts().iter().map(|text| text.len()).sum();
-        self.lanes[lane].push(share, cost(n_bytes), queued);
-        ticket
-    }
-
-    fn pop(&mut self) -> Option<Queued> {
-        self.lanes.iter_mut().find_map(Lane::pop)
     }
 }
 
@@ -334,37 +189,9 @@ fn told(judging: Span, verdict: &Verdict) {
     }
 }
 
-/// Who waits for a verdict.
-struct Caller<'a> {
-    is_cancelled: &'a AtomicBool,
-    listener: Option<&'a mpsc::UnboundedSender<Heard>>,
-}
-
-impl Caller<'_> {
-    fn tell(&self, heard: impl FnOnce() -> Heard) {
-        if let Some(listener) = self.listener {
-            // Whoever stopped listening may still want the verdict.
-            let _ = listener.send(heard());
-        }
-    }
-}
-
-impl Observer for Caller<'_> {
-    fn reasoning(&mut self, text: &str) {
-        self.tell(|| Heard::Thought(text.to_owned()));
-    }
-
-    fn answer(&mut self, token: &AnswerToken) {
-        self.tell(|| Heard::Answer(token.clone()));
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(Ordering::Relaxed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use policy::{Content, Observer, Policy};
     use store::{KeyId, Millis};
 
     use super::*;

@@ -1,13 +1,19 @@
 //! What can be set: the `[serve]` table of `safeguard.toml`, with defaults that need nothing.
 
-use std::collections::BTreeMap;
+mod error;
+mod limits;
+mod moderations;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
+
+pub use error::SettingsError;
+pub use limits::Limits;
+pub use moderations::{Moderations, OnUndetermined, StockUndetermined};
 
 use crate::callers::{Litellm, Perspective, Predict};
 use crate::guard::GuardSettings;
@@ -138,96 +144,6 @@ fn kind(url: &str) -> &str {
     url.split_once(':').map_or("", |(kind, _)| kind)
 }
 
-/// What no request may exceed.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Most bytes of a request's body.
-    pub body_bytes: usize,
-    /// Most pairs of item and policy in one request.
-    pub pairs: usize,
-    /// Most pairs that wait for a judge, over all requests; what the guard asks waits beside them, as many again.
-    pub queue: usize,
-    /// Most pairs judged at once.
-    pub in_flight: usize,
-    /// Seconds until a verdict is undetermined, where the request does not say.
-    pub deadline_s: f64,
-    /// Seconds between two pieces of a request's body before its sender counts as gone, and those in which the
-    /// reader of a reply in pieces may take none.
-    pub read_s: f64,
-    /// Seconds that requests under way have to finish after a signal to stop.
-    pub shutdown_s: f64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            body_bytes: 4 << 20,
-            pairs: 256,
-            queue: 1024,
-            in_flight: 32,
-            deadline_s: 120.0,
-            read_s: 30.0,
-            shutdown_s: 30.0,
-        }
-    }
-}
-
-/// What `/v1/moderations` answers.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Moderations {
-    /// Policies that judge, as in a request's `policies`; empty: all of the folder.
-    pub policies: Vec<String>,
-    /// From a policy (`harassment`) or one of its labels (`harassment.HA4`) to the stock categories that it
-    /// sets. A policy whose name is a stock category needs no line. By default, what the policies that come
-    /// with safeguard mean by theirs.
-    pub map: BTreeMap<String, Vec<String>>,
-    /// What becomes of an item that could not be judged.
-    pub on_undetermined: StockUndetermined,
-}
-
-impl Default for Moderations {
-    fn default() -> Moderations {
-        let map = [
-            ("harassment.HA4", "harassment/threatening"),
-            ("hate.HS4", "hate/threatening"),
-            ("illicit-goods", "illicit"),
-            ("self-harm.SH2", "self-harm/intent"),
-            ("self-harm.SH4", "self-harm/instructions"),
-        ];
-        Moderations {
-            policies: Vec::new(),
-            map: map.map(|(from, to)| (from.to_owned(), vec![to.to_owned()])).into(),
-            on_undetermined: StockUndetermined::default(),
-        }
-    }
-}
-
-/// What `/v1/moderations` does without a verdict, for which its shape has no word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StockUndetermined {
-    /// The request fails with status 503, so that clients try again or notice.
-    #[default]
-    Error,
-    /// The item is flagged.
-    Flag,
-}
-
-/// What a caller of `/v1/classify` wants done where there is no verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnUndetermined {
-    /// Let it through; counted as bypassed.
-    Allow,
-    /// Treat it as a violation.
-    Block,
-    /// A person decides.
-    #[default]
-    Review,
-}
-
 /// The service's certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -246,40 +162,6 @@ pub struct Cors {
     pub origins: Vec<String>,
 }
 
-/// Why settings cannot hold.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// Not the TOML of settings.
-    #[error("{}:{line}:{column}: {problem}", file.display())]
-    Toml {
-        /// The file.
-        file: PathBuf,
-        /// Where, from 1.
-        line: usize,
-        /// Where in the line, from 1, in characters.
-        column: usize,
-        /// Why. The line itself is not repeated, for a password may be in it.
-        problem: String,
-    },
-    /// A value out of its range.
-    #[error("serve.{setting} is {found}; it must be {expected}")]
-    Value {
-        /// Its name.
-        setting: &'static str,
-        /// What it is.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
-    /// A category that `/v1/moderations` does not have.
-    #[error("serve.moderations.map: {category} is none of the 13 stock categories")]
-    Category {
-        /// The name.
-        category: String,
-    },
-}
-
 /// The whole file; other tables are for other commands.
 #[derive(Deserialize)]
 struct File {
@@ -294,7 +176,7 @@ impl ServerSettings {
     /// [`SettingsError::Toml`], and as [`ServerSettings::check`].
     pub fn parse(file: &Path, text: &str) -> Result<ServerSettings, SettingsError> {
         let File { serve: mut settings } =
-            toml::from_str(text).map_err(|error| unreadable(file, text, &error))?;
+            toml::from_str(text).map_err(|error| SettingsError::unreadable(file, text, &error))?;
         let folder = file.parent().unwrap_or(Path::new(""));
         for path in [&mut settings.policies, &mut settings.cascade].into_iter().flatten() {
             *path = folder.join(&path);
@@ -312,75 +194,13 @@ impl ServerSettings {
     /// # Errors
     /// [`SettingsError::Value`] or [`SettingsError::Category`] for the first that cannot.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let Limits { body_bytes, pairs, queue, in_flight, deadline_s, read_s, shutdown_s } =
-            self.limits;
-        for (setting, count, most) in [
-            ("limits.body_bytes", body_bytes, 1 << 30),
-            ("limits.pairs", pairs, 1 << 20),
-            ("limits.queue", queue, 1 << 20),
-            ("limits.in_flight", in_flight, 4096),
-        ] {
-            if count == 0 || count > most {
-                let found = count.to_string();
-                let expected = "at least 1, and no more than a machine can hold";
-                return Err(SettingsError::Value { setting, found, expected });
-            }
-        }
-        if pairs > queue {
-            let found = pairs.to_string();
-            let expected = "at most limits.queue, or such a request could never be taken";
-            return Err(SettingsError::Value { setting: "limits.pairs", found, expected });
-        }
-        for (setting, seconds) in [
-            ("limits.deadline_s", deadline_s),
-            ("limits.read_s", read_s),
-            ("limits.shutdown_s", shutdown_s),
-        ] {
-            if !(seconds > 0.0 && seconds <= MAX_SECONDS) {
-                let found = seconds.to_string();
-                let expected = "above 0 and at most 86400 seconds";
-                return Err(SettingsError::Value { setting, found, expected });
-            }
-        }
+        self.limits.check()?;
         self.shadow.check()?;
-        if let Some(guard) = &self.guard
-            && !(guard.check_s > 0.0
-                && guard.check_s <= MAX_SECONDS
-                && guard.window_chars < 1 << 24)
-        {
-            let found = format!("{} and {}", guard.check_s, guard.window_chars);
-            let setting = "guard.check_s and guard.window_chars";
-            let expected = "at most a day and 16 million characters";
-            return Err(SettingsError::Value { setting, found, expected });
-        }
-        if let Some(traces) = &self.traces
-            && !(0.0..=1.0).contains(&traces.share)
-        {
-            let (setting, found) = ("traces.share", traces.share.to_string());
-            return Err(SettingsError::Value { setting, found, expected: "0 to 1" });
-        }
+        self.guard.as_ref().map_or(Ok(()), GuardSettings::check)?;
+        self.traces.as_ref().map_or(Ok(()), TraceSettings::check)?;
         self.jobs.check()?;
         self.webhooks.check()?;
-        let mapped = self.moderations.map.values().flatten();
-        match mapped.into_iter().find(|it| !crate::api::STOCK.contains(&it.as_str())) {
-            Some(category) => Err(SettingsError::Category { category: category.clone() }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Where and why, without the text at fault.
-fn unreadable(file: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    let message = error.message();
-    // A message may quote the value it is about.
-    let is_safe = !message.contains("://");
-    SettingsError::Toml {
-        file: file.to_owned(),
-        line: before.matches('\n').count() + 1,
-        column: line.chars().count() + 1,
-        problem: if is_safe { message } else { "no such value is taken here" }.to_owned(),
+        self.moderations.check()
     }
 }
 
