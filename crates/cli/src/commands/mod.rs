@@ -14,6 +14,7 @@ mod labelled;
 mod model;
 mod policy;
 mod review;
+mod secret;
 mod serve;
 mod storing;
 mod tokenizer;

@@ -15,20 +15,26 @@ mod receiver;
 mod server;
 
 mod clients;
+mod deploy;
+mod filter;
 mod keys;
 mod kill;
+mod later;
 mod log;
 mod pages;
 mod schemathesis;
 mod share;
+mod soak;
+mod speed;
 mod start;
 #[cfg(feature = "otel")]
 mod traces;
+mod upstream;
 mod webhooks;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
 pub(crate) const POLICY: &str =
@@ -57,6 +63,11 @@ impl Service {
         let mut command = program::command(folder, &[&usual[..], args].concat());
         // No level of anybody's log shows what ours does not.
         command.env("RUST_LOG", "trace");
+        Service::spawn(command, log)
+    }
+
+    /// A program that serves, once it has said where.
+    pub(crate) fn spawn(mut command: Command, log: Stdio) -> Service {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let log = child.stderr.take().map(|mut stderr| {
             std::thread::spawn(move || {
@@ -72,6 +83,10 @@ impl Service {
             panic!("{line:?}: {:?}", log.map(|log| log.join().unwrap()));
         };
         Service { url, child, log }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Stops it as a service manager does; whether it ended well, and its log, if that came here.

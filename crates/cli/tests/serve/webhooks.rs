@@ -43,7 +43,8 @@ fn every_command_of_the_page_does_what_the_page_says() {
     assert_eq!(running.len(), 2);
 }
 
-fn port() -> u16 {
+/// A port that nobody has at this moment.
+pub(crate) fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -38,6 +38,16 @@ pub(crate) struct OpenJudge {
     pub(crate) local: Option<Arc<LocalJudge>>,
 }
 
+/// What a model in this process may take.
+pub(super) struct Room<'a> {
+    /// `None`: as many as there are cores.
+    pub(super) n_threads: Option<usize>,
+    /// For keys and values.
+    pub(super) kv_bytes: usize,
+    /// Where prefixes are kept.
+    pub(super) prefixes: Option<&'a PrefixPlace>,
+}
+
 impl FromStr for ChosenModel {
     type Err = Infallible;
 
@@ -68,12 +78,7 @@ impl ChosenModel {
     }
 
     /// Opens the model and starts its judge.
-    pub(super) fn open(
-        &self,
-        n_threads: Option<usize>,
-        prefixes: Option<&PrefixPlace>,
-        served: &ServerArgs,
-    ) -> Result<OpenJudge> {
+    pub(super) fn open(&self, room: &Room<'_>, served: &ServerArgs) -> Result<OpenJudge> {
         if !matches!(self, ChosenModel::Url(_)) && served.is_given() {
             return Err(hinted(
                 anyhow!("--served-model and --server are for a chat server"),
@@ -96,8 +101,9 @@ impl ChosenModel {
             }
         };
         let mut settings = EngineSettings::default();
-        settings.n_threads = n_threads.unwrap_or(settings.n_threads);
-        settings.prefix_cache = prefix_cache(prefixes, &model);
+        settings.n_threads = room.n_threads.unwrap_or(settings.n_threads);
+        settings.kv_bytes = room.kv_bytes;
+        settings.prefix_cache = prefix_cache(room.prefixes, &model);
         let local = Arc::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?));
         let judge = Box::new(VotedJudge::new(Arc::clone(&local)));
         Ok(OpenJudge { judge, local: Some(local) })

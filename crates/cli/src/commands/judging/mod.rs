@@ -19,8 +19,8 @@ use policy::{Effort, JudgeSettings};
 pub(crate) use calibrations::{Calibrations, SavedCalibration, probability_words};
 pub(crate) use cascade::{CascadeArgs, Cascaded, RoutesFile, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
-use chosen::ChosenModel;
 pub(crate) use chosen::OpenJudge;
+use chosen::{ChosenModel, Room};
 pub(crate) use metrics::{Metrics, MetricsArgs, cascade_page};
 use prefixes::PrefixPlace;
 pub(crate) use progress::Progress;
@@ -40,6 +40,9 @@ pub(crate) struct ModelArgs {
     /// Threads to compute with; by default as many as there are cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Most MiB of keys and values; those of what was judged are kept until it is full
+    #[arg(long, value_name = "MB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    kv_mb: u32,
     /// Keep what was computed of a policy in this folder, for later runs; off keeps nothing
     ///
     /// By default in the user's cache folder, for models that are large enough to gain by it.
@@ -118,7 +121,12 @@ impl From<EffortName> for Effort {
 impl ModelArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.model.open(self.n_threads(), self.prefix_cache.as_ref(), &self.served)
+        let room = Room {
+            n_threads: self.n_threads(),
+            kv_bytes: (self.kv_mb as usize) << 20,
+            prefixes: self.prefix_cache.as_ref(),
+        };
+        self.model.open(&room, &self.served)
     }
 
     /// The model in this process, for what looks inside it.

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use reasoner::remote::{RemoteError, RemoteJudge, RemoteSettings, Server};
 
+use crate::commands::secret::secret;
 use crate::output::hinted;
 
 /// Where the key of a server comes from: never from a flag, which every user of the machine can read.
@@ -56,7 +57,7 @@ impl ServerArgs {
     /// Reaches the server.
     pub(super) fn connect(&self, url: &str) -> Result<RemoteJudge> {
         let settings = RemoteSettings {
-            api_key: key_from_env(),
+            api_key: secret(KEY_VAR)?,
             model: self.served_model.clone(),
             server: self.server.map(Kind::server),
             ..RemoteSettings::default()
@@ -69,11 +70,6 @@ impl ServerArgs {
             }
         })
     }
-}
-
-fn key_from_env() -> Option<String> {
-    let key = std::env::var(KEY_VAR).ok()?;
-    Some(key.trim().to_owned()).filter(|key| !key.is_empty())
 }
 
 impl Kind {

@@ -17,6 +17,7 @@ use super::files::read_if_there;
 use super::judging::{
     Calibrations, CascadeArgs, Cascaded, JudgeArgs, OpenJudge, Traffic, VotesArgs, cascade_page,
 };
+use super::secret::secret;
 use crate::exit::Exit;
 use crate::output::{hinted, print_result, report_hint, report_note};
 
@@ -109,8 +110,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         model: args.judge.model_name(),
         before,
         policies: source,
-        upstream_key: secret(UPSTREAM_KEY),
-        webhook_secret: secret(WEBHOOK_SECRET),
+        upstream_key: secret(UPSTREAM_KEY)?,
+        webhook_secret: secret(WEBHOOK_SECRET)?,
     };
     let server = Server::bind(setup).map_err(advised)?;
     if !(server.address().ip().is_loopback() || server.asks_for_keys()) {
@@ -135,10 +136,6 @@ impl Before for InService {
     fn tick(&self) -> Result<(), String> {
         self.0.save_if_due().map_err(|error| format!("{error:#}"))
     }
-}
-
-fn secret(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|secret| !secret.trim().is_empty())
 }
 
 fn settings(args: &Args) -> Result<ServerSettings> {
