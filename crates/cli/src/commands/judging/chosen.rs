@@ -48,6 +48,13 @@ pub(super) struct Room<'a> {
     pub(super) prefixes: Option<&'a PrefixPlace>,
 }
 
+impl Default for Room<'_> {
+    fn default() -> Self {
+        let kv_bytes = EngineSettings::default().kv_bytes;
+        Room { n_threads: None, kv_bytes, prefixes: None }
+    }
+}
+
 impl FromStr for ChosenModel {
     type Err = Infallible;
 

@@ -8,7 +8,7 @@ use cascade::{Filter, Routes};
 use policy::Judge;
 use serde::Deserialize;
 
-use super::super::chosen::ChosenModel;
+use super::super::chosen::{ChosenModel, Room};
 use super::super::served::ServerArgs;
 use super::budget::BudgetTable;
 use crate::output::hinted;
@@ -51,7 +51,7 @@ impl BiggerModel {
     pub(super) fn open(&self) -> Result<Box<dyn Judge>> {
         let Ok(chosen) = self.model.parse::<ChosenModel>();
         let served = ServerArgs::of_model(self.served_model.clone());
-        let open = chosen.open(None, None, &served).context("the bigger model")?;
+        let open = chosen.open(&Room::default(), &served).context("the bigger model")?;
         Ok(open.judge)
     }
 }
