@@ -1,8 +1,9 @@
 //! The HTTP service: verdicts for every caller, in our shape and in OpenAI's.
 //!
-//! `serve.rs` is its life from binding to shutdown, `settings.rs` what can be set, `api/` one file a route.
-//! `pool.rs` leads from async requests to the judges, which block: threads of its own behind a bounded queue.
-//! `guard/` stands before another chat model. `shelf.rs` holds the policies and follows their folder. `error.rs` knows every refusal and its status.
+//! `serve.rs` is its life from binding to shutdown, `settings/` what can be set, `api/` one file a route.
+//! `pool/` leads from async requests to the judges, which block: threads of its own behind a bounded queue.
+//! `guard/` stands before another chat model. `shelf.rs` holds the policies and follows their folder. `error/` knows every refusal and its
+//! status.
 //! `jobs/` judges what was accepted to be judged later, `webhooks/` tells of it, `batches/` is the same in OpenAI's shape.
 //! `door/` knows who may call, as whom and how often.
 //! `stored.rs` are policies of the store, `shadow.rs` their candidates. `recorder.rs` puts decisions into the store before their callers hear of them.
