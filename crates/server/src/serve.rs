@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
 use policy::{Judge, JudgeSettings, PolicyRef};
 use tokio::runtime::Runtime;
@@ -195,14 +196,17 @@ fn run_on(
         let crew = Crew::start(&app, &phases);
         tokio::spawn(follow(Arc::clone(&app)));
         tokio::spawn(end_gently(Arc::clone(&app), stop, phase, handle.clone()));
+        // A piece of a reply leaves at once, not when its reader has said that the piece before it came.
+        let at_once = NoDelayAcceptor::new();
         match &app.settings.tls {
             None => {
-                let server = axum_server::from_tcp(listener)?.handle(handle);
+                let server = axum_server::from_tcp(listener)?.acceptor(at_once).handle(handle);
                 server.first_request_timeout(patience).serve(router).await?;
             }
             Some(tls) => {
                 let config = certificate(tls).await?;
                 let server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+                let server = server.map(|acceptor| acceptor.acceptor(at_once));
                 server.first_request_timeout(patience).serve(router).await?;
             }
         }

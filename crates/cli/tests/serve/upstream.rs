@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::serve::ListenerExt;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
@@ -32,6 +33,8 @@ pub(crate) fn start(pause: Duration) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = axum::Router::new().route("/v1/chat/completions", post(complete));
     let router = router.with_state(pause);
+    // A piece leaves at once, not when its reader has said that the piece before it came.
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
     std::thread::spawn(move || runtime.block_on(async { axum::serve(listener, router).await }));
     url
 }
