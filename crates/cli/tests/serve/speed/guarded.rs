@@ -12,7 +12,7 @@ use super::{JUDGES, ms};
 use crate::{Service, upstream};
 
 /// Replies that are measured, one after the other.
-const N_REPLIES: usize = 30;
+const N_REPLIES: usize = 20;
 /// The pause of the other model before each piece.
 const PAUSE: Duration = Duration::from_millis(10);
 
