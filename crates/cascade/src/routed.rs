@@ -2,6 +2,7 @@
 //! doubt.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use policy::{
     Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, Policy, Stage, Usage, Verdict,
@@ -70,7 +71,7 @@ impl<J: Judge> RoutedJudge<J> {
         RouteCounts { ended: [at(0), at(1), at(2)], bigger: at(BIGGER), person }
     }
 
-    /// One tier's answer, and what was heard of it.
+    /// One tier's answer, and what was heard of it: held back as long as another may count.
     fn ask(
         &self,
         tier: usize,
@@ -78,16 +79,24 @@ impl<J: Judge> RoutedJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Attempt {
-        let mut held = HeldObserver::new(observer);
-        let verdict = match (EFFORTS.get(tier), &self.bigger) {
-            (None, Some(bigger)) => bigger.judge(policy, content, settings, &mut held),
+        let (judge, settings) = match (EFFORTS.get(tier), &self.bigger) {
+            (None, Some(bigger)) => (bigger, settings.clone()),
             (effort, _) => {
-                let effort = Some(effort.copied().unwrap_or(Effort::High));
-                let asked = JudgeSettings { effort, ..settings.clone() };
-                self.next.judge(policy, content, &asked, &mut held)
+                (&self.next, JudgeSettings { effort: effort.copied(), ..settings.clone() })
             }
         };
+        if self.is_only_tier(tier) {
+            let verdict = judge.judge(policy, content, &settings, observer);
+            return Attempt { tier, verdict, heard: Vec::new(), doubts: Vec::new() };
+        }
+        let mut held = HeldObserver::new(observer);
+        let verdict = judge.judge(policy, content, &settings, &mut held);
         Attempt { tier, verdict, heard: held.into_heard(), doubts: Vec::new() }
+    }
+
+    /// Whether no other tier comes before or after.
+    fn is_only_tier(&self, tier: usize) -> bool {
+        tier == self.routes.start && tier + 1 == EFFORTS.len() && self.bigger.is_none()
     }
 
     /// Where to go after a tier's answer.
@@ -122,12 +131,26 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// Where nothing is left for a dearer answer, the one in doubt is what there is; but a doubtful `clear` is none.
-    fn without_second_look(self) -> Attempt {
+    /// Why a dearer tier has no say of its own: nothing was left for it, its word is the filter's, or it failed.
+    fn missing(&self) -> Option<Cause> {
+        match self.verdict.outcome {
+            _ if self.verdict.stage == Stage::Filter => Some(Cause::OverBudget),
+            Outcome::Undetermined(
+                cause @ (Cause::OverBudget
+                | Cause::Timeout
+                | Cause::BackendError
+                | Cause::Cancelled),
+            ) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// Without a dearer answer, the one in doubt is what there is; but a doubtful `clear` is none.
+    fn without_second_look(self, cause: Cause) -> Attempt {
         if self.verdict.outcome != Outcome::Clear {
             return self;
         }
-        let outcome = Outcome::Undetermined(Cause::OverBudget);
+        let outcome = Outcome::Undetermined(cause);
         let verdict = Verdict { outcome, label: None, rule_ids: Vec::new(), ..self.verdict };
         Attempt { verdict, ..self }
     }
@@ -145,18 +168,20 @@ impl<J: Judge> Judge for RoutedJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Verdict {
+        let started = Instant::now();
         let mut usage = Usage::default();
         let mut given_up = Vec::new();
         let mut before: Option<Attempt> = None;
         let mut tier = self.routes.start;
         let counted = loop {
-            let mut attempt = self.ask(tier, (policy, content), settings, observer);
+            // All tiers together have the time that is allowed.
+            let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(started.elapsed()));
+            let settings = JudgeSettings { timeout, ..settings.clone() };
+            let mut attempt = self.ask(tier, (policy, content), &settings, observer);
             usage += attempt.verdict.usage;
             given_up.append(&mut attempt.verdict.given_up);
-            if attempt.verdict.outcome == Outcome::Undetermined(Cause::OverBudget)
-                && let Some(earlier) = before
-            {
-                break earlier.without_second_look();
+            if let (Some(cause), Some(earlier)) = (attempt.missing(), before.take()) {
+                break earlier.without_second_look(cause);
             }
             // A budget that took the filter's word is short of compute, and more effort would be refused as well.
             if attempt.verdict.stage == Stage::Filter {

@@ -7,8 +7,8 @@ use cascade::{
     WhenSpent,
 };
 use policy::{
-    Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, PassedOn, Policy, Silent,
-    Stage, Usage, Verdict, Votes,
+    Cause, Confidence, Content, Effort, Judge, JudgeSettings, Observer, Outcome, PassedOn, Policy,
+    Silent, Stage, Usage, Verdict, Votes,
 };
 
 /// A judge whose score at each effort is the text, `low,medium,high`, and whose tokens are 100, 200, 400.
@@ -41,7 +41,8 @@ impl Judge for Scripted {
         let generated_tokens = TOKENS.of(effort) as usize;
         let verdict = Verdict::undetermined(Cause::Refused, "", policy.reference(), "scripted");
         let usage = Usage { generated_tokens, ..Usage::default() };
-        Verdict { outcome, score: Some(score), usage, detail: None, ..verdict }
+        let confidence = (score == 0.5).then_some(Confidence::Low);
+        Verdict { outcome, score: Some(score), confidence, usage, detail: None, ..verdict }
     }
 }
 
@@ -149,11 +150,11 @@ fn a_bigger_model_is_asked_before_a_person_and_only_its_own_doubts_count() {
     let routes = Routes { start: 0, margins: vec![0.3, 0.2, 0.1] };
     let routed =
         RoutedJudge::new(Arc::new(Scripted::default()), routes).unwrap().then_bigger(bigger);
-    for (text, n_doubts) in [("0.1,0.9,0.9", 0), ("0.6,0.6,0.55", 0)] {
+    for (text, n_doubts) in [("0.1,0.9,0.9", 0), ("0.6,0.6,0.55", 0), ("0.6,0.6,0.5", 1)] {
         assert_eq!(ask(&routed, text).doubts.len(), n_doubts, "{text}");
     }
     let counts = routed.counts();
-    assert_eq!((counts.ended, counts.bigger, counts.person), ([1, 0, 0], 1, 0));
+    assert_eq!((counts.ended, counts.bigger, counts.person), ([1, 0, 0], 2, 1));
     assert!(routed.identity().ends_with("then scripted"), "{}", routed.identity());
 }
 
@@ -167,6 +168,43 @@ fn both_models_spend_from_one_budget() {
     let verdict = ask(&routed, "0.6,0.6,0.6");
     assert_eq!((verdict.outcome, verdict.doubts.len()), (Outcome::Violation, 1), "{verdict:?}");
     assert_eq!(routed.counts().bigger, 0);
+}
+
+/// A judge that only says this.
+struct Saying(Outcome, Stage);
+
+impl Judge for Saying {
+    fn identity(&self) -> String {
+        "saying".to_owned()
+    }
+
+    fn judge(
+        &self,
+        policy: &Policy,
+        _: &Content,
+        _: &JudgeSettings,
+        _: &mut dyn Observer,
+    ) -> Verdict {
+        let verdict = Verdict::undetermined(Cause::Timeout, "", policy.reference(), "saying");
+        Verdict { outcome: self.0, stage: self.1, ..verdict }
+    }
+}
+
+#[test]
+fn a_bigger_model_that_has_no_say_takes_no_violation_back_and_lets_no_doubtful_clear_pass() {
+    let routes = Routes { start: 2, margins: vec![0.6; 3] };
+    let filters_word = (Outcome::Clear, Stage::Filter, Cause::OverBudget);
+    let no_say = [Cause::Timeout, Cause::BackendError]
+        .map(|cause| (Outcome::Undetermined(cause), Stage::Reasoner, cause));
+    for (outcome, stage, cause) in no_say.into_iter().chain([filters_word]) {
+        let bigger: Box<dyn Judge> = Box::new(Saying(outcome, stage));
+        let next: Box<dyn Judge> = Box::new(Scripted::default());
+        let routed = RoutedJudge::new(next, routes.clone()).unwrap().then_bigger(bigger);
+        let verdict = ask(&routed, "0.6,0.6,0.6");
+        assert_eq!((verdict.outcome, verdict.doubts.len()), (Outcome::Violation, 1), "{cause:?}");
+        let verdict = ask(&routed, "0.4,0.4,0.4");
+        assert_eq!(verdict.outcome, Outcome::Undetermined(cause), "{verdict:?}");
+    }
 }
 
 #[test]

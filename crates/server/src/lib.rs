@@ -28,6 +28,7 @@ mod serve;
 mod settings;
 mod shadow;
 mod shelf;
+mod signals;
 mod stored;
 mod traceparent;
 mod traces;

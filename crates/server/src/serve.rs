@@ -23,6 +23,7 @@ use crate::recorder::Recorder;
 use crate::settings::{ServerSettings, Tls, duration};
 use crate::shadow::Shadows;
 use crate::shelf::{PolicySource, Shelf};
+use crate::signals;
 use crate::stored::StoredPolicies;
 use crate::webhooks::Webhooks;
 
@@ -84,7 +85,8 @@ impl Stopper {
 }
 
 impl Server {
-    /// Reads the policies, starts the judges' threads and takes the address.
+    /// Reads the policies, starts the judges' threads and takes the address. A signal that comes from now on stops
+    /// [`Server::run`].
     ///
     /// # Errors
     /// [`ServerError`] for whatever of these cannot be done; [`ServerError::Open`] where others could reach a
@@ -106,6 +108,8 @@ impl Server {
         let guard = settings.guard.clone().map(|it| Guard::new(it, setup.upstream_key.as_deref()));
         let guard = guard.transpose()?.map(Arc::new);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let stop = watch::Sender::new(false);
+        signals::listen(&runtime, &stop)?;
         let store = settings.store.as_deref();
         let store = store.map(|url| runtime.block_on(store::Store::open(url))).transpose()?;
         let door = runtime.block_on(Door::open(store.clone()))?;
@@ -137,7 +141,7 @@ impl Server {
             shadows,
             is_stopping,
         });
-        Ok(Server { listener, address, app, runtime, stop: watch::Sender::new(false) })
+        Ok(Server { listener, address, app, runtime, stop })
     }
 
     /// Where it listens.
@@ -275,25 +279,6 @@ async fn end_gently(
 
 /// Waits for a signal or a [`Stopper`].
 async fn asked_to_stop(stop: &watch::Sender<bool>) {
-    let mut stops = stop.subscribe();
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
-        _ = stops.wait_for(|&stops| stops) => {}
-    }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => drop(signal.recv().await),
-        // Without the signal there is still the other one.
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+    // The sender is there as long as its borrow.
+    let _ = stop.subscribe().wait_for(|&stops| stops).await;
 }

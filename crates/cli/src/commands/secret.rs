@@ -1,11 +1,12 @@
 //! Secrets: from the environment, or from a file that it names; never from flags, which every user of the machine can
 //! read.
 
+use std::env::VarError;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::output::hinted;
 
@@ -16,7 +17,12 @@ use crate::output::hinted;
 /// meant to have. No message shows a secret.
 pub(super) fn secret(variable: &str) -> Result<Option<String>> {
     let file_variable = format!("{variable}_FILE");
-    let said = std::env::var(variable).ok();
+    let said = match std::env::var(variable) {
+        Ok(said) => Some(said),
+        Err(VarError::NotPresent) => None,
+        // The error of the library would show the value.
+        Err(VarError::NotUnicode(_)) => bail!("{variable}: is not text in UTF-8"),
+    };
     of(variable, said, std::env::var_os(&file_variable).filter(|file| !file.is_empty()))
 }
 

@@ -27,13 +27,17 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) async fn keep_up(app: Arc<App>, mut phase: watch::Receiver<Phase>) {
     let Ok(store) = app.store().cloned() else { return };
     let mut n_looks = 0u64;
+    let mut more_is_old = false;
     loop {
-        let look = look(&app, &store, n_looks.is_multiple_of(TIDY_EVERY));
+        let look = look(&app, &store, more_is_old || n_looks.is_multiple_of(TIDY_EVERY));
         tokio::select! {
             () = reached(&mut phase, Phase::Finishing) => return,
-            looked = look => if let Err(error) = looked {
-                tracing::error!("jobs could not be kept up: {error}");
-            },
+            looked = look => {
+                more_is_old = looked.unwrap_or_else(|error| {
+                    tracing::error!("jobs could not be kept up: {error}");
+                    false
+                });
+            }
         }
         n_looks += 1;
         tokio::select! {
@@ -43,37 +47,30 @@ pub(super) async fn keep_up(app: Arc<App>, mut phase: watch::Receiver<Phase>) {
     }
 }
 
-async fn look(app: &Arc<App>, store: &Store, tidies: bool) -> Result<(), StoreError> {
+/// Whether there is more that is old than was removed.
+async fn look(app: &Arc<App>, store: &Store, tidies: bool) -> Result<bool, StoreError> {
     if !store.note_deadlines(PAGE).await?.is_empty() {
         app.jobs.signals.deliveries.notify_one();
     }
     while give_up(app, store).await? > 0 {}
     batches::conclude_all(app, store).await?;
     app.metrics.jobs.set_backlog(&store.backlog().await?);
-    if tidies {
-        tidy(&app.settings.jobs, store).await?;
-    }
-    Ok(())
+    if tidies { tidy(&app.settings.jobs, store).await } else { Ok(false) }
 }
 
-/// Removes what has been kept for as long as the settings say.
-async fn tidy(kept: &JobSettings, store: &Store) -> Result<(), StoreError> {
+/// Removes what has been kept for as long as the settings say, a page at a time, so that deadlines do not wait for it;
+/// whether there may be more.
+async fn tidy(kept: &JobSettings, store: &Store) -> Result<bool, StoreError> {
     let before = |n_days: u32| Millis::now().before(DAY * n_days);
     store.sweep_files(Millis::now().before(UPLOAD)).await?;
     store.forget_words(before(kept.keep_words_days)).await?;
-    let (mut n_files, mut n_jobs) = (0, 0);
-    loop {
-        let files = store.prune_files(before(kept.keep_files_days), PAGE).await?;
-        let jobs = store.prune_jobs(before(kept.keep_jobs_days), BATCH, PAGE).await?;
-        (n_files, n_jobs) = (n_files + files, n_jobs + jobs);
-        if files == 0 && jobs == 0 {
-            break;
-        }
-    }
-    if n_files > 0 || n_jobs > 0 {
+    let n_files = store.prune_files(before(kept.keep_files_days), PAGE).await?;
+    let n_jobs = store.prune_jobs(before(kept.keep_jobs_days), BATCH, PAGE).await?;
+    let has_removed = n_files > 0 || n_jobs > 0;
+    if has_removed {
         tracing::info!(jobs = n_jobs, files = n_files, "removed: kept for as long as was set");
     }
-    Ok(())
+    Ok(has_removed)
 }
 
 /// Settles items of jobs whose deadline has passed and that do not wait on; returns how many.

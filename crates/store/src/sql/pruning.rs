@@ -31,13 +31,18 @@ pub(crate) async fn old_jobs(
     rows.into_iter().map(|(id,)| id.parse()).collect()
 }
 
-/// Removes a finished job with all that hangs on it; `false` if another was faster.
+/// Removes a finished job with all that hangs on it; `false` if another was faster, or a message has become due again.
 pub(crate) async fn remove_job(db: &Db, id: &JobId) -> Result<bool> {
     let mut tx = db.begin().await?;
     let job: Option<LockedJob> =
         sqlx::query_as(LOCK_JOB).bind(id.as_str()).fetch_optional(&mut *tx).await?;
     let is_finished = job.is_some_and(|(_, _, _, finished_at)| finished_at.is_some());
-    if !is_finished {
+    let (n_due,): (i64,) =
+        sqlx::query_as("SELECT COUNT(*) FROM deliveries WHERE job_id = $1 AND next_at IS NOT NULL")
+            .bind(id.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
+    if !is_finished || n_due > 0 {
         return Ok(false);
     }
     for statement in [

@@ -120,7 +120,7 @@ impl CaseJudge {
     /// Opens the model, and the folder of remembered verdicts if there is to be one. Remembered are scores alone:
     /// calibrations come and go.
     pub(crate) fn open(args: &CasesArgs, calibrations: Calibrations) -> Result<CaseJudge> {
-        let OpenJudge { judge, local } = args.judge.open()?;
+        let OpenJudge { judge, local, room } = args.judge.open()?;
         let judge: Box<dyn Judge> = match cache_dir(args) {
             Some(dir) => match CachedJudge::new(judge, &dir) {
                 Ok(cached) => Box::new(cached),
@@ -135,7 +135,7 @@ impl CaseJudge {
             None => judge,
         };
         Ok(CaseJudge {
-            open: calibrations.over(OpenJudge { judge, local }),
+            open: calibrations.over(OpenJudge { judge, local, room }),
             cascaded: None,
             settings: args.judge.settings(),
             n_in_flight: args.max_inflight.into(),

@@ -36,23 +36,19 @@ pub(crate) struct OpenJudge {
     pub(crate) judge: Box<dyn Judge>,
     /// The same one, where the model runs in this process.
     pub(crate) local: Option<Arc<LocalJudge>>,
+    /// What it may take, and one beside it as much again.
+    pub(super) room: Room,
 }
 
 /// What a model in this process may take.
-pub(super) struct Room<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Room {
     /// `None`: as many as there are cores.
     pub(super) n_threads: Option<usize>,
     /// For keys and values.
     pub(super) kv_bytes: usize,
     /// Where prefixes are kept.
-    pub(super) prefixes: Option<&'a PrefixPlace>,
-}
-
-impl Default for Room<'_> {
-    fn default() -> Self {
-        let kv_bytes = EngineSettings::default().kv_bytes;
-        Room { n_threads: None, kv_bytes, prefixes: None }
-    }
+    pub(super) prefixes: Option<PrefixPlace>,
 }
 
 impl FromStr for ChosenModel {
@@ -85,7 +81,7 @@ impl ChosenModel {
     }
 
     /// Opens the model and starts its judge.
-    pub(super) fn open(&self, room: &Room<'_>, served: &ServerArgs) -> Result<OpenJudge> {
+    pub(super) fn open(&self, room: Room, served: &ServerArgs) -> Result<OpenJudge> {
         if !matches!(self, ChosenModel::Url(_)) && served.is_given() {
             return Err(hinted(
                 anyhow!("--served-model and --server are for a chat server"),
@@ -104,16 +100,16 @@ impl ChosenModel {
             ChosenModel::Hub(name) => open_folder(&hub::resolve(name)?)?,
             ChosenModel::Url(url) => {
                 let judge = Box::new(VotedJudge::new(served.connect(url)?));
-                return Ok(OpenJudge { judge, local: None });
+                return Ok(OpenJudge { judge, local: None, room });
             }
         };
         let mut settings = EngineSettings::default();
         settings.n_threads = room.n_threads.unwrap_or(settings.n_threads);
         settings.kv_bytes = room.kv_bytes;
-        settings.prefix_cache = prefix_cache(room.prefixes, &model);
+        settings.prefix_cache = prefix_cache(room.prefixes.as_ref(), &model);
         let local = Arc::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?));
         let judge = Box::new(VotedJudge::new(Arc::clone(&local)));
-        Ok(OpenJudge { judge, local: Some(local) })
+        Ok(OpenJudge { judge, local: Some(local), room })
     }
 }
 

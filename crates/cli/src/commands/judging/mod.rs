@@ -124,9 +124,9 @@ impl ModelArgs {
         let room = Room {
             n_threads: self.n_threads(),
             kv_bytes: (self.kv_mb as usize) << 20,
-            prefixes: self.prefix_cache.as_ref(),
+            prefixes: self.prefix_cache.clone(),
         };
-        self.model.open(&room, &self.served)
+        self.model.open(room, &self.served)
     }
 
     /// The model in this process, for what looks inside it.

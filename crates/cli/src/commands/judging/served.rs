@@ -9,6 +9,8 @@ use crate::output::hinted;
 
 /// Where the key of a server comes from: never from a flag, which every user of the machine can read.
 const KEY_VAR: &str = "SAFEGUARD_API_KEY";
+/// The same for the bigger model behind the usual one: each server gets its own key and no other.
+const BIGGER_KEY_VAR: &str = "SAFEGUARD_BIGGER_API_KEY";
 
 /// What is to be known about a chat server.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,6 +26,9 @@ pub(super) struct ServerArgs {
         help = "With a URL: what the server is, where it is not recognised; its key comes from SAFEGUARD_API_KEY"
     )]
     server: Option<Kind>,
+    /// Which variable has the key.
+    #[arg(skip = KEY_VAR)]
+    key_variable: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -44,9 +49,9 @@ enum Kind {
 }
 
 impl ServerArgs {
-    /// As with `--served-model` alone.
-    pub(super) fn of_model(served_model: Option<String>) -> ServerArgs {
-        ServerArgs { served_model, server: None }
+    /// Of the bigger model: as with `--served-model` alone, and with a key of its own.
+    pub(super) fn of_bigger(served_model: Option<String>) -> ServerArgs {
+        ServerArgs { served_model, server: None, key_variable: BIGGER_KEY_VAR }
     }
 
     /// Whether any of the flags was given.
@@ -57,7 +62,7 @@ impl ServerArgs {
     /// Reaches the server.
     pub(super) fn connect(&self, url: &str) -> Result<RemoteJudge> {
         let settings = RemoteSettings {
-            api_key: secret(KEY_VAR)?,
+            api_key: secret(self.key_variable)?,
             model: self.served_model.clone(),
             server: self.server.map(Kind::server),
             ..RemoteSettings::default()
@@ -65,7 +70,7 @@ impl ServerArgs {
         RemoteJudge::connect(url, &settings).map_err(|error| {
             let has_key = settings.api_key.is_some();
             match hint(&error, has_key) {
-                Some(hint) => hinted(error, hint),
+                Some(hint) => hinted(error, hint.replace(KEY_VAR, self.key_variable)),
                 None => error.into(),
             }
         })
@@ -85,8 +90,8 @@ impl Kind {
     }
 }
 
-fn hint(error: &RemoteError, has_key: bool) -> Option<String> {
-    let hint = match error {
+fn hint(error: &RemoteError, has_key: bool) -> Option<&'static str> {
+    Some(match error {
         RemoteError::Url { .. } => {
             "write it like http://127.0.0.1:8000; a key belongs in SAFEGUARD_API_KEY"
         }
@@ -110,6 +115,5 @@ fn hint(error: &RemoteError, has_key: bool) -> Option<String> {
             "the server has trouble, or still loads its model; try again later"
         }
         _ => return None,
-    };
-    Some(hint.to_owned())
+    })
 }

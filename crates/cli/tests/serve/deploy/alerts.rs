@@ -106,7 +106,7 @@ fn metrics_of_a_service_that_met_everything() -> String {
     ask(
         &json!({ "items": ["Buy!"], "policies": ["ads"], "mode": "async", "webhook": { "url": hook.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } }),
     );
-    loop {
+    for _look in 0..1_200 {
         let metrics = client().get(format!("{}/metrics", service.url)).send().unwrap();
         let metrics = metrics.text().unwrap();
         let is_dead = metrics.lines().any(|line| {
@@ -118,6 +118,7 @@ fn metrics_of_a_service_that_met_everything() -> String {
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+    panic!("the webhook is not given up");
 }
 
 /// A filter for the policy that every service of these tests has.

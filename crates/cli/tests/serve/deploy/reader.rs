@@ -9,11 +9,11 @@ use tokio::runtime::Runtime;
 
 use super::compose::{Compose, copy};
 use super::{read_yaml, repository, unit};
+use crate::Service;
 use crate::page::{self, Step};
 use crate::place::Place;
 use crate::program;
 use crate::webhooks::port;
-use crate::{Service, client};
 
 const COMPOSE: &str = "docker compose -f deploy/compose.yaml ";
 
@@ -182,8 +182,6 @@ fn is_private(file: &Path) -> bool {
 
 fn stop(service: Option<Service>) {
     if let Some(service) = service {
-        // A signal in the moment between the greeting and the first answer ends the program as it ends any.
-        client().get(format!("{}/healthz", service.url)).send().unwrap();
         let (ended_well, _) = service.stop();
         assert!(ended_well);
     }

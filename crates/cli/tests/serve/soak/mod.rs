@@ -241,5 +241,6 @@ fn report(load: &Load, n_lives: usize, samples: &Samples) -> bool {
     let (before, after) = warm.split_at(warm.len() / 2);
     let (before, after) = (mean(before), mean(after));
     println!("  mean of either half of these: {:.1} and {:.1} MiB", mib(before), mib(after));
-    length_s > TELLING_S && after > before * 1.05 + f64::from(8 << 20)
+    let has_more = end.n_threads > warm[0].n_threads + 8 || end.n_files > warm[0].n_files + 16;
+    length_s > TELLING_S && (has_more || after > before * 1.02 + f64::from(4 << 20))
 }

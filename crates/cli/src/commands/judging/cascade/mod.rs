@@ -4,26 +4,25 @@ mod audits;
 mod budget;
 mod memory;
 mod settings;
+mod stages;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use cascade::{
-    BudgetedJudge, CacheCounts, CascadeJudge, Filter, FilterStage, RouteCounts, RoutedJudge,
-    Spending,
+    BudgetedJudge, CacheCounts, CascadeJudge, FilterStage, RouteCounts, RoutedJudge, Spending,
 };
 use policy::{Judge, Policy, PolicyId};
-use reasoner::LocalJudge;
 
-use super::{OpenJudge, local};
-use crate::commands::filter::{VectorSource, encoder_of, read_filter};
-use crate::output::{hinted, report_note};
+use super::OpenJudge;
+use crate::output::report_note;
 use audits::Held;
 use budget::Hurry;
 pub(crate) use settings::RoutesFile;
-use settings::{BiggerModel, FilterSettings, OnAlarm, read_settings};
+use settings::read_settings;
+use stages::{Stages, stages};
 
 /// Flag of commands that may ask filters first.
 #[derive(Clone, Debug, clap::Args)]
@@ -82,8 +81,8 @@ impl CascadeArgs {
         let place = || path.display().to_string();
         let hurry =
             if traffic == Traffic::Queue { Hurry::NobodyWaits } else { Hurry::SomebodyWaits };
-        let OpenJudge { mut judge, local: local_model } = open;
-        let mut bigger = settings.bigger.as_ref().map(BiggerModel::open).transpose()?;
+        let OpenJudge { mut judge, local: local_model, room } = open;
+        let mut bigger = settings.bigger.as_ref().map(|it| it.open(&room)).transpose()?;
         let mut budget = None;
         if let Some(table) = &settings.budget {
             let budgeted = Arc::new(table.over(judge, hurry).with_context(place)?);
@@ -117,7 +116,7 @@ impl CascadeArgs {
                 report_note(&format!("{} has no filter: all of it goes to the model", policy.name));
             }
         }
-        let before = OpenJudge { judge: Box::new(Arc::clone(&judge)), local: local_model };
+        let before = OpenJudge { judge: Box::new(Arc::clone(&judge)), local: local_model, room };
         let saved = Mutex::new(Instant::now());
         Ok((
             before,
@@ -135,47 +134,6 @@ impl CascadeArgs {
     }
 }
 
-/// Filters that are put in service together.
-struct Stages {
-    stages: Vec<FilterStage>,
-    filters: Vec<(PathBuf, PolicyId)>,
-    held: Vec<Held>,
-}
-
-fn stages(
-    settings: &[FilterSettings],
-    policies: &[&Policy],
-    traffic: Traffic,
-    model: Option<&Arc<LocalJudge>>,
-) -> Result<Stages> {
-    let mut all = Stages { stages: Vec::new(), filters: Vec::new(), held: Vec::new() };
-    for (at, one) in settings.iter().enumerate() {
-        if settings[..at].iter().any(|other| other.file == one.file) {
-            bail!("{} is named twice", one.file.display());
-        }
-        let filter = read_filter(&one.file)?;
-        let bound_to = filter.about.policy.as_ref();
-        let is_asked = |policy: &&Policy| {
-            bound_to.is_none_or(|to| to.id == policy.id || to.name == policy.name)
-        };
-        if !policies.iter().any(is_asked) {
-            continue;
-        }
-        if traffic != Traffic::Trial {
-            all.held.push(Held::of(&one.file)?);
-        }
-        let stage = stage(filter, one, policies, traffic, model)?;
-        let bound = bound(&stage).map(|policy| (one.file.clone(), policy.id.clone()));
-        let is_same = |(_, id): &&(PathBuf, PolicyId)| bound.as_ref().is_some_and(|it| it.1 == *id);
-        if let Some((other, _)) = all.filters.iter().find(is_same) {
-            bail!("{} and {} are for the same policy", other.display(), one.file.display());
-        }
-        all.filters.extend(bound);
-        all.stages.push(stage);
-    }
-    Ok(all)
-}
-
 /// Routes learned under other policies are of use, but promise nothing.
 fn tell_routes(learned: &RoutesFile, policies: &[&Policy]) {
     for policy in policies.iter().filter(|policy| !learned.policies.contains(&policy.id.0)) {
@@ -184,76 +142,6 @@ fn tell_routes(learned: &RoutesFile, policies: &[&Policy]) {
             policy.name
         ));
     }
-}
-
-fn stage(
-    filter: Filter,
-    settings: &FilterSettings,
-    policies: &[&Policy],
-    traffic: Traffic,
-    model: Option<&Arc<LocalJudge>>,
-) -> Result<FilterStage> {
-    let place = || settings.file.display().to_string();
-    if let Some(bound) = &filter.about.policy
-        && let Some(policy) = policies.iter().find(|policy| policy.name == bound.name)
-    {
-        filter.check_policy(&policy.reference()).map_err(|error| {
-            let how = format!(
-                "prove it for this version: `safeguard filter calibrate {} --policy …`",
-                place()
-            );
-            hinted(anyhow!(error).context(place()), how)
-        })?;
-    }
-    if let (Some(decides), Some(model)) = (&filter.about.decides, model)
-        && decides.reasoner != model.engine().model().name()
-    {
-        let error = anyhow!(
-            "{}: this filter was promoted beside {}, and another model judges now",
-            place(),
-            decides.reasoner
-        );
-        return Err(hinted(
-            error,
-            "promote it beside this model, or calibrate it again, which takes the promotion back",
-        ));
-    }
-    let evidence = filter.about.calibration.clone();
-    let bound_to = filter.about.policy.as_ref();
-    let source = VectorSource {
-        embed: settings.embed.as_deref(),
-        policy: policies.iter().copied().find(|it| bound_to.is_some_and(|to| to.id == it.id)),
-        model: &|| local(model.cloned()),
-        n_threads: None,
-    };
-    let encoder = encoder_of(&settings.file, &filter, &source)?;
-    let stage = FilterStage::unwatched(filter, encoder).map_err(|error| {
-        let how = "`safeguard filter calibrate FILTER --data … --policy …` proves its recall and binds it to a policy";
-        hinted(anyhow!(error).context(place()), how)
-    })?;
-    let stage = match settings.highest_threshold {
-        Some(highest) => raised_up_to(stage, highest).with_context(place)?,
-        None => stage,
-    };
-    let (false, Some(evidence)) = (traffic == Traffic::Trial, evidence) else { return Ok(stage) };
-    let policy = bound(&stage).context("a filter in service is bound to a policy")?.id.clone();
-    let audit = audits::open(settings, &stage, &policy, evidence.chosen.recall)?;
-    Ok(stage.watched(audit, settings.on_alarm == OnAlarm::Keep)?)
-}
-
-fn raised_up_to(stage: FilterStage, highest: f64) -> Result<FilterStage> {
-    let proven = stage.filter().about.calibration.as_ref().map_or(0.0, |it| it.chosen.threshold);
-    if !(highest > proven && highest <= 1.0) {
-        let error = anyhow!(
-            "highest_threshold = {highest} is not above the proven {proven:.4} and at most 1"
-        );
-        return Err(hinted(error, "`safeguard filter show` tells the proven threshold"));
-    }
-    Ok(stage.raised_up_to(highest))
-}
-
-fn bound(stage: &FilterStage) -> Option<&policy::PolicyRef> {
-    stage.filter().about.policy.as_ref()
 }
 
 impl Cascaded {

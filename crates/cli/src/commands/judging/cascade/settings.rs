@@ -48,10 +48,10 @@ pub(super) struct BiggerModel {
 
 impl BiggerModel {
     /// Opens the model and starts its judge.
-    pub(super) fn open(&self) -> Result<Box<dyn Judge>> {
+    pub(super) fn open(&self, room: &Room) -> Result<Box<dyn Judge>> {
         let Ok(chosen) = self.model.parse::<ChosenModel>();
-        let served = ServerArgs::of_model(self.served_model.clone());
-        let open = chosen.open(&Room::default(), &served).context("the bigger model")?;
+        let served = ServerArgs::of_bigger(self.served_model.clone());
+        let open = chosen.open(room.clone(), &served).context("the bigger model")?;
         Ok(open.judge)
     }
 }
