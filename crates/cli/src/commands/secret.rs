@@ -45,8 +45,6 @@ fn of(variable: &str, said: Option<String>, file: Option<OsString>) -> Result<Op
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "the test's own files")]
-
     use super::*;
 
     #[test]

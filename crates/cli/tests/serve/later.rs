@@ -103,9 +103,12 @@ impl Asked {
     }
 }
 
-/// What was told, by what it is about (a job, or one of its items): the ids that it came under, and the decision.
+/// A job, or one of its items.
+type About = (String, Option<String>);
+
+/// What was told, by what it is about: the ids that it came under, and the decision.
 #[derive(Default)]
-pub(crate) struct Told(BTreeMap<(String, Option<String>), (BTreeSet<String>, Option<String>)>);
+pub(crate) struct Told(BTreeMap<About, (BTreeSet<String>, Option<String>)>);
 
 impl Told {
     pub(crate) fn note(&mut self, message: &Received) {

@@ -97,10 +97,11 @@ fn run(runtime: &Runtime, place: &Place, length: Duration) {
     assert!(verified.status.success(), "{}{}", stdout(&verified), stderr(&verified));
     println!("audit verify: {}", stdout(&verified).trim());
     let store = runtime.block_on(place.open());
+    let (batches, heard) = (load.batches.into_inner().unwrap(), load.heard.into_inner().unwrap());
     runtime.block_on(async {
         later::check(&store, &load.asked.accepted(), &told).await;
-        check_batches(&store, &load.batches.lock().unwrap()).await;
-        check_heard(&store, &load.heard.lock().unwrap()).await;
+        check_batches(&store, &batches).await;
+        check_heard(&store, &heard).await;
         store.close().await;
     });
     assert!(!grows, "the process grows");
