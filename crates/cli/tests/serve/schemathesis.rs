@@ -18,7 +18,8 @@ fn no_request_breaks_what_the_description_promises() {
     let program = Path::new(&python).with_file_name("schemathesis");
     let mut command = Command::new(program);
     command.current_dir(folder.path()).args(["run", "--phases", "examples,coverage,fuzzing"]);
-    command.args(["--max-examples", MAX_EXAMPLES, "--seed", "1", "--workers", "2"]);
+    // One worker: CPython 3.11 counts the depth of parsing for all threads together, and loses count.
+    command.args(["--max-examples", MAX_EXAMPLES, "--seed", "1", "--workers", "1"]);
     command.args(["--checks", CHECKS, "--no-shrink", "--no-color"]);
     command.args(["--request-timeout", "60", "--suppress-health-check", "all"]);
     let output = command.arg(format!("{}/openapi.json", service.url)).output().unwrap();
