@@ -1,18 +1,12 @@
 //! An observer of a verdict that may not stand.
 
-use policy::{AnswerToken, Observer};
+use policy::{AnswerToken, Heard, Observer};
 
 /// Keeps what it hears of one attempt until it is known which attempt counts, so that whoever listens does not hear
 /// one reply after another for the same item.
 pub(crate) struct HeldObserver<'a> {
     to: &'a mut dyn Observer,
     heard: Vec<Heard>,
-}
-
-/// What was heard, in order.
-pub(crate) enum Heard {
-    Reasoning(String),
-    Answer(AnswerToken),
 }
 
 impl<'a> HeldObserver<'a> {

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use policy::{
-    Cause, Content, Effort, Judge, JudgeSettings, Observer, Outcome, Policy, Stage, Usage, Verdict,
+    Cause, Content, Effort, Heard, Judge, JudgeSettings, Observer, Outcome, Policy, Stage, Usage,
+    Verdict,
 };
 
 use crate::error::CascadeError;
-use crate::held::{Heard, HeldObserver, tell};
+use crate::held::{HeldObserver, tell};
 use crate::route::{Answer, Doubt, Next, Routes};
 
 /// The tiers of a routed judge that its routes know, cheapest first.
@@ -76,14 +77,12 @@ impl<J: Judge> RoutedJudge<J> {
         &self,
         tier: usize,
         (policy, content): (&Policy, &Content),
-        settings: &JudgeSettings,
+        settings: JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Attempt {
         let (judge, settings) = match (EFFORTS.get(tier), &self.bigger) {
-            (None, Some(bigger)) => (bigger, settings.clone()),
-            (effort, _) => {
-                (&self.next, JudgeSettings { effort: effort.copied(), ..settings.clone() })
-            }
+            (None, Some(bigger)) => (bigger, settings),
+            (effort, _) => (&self.next, JudgeSettings { effort: effort.copied(), ..settings }),
         };
         if self.is_only_tier(tier) {
             let verdict = judge.judge(policy, content, &settings, observer);
@@ -175,9 +174,8 @@ impl<J: Judge> Judge for RoutedJudge<J> {
         let mut tier = self.routes.start;
         let counted = loop {
             // All tiers together have the time that is allowed.
-            let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(started.elapsed()));
-            let settings = JudgeSettings { timeout, ..settings.clone() };
-            let mut attempt = self.ask(tier, (policy, content), &settings, observer);
+            let left = settings.after(started.elapsed());
+            let mut attempt = self.ask(tier, (policy, content), left, observer);
             usage += attempt.verdict.usage;
             given_up.append(&mut attempt.verdict.given_up);
             if let (Some(cause), Some(earlier)) = (attempt.missing(), before.take()) {

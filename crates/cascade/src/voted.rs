@@ -42,8 +42,8 @@ impl<J: Judge> Judge for VotedJudge<J> {
         for round in 0..n_votes {
             let seed = settings.seed.unwrap_or(0).wrapping_add(round.into());
             // All votes together have the time that is allowed.
-            let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(started.elapsed()));
-            let one = JudgeSettings { seed: Some(seed), timeout, votes: 1, ..settings.clone() };
+            let left = settings.after(started.elapsed());
+            let one = JudgeSettings { seed: Some(seed), votes: 1, ..left };
             let mut held = HeldObserver::new(observer);
             votes.push(self.next.judge(policy, content, &one, &mut held));
             heard.push(held.into_heard());

@@ -86,6 +86,12 @@ impl JudgeSettings {
         JudgeSettings { timeout: None, passed_on: None, ..self.clone() }
     }
 
+    /// The same for what is asked next, once so much of the time allowed is spent.
+    pub fn after(&self, spent: Duration) -> JudgeSettings {
+        let timeout = self.timeout.map(|allowed| allowed.saturating_sub(spent));
+        JudgeSettings { timeout, ..self.clone() }
+    }
+
     /// The effort that holds for a policy.
     pub fn effort_for(&self, policy: &Policy) -> Effort {
         self.effort.or(policy.front.effort).unwrap_or_default()
@@ -101,6 +107,15 @@ pub struct AnswerToken {
     pub logprob: f32,
     /// The tokens allowed with theirs, where they were few.
     pub choices: Vec<(String, f32)>,
+}
+
+/// What an [`Observer`] hears, for who keeps it or hands it on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// More of the analysis.
+    Reasoning(String),
+    /// More of the reply's last part.
+    Answer(AnswerToken),
 }
 
 /// Raised when prompts or the way replies are read change, so that whoever keeps verdicts does not take old ones for

@@ -24,7 +24,7 @@ pub use example::Example;
 pub use front_matter::FrontMatter;
 pub use golden::{GoldenCase, GoldenOutcome, check_golden, parse_golden, parse_golden_fully};
 pub use judge::{
-    AnswerToken, Effort, Judge, JudgeSettings, Observer, PassedOn, Silent, VERDICT_FORM,
+    AnswerToken, Effort, Heard, Judge, JudgeSettings, Observer, PassedOn, Silent, VERDICT_FORM,
 };
 pub use policy::{PROSE_LABEL, PROSE_SAFE_LABEL, Policy, PolicyId, hex};
 pub use rule::{Rule, Side, label_of};

@@ -117,13 +117,8 @@ impl<J: Judge> Judge for BudgetedJudge<J> {
             }
         };
         // What was waited for is part of the time allowed.
-        let timeout = settings.timeout.map(|allowed| allowed.saturating_sub(asked.elapsed()));
-        let settings = JudgeSettings {
-            effort: Some(grant.effort),
-            votes: grant.votes,
-            timeout,
-            ..settings.clone()
-        };
+        let left = settings.after(asked.elapsed());
+        let settings = JudgeSettings { effort: Some(grant.effort), votes: grant.votes, ..left };
         let mut verdict = self.next.judge(policy, content, &settings, observer);
         self.account.settle(&grant, &verdict);
         verdict.given_up.splice(0..0, given_up);

@@ -18,7 +18,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use state::{Queued, State};
-pub(crate) use task::{Class, Heard, Task, Ticket};
+pub(crate) use task::{Class, Task, Ticket};
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use policy::{AnswerToken, Cause, Content, JudgeSettings, Observer, Policy, Verdict};
+use policy::{AnswerToken, Cause, Content, Heard, JudgeSettings, Observer, Policy, Verdict};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::lane::Share;
@@ -41,13 +41,6 @@ pub(crate) struct Task {
     pub(crate) deadline: Instant,
     /// Hears the reply as it is made; its length bounds what waits there.
     pub(crate) listener: Option<mpsc::UnboundedSender<Heard>>,
-}
-
-/// A piece of a reply in the making.
-#[derive(Clone, Debug)]
-pub(crate) enum Heard {
-    Thought(String),
-    Answer(AnswerToken),
 }
 
 /// A place in the queue, and then the verdict.
@@ -96,7 +89,7 @@ impl Caller<'_> {
 
 impl Observer for Caller<'_> {
     fn reasoning(&mut self, text: &str) {
-        self.tell(|| Heard::Thought(text.to_owned()));
+        self.tell(|| Heard::Reasoning(text.to_owned()));
     }
 
     fn answer(&mut self, token: &AnswerToken) {

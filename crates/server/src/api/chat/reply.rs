@@ -2,14 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use policy::{AnswerToken, Confidence, Outcome, Verdict};
+use policy::{AnswerToken, Confidence, Heard, Outcome, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::request::Question;
-use crate::pool::Heard;
 
 /// A reply in one piece.
 #[derive(Debug, Serialize, ToSchema)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Content, Effort, JudgeSettings, Policy, Verdict};
+use policy::{Content, Effort, Heard, JudgeSettings, Policy, Verdict};
 use reasoner::{bound_schema, reply_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use super::message::{Message, content};
 use super::{JUDGE, names};
 use crate::door::{Caller, Refusal};
 use crate::error::ApiError;
-use crate::pool::{Class, Heard, Task, Ticket};
+use crate::pool::{Class, Task, Ticket};
 use crate::selector::{Chosen, INLINE, Selector};
 use crate::shelf::Served;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::poll_fn;
-use policy::Verdict;
+use policy::{Heard, Verdict};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -16,7 +16,7 @@ use super::super::app::App;
 use super::no_verdict;
 use super::reply::{ChatUsage, chunk, content, finish, logprobs_of, now};
 use super::request::Question;
-use crate::pool::{Heard, Ticket};
+use crate::pool::Ticket;
 use crate::settings::duration;
 
 /// Events that may wait for a slow reader.
@@ -122,10 +122,10 @@ impl Writer {
 
     async fn piece(&mut self, piece: Heard) -> Result<(), Gone> {
         match piece {
-            Heard::Thought(text) if self.question.include_reasoning => {
+            Heard::Reasoning(text) if self.question.include_reasoning => {
                 self.delta(json!({ "reasoning": text }), Value::Null, None).await
             }
-            Heard::Thought(_) => Ok(()),
+            Heard::Reasoning(_) => Ok(()),
             Heard::Answer(token) => {
                 self.has_answered = true;
                 let logprobs = self.question.n_logprobs;

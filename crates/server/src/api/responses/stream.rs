@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use policy::{AnswerToken, Verdict};
+use policy::{AnswerToken, Heard, Verdict};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -11,7 +11,7 @@ use tracing::Instrument;
 use super::super::app::App;
 use super::super::chat::{Events, Gone, Question, content, no_verdict};
 use super::reply::{OutputItem, OutputPart, ResponseBody, answer, message, probabilities, thought};
-use crate::pool::{Heard, Ticket};
+use crate::pool::Ticket;
 use crate::settings::duration;
 
 /// The reply of a judge that has begun.
@@ -92,7 +92,7 @@ impl Writer {
 
     async fn piece(&mut self, piece: Heard) -> Result<(), Gone> {
         match piece {
-            Heard::Thought(text) => self.thought(&text).await,
+            Heard::Reasoning(text) => self.thought(&text).await,
             Heard::Answer(token) => {
                 let n_logprobs = self.question.n_logprobs;
                 let token = std::slice::from_ref(&token);
