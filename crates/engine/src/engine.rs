@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use kernels::{Kernels, Pool};
+use kernels::{Arithmetic, Kernels, Pool};
 use model::Model;
 use model::forward::Forward;
 use model::kv::KvBlock;
@@ -28,6 +28,7 @@ use crate::step::Network;
 /// [`EngineError::Stopped`] after the step under way.
 pub struct Engine {
     model: Arc<Model>,
+    arithmetic: Arithmetic,
     limits: Limits,
     inbox: Arc<Inbox>,
     n_submitted: AtomicU64,
@@ -52,7 +53,8 @@ impl Engine {
                 expected: "this CPU lacks it".to_owned(),
             })?,
         };
-        let forward = Forward::new(Arc::clone(&model), kernels, Pool::new(settings.n_threads));
+        let pool = Pool::new(settings.n_threads);
+        let forward = Forward::new(Arc::clone(&model), kernels, pool, settings.arithmetic);
         Engine::start_on(model, &settings, forward)
     }
 
@@ -70,7 +72,12 @@ impl Engine {
         };
         let disk = settings.prefix_cache.clone().map(|cache| {
             let isa = settings.isa.unwrap_or_else(|| Kernels::detect().isa());
-            let arithmetic = format!("{} {isa} {}", model.fingerprint(), kernels::ARITHMETIC);
+            let arithmetic = format!(
+                "{} {isa} {} {}",
+                model.fingerprint(),
+                settings.arithmetic,
+                kernels::ARITHMETIC
+            );
             Disk::new(cache, &arithmetic, limits.block_bytes)
         });
         let scheduler = Scheduler::new(Arc::clone(&inbox), network, cache, disk, limits);
@@ -83,6 +90,7 @@ impl Engine {
         let thread = thread.map_err(|error| EngineError::Thread(Arc::new(error)))?;
         Ok(Engine {
             model,
+            arithmetic: settings.arithmetic,
             limits,
             inbox,
             n_submitted: AtomicU64::new(0),
@@ -94,6 +102,14 @@ impl Engine {
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// What decides a reply beside its request: the weights, and how exactly they are computed with.
+    pub fn identity(&self) -> String {
+        match self.arithmetic {
+            Arithmetic::Exact => self.model.fingerprint().to_owned(),
+            other => format!("{} {other}", self.model.fingerprint()),
+        }
     }
 
     /// Most tokens of prompt and reply together.

@@ -1,5 +1,6 @@
 //! The table of one instruction set's kernels, chosen once and passed down by reference.
 
+use crate::int8::{self, Activations, Weights};
 use crate::isa::Isa;
 use crate::matrix::Matrix;
 use crate::scalar;
@@ -27,6 +28,10 @@ pub struct Kernels {
     pub(crate) turn: fn(&[f32], usize, &mut [f32]),
     /// Rows `[n_k, n_r]`, `n_r`, by a slab, on top of totals `[n_r, WIDE]`.
     pub(crate) accumulate: fn(&[f32], usize, &Slab, &mut [f32]),
+    /// Fills a slab of small integers from its place in an MXFP4 matrix, and asks the memory for what is next.
+    pub(crate) fill_int8: fn(&Matrix<'_>, Place, &[u8], &mut int8::Slab),
+    /// Activations by weights in small integers, on top of totals `[rows, WIDE]`.
+    pub(crate) accumulate_int8: fn(Activations<'_>, Weights<'_>, &mut [f32]),
     /// Queries by a block's keys, scaled.
     pub(crate) scores: Scores,
     /// Scores into weights, beside a sink.
@@ -68,7 +73,12 @@ impl Kernels {
     fn table(isa: Isa) -> Kernels {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => crate::avx512::KERNELS,
+            Isa::Avx512 if Isa::has_vnni() => crate::avx512::KERNELS,
+            // The first CPUs with AVX-512 lack the sums of four products.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                Kernels { accumulate_int8: crate::avx2::int8::accumulate, ..crate::avx512::KERNELS }
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => crate::avx2::KERNELS,
             _ => scalar::KERNELS,

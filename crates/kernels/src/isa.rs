@@ -48,6 +48,14 @@ impl Isa {
         }
     }
 
+    /// Whether this CPU sums products of 8-bit integers in vectors of 512 bits.
+    pub(crate) fn has_vnni() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return is_x86_feature_detected!("avx512vnni");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Units of this CPU that multiply matrices and that no kernel uses: their inputs are rounded, and sums here
     /// are exact in `f32`.
     pub fn unused_units() -> Vec<&'static str> {

@@ -9,6 +9,7 @@
 //! threads, and however the keys and values before it are cut into runs.
 #![allow(unsafe_code, reason = "vector loads and stores, and one output shared by threads")]
 
+mod arithmetic;
 mod attend;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -16,6 +17,8 @@ mod avx2;
 mod avx512;
 mod ceiling;
 mod dispatch;
+mod exact;
+mod int8;
 mod isa;
 mod matmul;
 mod matrix;
@@ -27,6 +30,7 @@ mod slab;
 /// Raised whenever a sum here changes its order: numbers computed before are then not those computed now.
 pub const ARITHMETIC: u32 = 2;
 
+pub use arithmetic::Arithmetic;
 pub use attend::{BLOCK, Run};
 pub use dispatch::Kernels;
 pub use isa::Isa;

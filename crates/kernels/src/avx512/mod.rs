@@ -2,6 +2,7 @@
 
 pub(crate) mod attend;
 pub(crate) mod ceiling;
+pub(crate) mod int8;
 pub(crate) mod product;
 pub(crate) mod slab;
 pub(crate) mod unpack;
@@ -17,6 +18,8 @@ pub(crate) const KERNELS: Kernels = Kernels {
     fill: slab::fill,
     turn: slab::turn,
     accumulate: product::accumulate,
+    fill_int8: int8::fill,
+    accumulate_int8: int8::accumulate,
     scores: attend::scores,
     weigh: attend::weigh,
     mix: attend::mix,

@@ -8,7 +8,7 @@ use crate::scalar;
 use crate::slab::{DEEP, N_GROUPS, Place, Slab, WIDE};
 
 /// Outputs of a vector.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Packed formats are turned over before they are unpacked: that moves a quarter of the bytes, or less.
 pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
@@ -23,7 +23,7 @@ pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8]
                 n,
             );
             for strip in 0..WIDE / LANES {
-                let rows = Rows { ahead: line_of(ahead, strip * LANES), ..rows };
+                let rows = rows.asking(ahead, strip * LANES);
                 // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
                 unsafe { mxfp4_strip(rows, strip, &mut slab.cells) };
             }
@@ -34,7 +34,7 @@ pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8]
                 let n_cells = (place.n_k - k).min(32);
                 let rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
                 for strip in 0..WIDE / LANES {
-                    let rows = Rows { ahead: line_of(ahead, k + strip * LANES), ..rows };
+                    let rows = rows.asking(ahead, k + strip * LANES);
                     // SAFETY: as above; the cells from k on hold 32 inputs.
                     unsafe { bf16_strip(rows, strip, &mut slab.cells[k * WIDE..]) };
                 }
@@ -61,7 +61,7 @@ fn fill_scales(w: &Matrix<'_>, scales: &[u8], place: Place, slab: &mut Slab) {
 
 /// Equally long pieces of the rows of a slab.
 #[derive(Clone, Copy)]
-struct Rows {
+pub(super) struct Rows {
     start: *const u8,
     /// Bytes from one row to the next.
     stride: usize,
@@ -73,17 +73,17 @@ struct Rows {
     ahead: *const u8,
 }
 
-/// Where the line of 64 bytes so many lines on lies; a place to ask for, not to read.
-fn line_of(bytes: &[u8], n_lines: usize) -> *const u8 {
-    bytes.as_ptr().wrapping_add(n_lines * 64)
-}
-
 impl Rows {
     /// The pieces of `n` bytes that begin `offset` bytes into each row of `bytes`.
-    fn new(bytes: &[u8], stride: usize, place: Place, offset: usize, n: usize) -> Rows {
+    pub(super) fn new(bytes: &[u8], stride: usize, place: Place, offset: usize, n: usize) -> Rows {
         let (start, last) = (place.row * stride + offset, place.n_rows - 1);
         assert!(n <= 64 && start + last * stride + n <= bytes.len());
         Rows { start: bytes[start..].as_ptr(), stride, last, n, ahead: bytes.as_ptr() }
+    }
+
+    /// The same, asking meanwhile for the bytes `ahead` from so many lines of 64 on; a place to ask for, not to read.
+    pub(super) fn asking(self, ahead: &[u8], n_lines: usize) -> Rows {
+        Rows { ahead: ahead.as_ptr().wrapping_add(n_lines * 64), ..self }
     }
 
     /// The pieces of a strip as lines; where there is no such row, the last one again.
@@ -92,7 +92,7 @@ impl Rows {
     /// AVX-512 F and BW.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn load(self, strip: usize) -> [__m512i; LANES] {
+    pub(super) unsafe fn load(self, strip: usize) -> [__m512i; LANES] {
         let mut lines = [_mm512_setzero_si512(); LANES];
         let mask = if self.n == 64 { !0 } else { (1_u64 << self.n) - 1 };
         for (lane, line) in lines.iter_mut().enumerate() {
@@ -151,7 +151,7 @@ unsafe fn bf16_strip(rows: Rows, strip: usize, cells: &mut [f32]) {
 /// # Safety
 /// AVX-512 F; four bytes a row.
 #[target_feature(enable = "avx512f")]
-unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
+pub(super) unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
     let smallest = _mm512_set1_epi32(scalar::unpack::scale(0).to_bits() as i32);
     let mut words = [0_u32; LANES];
     for (lane, word) in words.iter_mut().enumerate() {
@@ -175,7 +175,7 @@ unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
 /// Word `r` of line `k` becomes word `k` of line `r`: in blocks of 4 by 4, then the blocks.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transposed(lines: [__m512i; LANES]) -> [__m512i; LANES] {
+pub(super) fn transposed(lines: [__m512i; LANES]) -> [__m512i; LANES] {
     let mut blocks = [_mm512_setzero_si512(); LANES];
     for at in (0..LANES).step_by(4) {
         let low = [
