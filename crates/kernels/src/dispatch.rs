@@ -1,5 +1,6 @@
 //! The table of one instruction set's kernels, chosen once and passed down by reference.
 
+use crate::ceiling::Burn;
 use crate::int8::{self, Activations, Weights};
 use crate::isa::Isa;
 use crate::matrix::Matrix;
@@ -43,9 +44,9 @@ pub struct Kernels {
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
     /// `out += factor * x`
     pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),
-    /// Work to be timed, and the operations of one of its rounds.
-    pub(crate) burn: fn(usize) -> f32,
-    pub(crate) flops_a_round: usize,
+    /// What products do, with nothing around it: exact ones, and those of 8-bit integers.
+    pub(crate) burn: Burn,
+    pub(crate) burn_int8: Burn,
     /// Reads bytes, a multiple of 1,024 of them.
     pub(crate) scan: fn(&[u8]) -> u64,
 }

@@ -56,15 +56,11 @@ impl Isa {
         false
     }
 
-    /// Units of this CPU that multiply matrices and that no kernel uses: their inputs are rounded, and sums here
-    /// are exact in `f32`.
+    /// Units of this CPU that multiply matrices and that no kernel uses.
     pub fn unused_units() -> Vec<&'static str> {
         let mut units = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512vnni") {
-                units.push("avx512-vnni");
-            }
             if is_x86_feature_detected!("avx512bf16") {
                 units.push("avx512-bf16");
             }

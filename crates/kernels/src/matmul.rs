@@ -118,8 +118,9 @@ impl Kernels {
     /// # Panics
     /// As [`Kernels::matmul`].
     pub fn matmuls(&self, pool: &Pool, products: &mut [Product<'_>]) {
-        let (int8, exact): (Vec<_>, Vec<_>) =
-            products.iter_mut().partition(|product| product.way() == Arithmetic::Int8);
+        let (int8, exact): (Vec<_>, Vec<_>) = products
+            .iter_mut()
+            .partition(|product| product.w.way(product.arithmetic) == Arithmetic::Int8);
         self.multiply::<Exact>(pool, exact);
         self.multiply::<Int8>(pool, int8);
     }
@@ -243,14 +244,6 @@ impl Kernels {
 }
 
 impl Product<'_> {
-    /// How this product is computed: exactly where the wanted arithmetic does not fit the weights.
-    fn way(&self) -> Arithmetic {
-        match (self.arithmetic, self.w.cells) {
-            (Arithmetic::Int8, Cells::Mxfp4 { .. } | Cells::Int8 { .. }) => Arithmetic::Int8,
-            _ => Arithmetic::Exact,
-        }
-    }
-
     /// Checks the shapes; gives the number of rows, 0 where there is nothing to do.
     fn check(&self) -> usize {
         let w = &self.w;
