@@ -44,6 +44,8 @@ pub(crate) struct Sequence {
     owes_state: bool,
     /// What may follow `tokens`, asked before the step that leads there.
     next: Next,
+    /// The same as a list where it is so short that only these logits are computed.
+    few: Option<Vec<u32>>,
     canceller: Canceller,
     events: Sender<Event>,
 }
@@ -73,6 +75,7 @@ impl Sequence {
             guide: request.guide,
             owes_state: request.report_state,
             next: Next::Free,
+            few: None,
             canceller,
             events,
         }
@@ -90,8 +93,11 @@ impl Sequence {
     /// The part of the planned step that is this sequence's.
     pub(crate) fn segment(&mut self) -> Segment<'_> {
         let start = self.view.table.len;
-        let logits =
-            if self.n_step == self.n_pending() { LogitRows::Last } else { LogitRows::None };
+        let logits = match &self.few {
+            _ if self.n_step < self.n_pending() => LogitRows::None,
+            Some(few) => LogitRows::LastOf(few),
+            None => LogitRows::Last(1),
+        };
         Segment {
             tokens: &self.tokens[start..start + self.n_step],
             kv: &mut self.view.table,
@@ -105,7 +111,12 @@ impl Sequence {
             // As for any other event, a caller that has gone does not want to know.
             let _ = self.events.send(Event::State(row.state.to_vec()));
         }
-        match sampler.choose(row.logits, &self.next, &self.sampling, self.tokens.len()) {
+        let position = self.tokens.len();
+        let choice = match &self.few {
+            Some(few) => sampler.choose_of_few(few, row.logits, &self.sampling, position),
+            None => sampler.choose(row.logits, &self.next, &self.sampling, position),
+        };
+        match choice {
             Ok(choice) => {
                 self.clock.chose();
                 self.append(TokenEvent {
@@ -130,6 +141,7 @@ impl Sequence {
                 Next::Force(tokens) => self.append_forced(&tokens, limits),
                 choice => {
                     self.finish = self.at_limit(limits);
+                    self.few = few(&choice, limits.vocab_size);
                     self.next = choice;
                     return;
                 }
@@ -203,6 +215,20 @@ impl Sequence {
         let context_len = limits.context_len;
         (self.tokens.len() >= context_len)
             .then_some(Finish::Failed(EngineError::ContextFull { context_len }))
+    }
+}
+
+/// At most this part of the vocabulary is few. In parts of 32 rows, as which the head is read, even tokens far from
+/// each other then lie in a quarter of it.
+const FEW: usize = 128;
+
+/// The tokens that may come next, lowest id first, if they are few.
+fn few(next: &Next, vocab_size: usize) -> Option<Vec<u32>> {
+    match next {
+        Next::Allow(mask) if mask.len() <= vocab_size / FEW => {
+            Some(mask.iter().take_while(|&token| (token as usize) < vocab_size).collect())
+        }
+        _ => None,
     }
 }
 

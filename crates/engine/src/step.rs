@@ -32,7 +32,7 @@ pub(crate) enum Outcome {
 /// What a step says of a segment's last token.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'a> {
-    /// `[vocab]`
+    /// `[vocab]`, or as many as the segment named tokens.
     pub(crate) logits: &'a [f32],
     /// `[hidden]`
     pub(crate) state: &'a [f32],
@@ -89,7 +89,7 @@ pub(crate) fn run(network: &mut impl Network, segments: &mut [Segment<'_>]) -> O
 }
 
 fn wants_row(segment: &Segment<'_>) -> bool {
-    matches!(segment.logits, LogitRows::Last)
+    segment.logits != LogitRows::None
 }
 
 fn attempt(

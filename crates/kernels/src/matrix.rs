@@ -1,5 +1,7 @@
 //! A weight matrix as it lies in a checkpoint: packed bytes with a shape that has been checked.
 
+use std::ops::Range;
+
 /// Values that share one scale in MXFP4.
 pub const GROUP: usize = 32;
 /// The scale byte that the OCP microscaling standard reserves for "not a number".
@@ -104,6 +106,26 @@ impl<'a> Matrix<'a> {
         check(blocks, n_out, n_in / GROUP, GROUP_BYTES)?;
         check(scales, n_out, n_in / GROUP, 1)?;
         Ok(Matrix { cells: Cells::Mxfp4 { blocks, scales }, n_out, n_in })
+    }
+
+    /// Neighbouring rows as a matrix of their own: a product with it gives the same bits for these outputs.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub fn rows(&self, rows: Range<usize>) -> Matrix<'a> {
+        assert!(rows.start <= rows.end && rows.end <= self.n_out, "rows of {}", self.n_out);
+        let of = |bytes: &'a [u8], n_row: usize| &bytes[rows.start * n_row..rows.end * n_row];
+        let n_groups = self.n_in / GROUP;
+        let cells = match self.cells {
+            Cells::F32(bytes) => Cells::F32(of(bytes, self.n_in * 4)),
+            Cells::F16(bytes) => Cells::F16(of(bytes, self.n_in * 2)),
+            Cells::Bf16(bytes) => Cells::Bf16(of(bytes, self.n_in * 2)),
+            Cells::Mxfp4 { blocks, scales } => Cells::Mxfp4 {
+                blocks: of(blocks, n_groups * GROUP_BYTES),
+                scales: of(scales, n_groups),
+            },
+        };
+        Matrix { cells, n_out: rows.len(), n_in: self.n_in }
     }
 
     /// Rows: outputs of the product.
