@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod generation;
 mod grammar;
+mod guess;
 mod guide;
 mod inbox;
 mod kv;

@@ -45,7 +45,7 @@ fn alone(seed: u64) -> Vec<Bits> {
     let n_requests = requests(seed).len();
     (0..n_requests)
         .map(|idx| {
-            let engine = engine(settings());
+            let engine = engine(EngineSettings { guess_batch_tokens: 0, ..settings() });
             let request = requests(seed).swap_remove(idx);
             bits(&run_together(&engine, vec![request])[0])
         })
@@ -60,6 +60,8 @@ fn replies_do_not_depend_on_anything_but_the_request() {
         ("two threads", EngineSettings { n_threads: 2, ..settings() }),
         ("one token a step", EngineSettings { max_batch_tokens: 1, ..settings() }),
         ("seven tokens a step", EngineSettings { max_batch_tokens: 7, ..settings() }),
+        ("no guesses", EngineSettings { guess_batch_tokens: 0, ..settings() }),
+        ("many guesses", EngineSettings { guess_batch_tokens: 100, ..settings() }),
         ("two at once", EngineSettings { max_sequences: 2, n_threads: 2, ..settings() }),
         ("little memory", EngineSettings { kv_bytes: small, ..settings() }),
         (
@@ -67,6 +69,7 @@ fn replies_do_not_depend_on_anything_but_the_request() {
             EngineSettings {
                 kv_bytes: small,
                 max_batch_tokens: 19,
+                guess_batch_tokens: 19,
                 max_sequences: 5,
                 ..settings()
             },
