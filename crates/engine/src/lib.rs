@@ -17,6 +17,7 @@ mod mask;
 mod plan;
 mod random;
 mod request;
+mod said;
 mod sampler;
 mod scheduler;
 mod sequence;

@@ -4,6 +4,7 @@
 use model::kv::BLOCK_LEN;
 
 use crate::kv::KvCache;
+use crate::said::Said;
 use crate::sequence::Sequence;
 use crate::settings::Limits;
 
@@ -12,13 +13,13 @@ use crate::settings::Limits;
 ///
 /// Where blocks run out, the youngest sequences lose theirs and are marked `is_preempted`. If
 /// nothing at all is planned, the oldest cannot be computed even alone.
-pub(crate) fn plan(running: &mut [Sequence], cache: &mut KvCache, limits: &Limits) {
+pub(crate) fn plan(running: &mut [Sequence], cache: &mut KvCache, said: &Said, limits: &Limits) {
     for sequence in running.iter_mut() {
         sequence.n_step = 0;
         sequence.draft.clear();
     }
     plan_pending(running, cache, limits.max_batch_tokens);
-    plan_guesses(running, cache, limits);
+    plan_guesses(running, cache, said, limits);
 }
 
 fn plan_pending(running: &mut [Sequence], cache: &mut KvCache, max_batch_tokens: usize) {
@@ -45,12 +46,16 @@ fn plan_pending(running: &mut [Sequence], cache: &mut KvCache, max_batch_tokens:
 
 /// Fills a small step with guesses, shared out evenly, as far as blocks for them can be had without taking any from a
 /// sequence.
-fn plan_guesses(running: &mut [Sequence], cache: &mut KvCache, limits: &Limits) {
+fn plan_guesses(running: &mut [Sequence], cache: &mut KvCache, said: &Said, limits: &Limits) {
     let n_planned: usize = running.iter().map(|sequence| sequence.n_step).sum();
-    let mut n_left = limits.guess_batch_tokens.saturating_sub(n_planned);
+    // In a larger step a token costs less than one that is guessed wrong.
+    if n_planned > limits.guess_batch_tokens / 2 {
+        return;
+    }
+    let mut n_left = limits.guess_batch_tokens - n_planned;
     let mut n_guessing = running.iter().filter(|sequence| sequence.may_guess()).count();
     for sequence in running.iter_mut().filter(|sequence| sequence.may_guess()) {
-        n_left -= sequence.guess(n_left.div_ceil(n_guessing), cache, limits);
+        n_left -= sequence.guess(n_left.div_ceil(n_guessing), cache, said, limits);
         n_guessing -= 1;
     }
 }

@@ -18,6 +18,7 @@ use crate::generation::Finish;
 use crate::inbox::Inbox;
 use crate::kv::{Disk, KvCache};
 use crate::plan;
+use crate::said::Said;
 use crate::sampler::Sampler;
 use crate::sequence::Sequence;
 use crate::settings::Limits;
@@ -28,6 +29,7 @@ pub(crate) struct Scheduler<N> {
     network: N,
     cache: KvCache,
     disk: Option<Disk>,
+    said: Said,
     limits: Limits,
     sampler: Sampler,
     /// In order of submission.
@@ -50,6 +52,7 @@ impl<N: Network> Scheduler<N> {
             network,
             cache,
             disk,
+            said: Said::default(),
             limits,
             sampler: Sampler::default(),
             running: Vec::new(),
@@ -130,7 +133,7 @@ impl<N: Network> Scheduler<N> {
     }
 
     fn step(&mut self) {
-        plan::plan(&mut self.running, &mut self.cache, &self.limits);
+        plan::plan(&mut self.running, &mut self.cache, &self.said, &self.limits);
         self.set_preempted_aside();
         let mut planned: Vec<&mut Sequence> =
             self.running.iter_mut().filter(|sequence| sequence.n_step > 0).collect();
@@ -179,6 +182,7 @@ impl<N: Network> Scheduler<N> {
     fn end_finished(&mut self) {
         for mut sequence in self.running.extract_if(.., |sequence| sequence.finish.is_some()) {
             sequence.view.release(&mut self.cache);
+            sequence.leave_to(&mut self.said);
             if let Some(finish) = sequence.finish.take() {
                 sequence.end(finish);
             }
@@ -206,6 +210,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Engine;
+    use crate::guide::{Guide, Next};
     use crate::request::Request;
     use crate::settings::EngineSettings;
 
@@ -223,6 +228,23 @@ mod tests {
         }
     }
 
+    /// Says ten tokens over and over.
+    struct Repeat {
+        first: u32,
+        n_said: u32,
+    }
+
+    impl Guide for Repeat {
+        fn next(&mut self) -> Next {
+            let only = self.first + self.n_said % 10;
+            Next::Forbid((0..512).filter(|&token| token != only).collect())
+        }
+
+        fn accept(&mut self, _token: u32) {
+            self.n_said += 1;
+        }
+    }
+
     /// Tokens of each step of `n` requests whose prompts and replies repeat themselves.
     fn steps(n: u32, settings: &EngineSettings) -> Vec<usize> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
@@ -231,7 +253,10 @@ mod tests {
         let n_tokens = Arc::default();
         let network = Watched { forward, n_tokens: Arc::clone(&n_tokens) };
         let engine = Engine::start_on(model, settings, network).expect("the settings hold");
-        let request = |start: u32| Request::new((0..40).map(|at| start + at % 10).collect(), 60);
+        let request = |first: u32| Request {
+            guide: Some(Box::new(Repeat { first, n_said: 0 })),
+            ..Request::new((0..40).map(|at| first + at % 10).collect(), 60)
+        };
         let replies = (0..n).map(|at| engine.submit(request(at * 20)).expect("sound"));
         let replies: Vec<_> = replies.collect();
         replies.into_iter().for_each(|reply| {
@@ -244,18 +269,20 @@ mod tests {
     #[test]
     fn guesses_fill_small_steps_and_no_others() {
         let settings = EngineSettings { kv_bytes: 64 << 20, ..EngineSettings::default() };
-        for n in [1, 3, 7] {
-            let with = |guess_batch_tokens, max_batch_tokens| {
-                let settings =
-                    EngineSettings { guess_batch_tokens, max_batch_tokens, ..settings.clone() };
-                steps(n, &settings)
-            };
-            let small = |steps: &[usize]| steps.iter().filter(|&&n| n < 40).count();
-            let (plain, guessed) = (with(0, 512), with(6, 512));
-            assert!(small(&guessed) <= small(&plain), "{n} requests");
-            assert!(guessed.iter().all(|&step| step <= 6 || step >= n as usize));
-            // One batch's limit holds for guesses too.
-            assert!(with(20, 4).iter().all(|&step| step <= 4));
+        let with = |n, guess_batch_tokens, max_batch_tokens| {
+            let settings =
+                EngineSettings { guess_batch_tokens, max_batch_tokens, ..settings.clone() };
+            steps(n, &settings)
+        };
+        for n in [1, 3] {
+            let guessed = with(n, 6, 512);
+            assert!(guessed.len() < with(n, 0, 512).len(), "{n} requests");
+            // The prompts are 40 tokens each.
+            assert!(guessed.iter().all(|&n_tokens| n_tokens <= 6 || n_tokens >= 40), "{guessed:?}");
+            // The limit of all steps holds for guesses too.
+            assert!(with(n, 20, 4).iter().all(|&n_tokens| n_tokens <= 4));
         }
+        let busy = with(7, 6, 512);
+        assert_eq!(busy.iter().filter(|&&n_tokens| n_tokens > 7).sum::<usize>(), 280, "{busy:?}");
     }
 }

@@ -14,6 +14,7 @@ use crate::guess::Guesser;
 use crate::guide::{Guide, Next};
 use crate::kv::{KvCache, View};
 use crate::request::{Request, Sampling};
+use crate::said::{PrefixHash, Said};
 use crate::sampler::Sampler;
 use crate::settings::Limits;
 use crate::step::{Row, Rows};
@@ -52,6 +53,8 @@ pub(crate) struct Sequence {
     /// The same as a list where it is so short that only these logits are computed.
     few: Option<Vec<u32>>,
     guesser: Guesser,
+    /// What replies it has phrases in common with.
+    prefix: Option<PrefixHash>,
     /// Tokens of the reply that had been guessed.
     n_guessed: usize,
     canceller: Canceller,
@@ -69,6 +72,7 @@ impl Sequence {
             number,
             n_prompt: request.prompt.len(),
             n_prefix: request.n_prefix.min(request.prompt.len()),
+            prefix: PrefixHash::of(&request.prompt[..request.n_prefix.min(request.prompt.len())]),
             tokens: request.prompt,
             view: View::new(),
             n_step: 0,
@@ -124,10 +128,16 @@ impl Sequence {
 
     /// Adds up to `n_max` guessed tokens to the planned step, as far as blocks for them are free; returns how many.
     /// The last token that a reply may have is never guessed, since nothing is computed of it.
-    pub(crate) fn guess(&mut self, n_max: usize, cache: &mut KvCache, limits: &Limits) -> usize {
+    pub(crate) fn guess(
+        &mut self,
+        n_max: usize,
+        cache: &mut KvCache,
+        said: &Said,
+        limits: &Limits,
+    ) -> usize {
         let end = limits.context_len.min(self.n_prompt.saturating_add(self.max_tokens));
         let n_max = n_max.min(end.saturating_sub(self.tokens.len() + 1));
-        let guess = self.guesser.guess(&self.tokens, n_max);
+        let guess = self.guesser.guess(&self.tokens, said.behind(self.prefix), n_max);
         let n_room = self.view.reserve(cache, self.n_step + guess.len()) - self.n_step;
         let guess = &guess[..guess.len().min(n_room)];
         if !guess.is_empty() {
@@ -212,6 +222,11 @@ impl Sequence {
 
     pub(crate) fn fail(&mut self, error: EngineError) {
         self.finish = Some(Finish::Failed(error));
+    }
+
+    /// Leaves the reply so far for those behind the same prefix to guess by.
+    pub(crate) fn leave_to(&self, said: &mut Said) {
+        said.add(self.prefix, &self.tokens[self.n_prompt..]);
     }
 
     /// Reports the end.

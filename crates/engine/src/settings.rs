@@ -14,8 +14,8 @@ pub struct EngineSettings {
     pub n_threads: usize,
     /// Most tokens computed in one step; long prompts are cut into chunks of at most this.
     pub max_batch_tokens: usize,
-    /// Steps of fewer tokens than this are filled up to it with guesses at what sequences say next, which spares
-    /// steps where replies repeat what was said before; 0 guesses nothing.
+    /// Steps that compute at most half as many tokens are filled up to this many with guesses at what sequences say
+    /// next, which spares steps where replies repeat what was said before; 0 guesses nothing.
     pub guess_batch_tokens: usize,
     /// Most sequences that run at once; others wait.
     pub max_sequences: usize,
@@ -37,7 +37,7 @@ impl Default for EngineSettings {
         EngineSettings {
             n_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             max_batch_tokens: 512,
-            guess_batch_tokens: 8,
+            guess_batch_tokens: 12,
             max_sequences: 64,
             kv_bytes: 2 << 30,
             queue_len: 1024,
