@@ -77,7 +77,9 @@ pub struct Usage {
     pub steps: usize,
     /// Seconds from submission to the first place in a batch.
     pub queue_seconds: f64,
-    /// Seconds from there to the first token that was not forced.
+    /// Seconds from there until what was on disk of its prefix was in memory.
+    pub load_seconds: f64,
+    /// Seconds from the place in the batch, loading included, to the first token that was not forced.
     pub prefill_seconds: f64,
     /// Seconds from there to the end.
     pub decode_seconds: f64,
@@ -207,22 +209,28 @@ impl Canceller {
     }
 }
 
-/// The three times of a request.
+/// The times of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     submitted: Instant,
     admitted: Option<Instant>,
+    loaded: Option<Instant>,
     first_choice: Option<Instant>,
 }
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        Clock { submitted: Instant::now(), admitted: None, first_choice: None }
+        Clock { submitted: Instant::now(), admitted: None, loaded: None, first_choice: None }
     }
 
     /// A place in the batch was found; the first time counts.
     pub(crate) fn admitted(&mut self) {
         self.admitted.get_or_insert_with(Instant::now);
+    }
+
+    /// What was on disk is in memory.
+    pub(crate) fn loaded(&mut self) {
+        self.loaded.get_or_insert_with(Instant::now);
     }
 
     /// A token was chosen; the first time counts.
@@ -235,6 +243,7 @@ impl Clock {
         let admitted = self.admitted.unwrap_or(end);
         let first_choice = self.first_choice.unwrap_or(end);
         usage.queue_seconds = (admitted - self.submitted).as_secs_f64();
+        usage.load_seconds = (self.loaded.unwrap_or(admitted) - admitted).as_secs_f64();
         usage.prefill_seconds = (first_choice - admitted).as_secs_f64();
         usage.decode_seconds = (end - first_choice).as_secs_f64();
     }

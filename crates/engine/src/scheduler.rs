@@ -104,6 +104,7 @@ impl<N: Network> Scheduler<N> {
             {
                 sequence.clock.admitted();
                 self.load_prefix(&sequence);
+                sequence.clock.loaded();
                 sequence.steer(&self.limits);
                 self.running.push(sequence);
             } else {

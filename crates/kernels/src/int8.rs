@@ -8,7 +8,7 @@ use crate::dispatch::Kernels;
 use crate::matmul::{Recipe, RowGroup, Slabs, row_groups};
 use crate::matrix::{Cells, GROUP, Matrix};
 use crate::pool::{Pool, SharedOut};
-use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
+use crate::slab::{DEEP, Place, WIDE};
 
 /// Inputs that lie side by side.
 pub(crate) const QUAD: usize = 4;
@@ -23,18 +23,22 @@ pub(crate) const FP4_OFFSET: u8 = 12;
 /// Groups without a larger activation count as zeros: the inverse of their scale would be no number.
 const NOTHING: f32 = 1e-30;
 
-/// `DEEP` inputs of `WIDE` outputs of an MXFP4 matrix.
+/// Inputs of a slab: 16 KB of cells, and 256 bytes of every row that is unpacked, which memory gives faster than
+/// shorter pieces.
+pub(crate) const DEPTH: usize = 4 * DEEP;
+
+/// `DEPTH` inputs of `WIDE` outputs of an MXFP4 matrix.
 #[repr(C, align(64))]
 pub(crate) struct Slab {
-    /// `[DEEP / 4, WIDE, 4]`: twice the 4-bit float, raised by [`FP4_OFFSET`].
-    pub(crate) cells: [u8; DEEP * WIDE],
-    /// `[N_GROUPS, WIDE]`
-    pub(crate) scales: [f32; N_GROUPS * WIDE],
+    /// `[DEPTH / 4, WIDE, 4]`: twice the 4-bit float, raised by [`FP4_OFFSET`].
+    pub(crate) cells: [u8; DEPTH * WIDE],
+    /// `[DEPTH / 32, WIDE]`
+    pub(crate) scales: [f32; DEPTH / GROUP * WIDE],
 }
 
 impl Slab {
     pub(crate) fn boxed() -> Box<Slab> {
-        Box::new(Slab { cells: [0; DEEP * WIDE], scales: [0.0; N_GROUPS * WIDE] })
+        Box::new(Slab { cells: [0; DEPTH * WIDE], scales: [0.0; DEPTH / GROUP * WIDE] })
     }
 }
 
@@ -74,6 +78,7 @@ pub(crate) enum Int8 {}
 
 impl Recipe for Int8 {
     const ROWS: usize = 12;
+    const DEPTH: usize = DEPTH;
     type Packed<'x> = Packed;
     type View<'s> = Weights<'s>;
 

@@ -36,6 +36,8 @@ pub struct Product<'a> {
 pub(crate) trait Recipe {
     /// Rows that are summed together, at most.
     const ROWS: usize;
+    /// Inputs of a place, at most: whole multiples of [`DEEP`].
+    const DEPTH: usize = DEEP;
     /// Rows of `x` in the form that sums want, group of rows behind group of rows.
     type Packed<'x>: Sync;
     /// Weights as sums want them.
@@ -195,8 +197,8 @@ impl Kernels {
         totals: &mut [f32],
     ) {
         let n_in = job.w.n_in;
-        for k in (0..n_in).step_by(DEEP) {
-            let place = Place { row: first, n_rows: n_tile, k, n_k: DEEP.min(n_in - k) };
+        for k in (0..n_in).step_by(R::DEPTH) {
+            let place = Place { row: first, n_rows: n_tile, k, n_k: R::DEPTH.min(n_in - k) };
             let weights = R::fill(self, &job.w, place, ahead(&job.w, place), slabs);
             for rows in row_groups(job.n_rows, n_in, R::ROWS) {
                 let totals = &mut totals[rows.start * WIDE..][..rows.n * WIDE];

@@ -2,7 +2,8 @@
 //!
 //! Regions are short (tens of microseconds) and many (a few hundred a step), so waking must be cheap and
 //! a worker that comes too late must not hold the others up: a region closes when its tasks are
-//! done, and only workers already inside are waited for.
+//! done, and only workers already inside are waited for. Each thread begins with a share of neighbouring tasks, since
+//! what is next in memory is asked for early, and then helps the others with theirs.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -18,8 +19,18 @@ const SPINS: usize = 20_000;
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// One region at a time, whoever calls.
-    turn: Mutex<()>,
+    /// One region at a time, whoever calls; its shares, one for each thread.
+    turn: Mutex<Vec<Share>>,
+}
+
+/// Neighbouring tasks, on cache lines of their own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Share {
+    /// The first that nobody took.
+    next: AtomicUsize,
+    /// The one behind the last.
+    end: usize,
 }
 
 #[derive(Default)]
@@ -43,8 +54,9 @@ struct State {
 #[derive(Clone, Copy)]
 struct Region {
     task: *const (dyn Fn(usize) + Sync),
-    next: *const AtomicUsize,
-    n_tasks: usize,
+    shares: *const [Share],
+    /// Threads that came so far.
+    n_arrived: *const AtomicUsize,
 }
 
 // SAFETY: the pointers are only followed while `Pool::run` keeps what they point to alive.
@@ -63,7 +75,8 @@ impl Pool {
                     .expect("the system starts a thread")
             })
             .collect();
-        Pool { shared, workers, turn: Mutex::new(()) }
+        let turn = Mutex::new((0..n_threads.max(1)).map(|_| Share::default()).collect());
+        Pool { shared, workers, turn }
     }
 
     /// Threads in all, the caller's included.
@@ -80,17 +93,23 @@ impl Pool {
             (0..n_tasks).for_each(task);
             return;
         }
-        let turn = self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let next = AtomicUsize::new(0);
+        let mut shares = self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let n_shares = shares.len();
+        for (at, share) in shares.iter_mut().enumerate() {
+            *share.next.get_mut() = at * n_tasks / n_shares;
+            share.end = (at + 1) * n_tasks / n_shares;
+        }
+        let n_arrived = AtomicUsize::new(0);
         // SAFETY: only the lifetime is erased; `close` below waits for every worker that took it.
         let task = unsafe {
             std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task)
         };
-        let region = Region { task, next: &raw const next, n_tasks };
+        let region =
+            Region { task, shares: &raw const shares[..], n_arrived: &raw const n_arrived };
         self.shared.open(region);
         let own = catch_unwind(AssertUnwindSafe(|| region.work()));
         let theirs = self.shared.close();
-        drop(turn);
+        drop(shares);
         if let Some(panic) = own.err().or(theirs) {
             resume_unwind(panic);
         }
@@ -155,16 +174,19 @@ impl Drop for Pool {
 }
 
 impl Region {
-    /// Takes tasks until none is left.
+    /// Takes tasks until none is left: those of a share of its own, then those of the others.
     fn work(&self) {
-        // SAFETY: `Pool::run` keeps both alive until every worker has left the region.
-        let (task, next) = unsafe { (&*self.task, &*self.next) };
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= self.n_tasks {
-                return;
+        // SAFETY: `Pool::run` keeps all three alive until every worker has left the region.
+        let (task, shares, n_arrived) = unsafe { (&*self.task, &*self.shares, &*self.n_arrived) };
+        let own = n_arrived.fetch_add(1, Ordering::Relaxed) % shares.len();
+        for share in shares[own..].iter().chain(&shares[..own]) {
+            loop {
+                let at = share.next.fetch_add(1, Ordering::Relaxed);
+                if at >= share.end {
+                    break;
+                }
+                task(at);
             }
-            task(at);
         }
     }
 }

@@ -125,6 +125,14 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The same outputs, in pieces of `DEEP` inputs.
+    pub(crate) fn pieces(self) -> impl Iterator<Item = Place> {
+        let starts = (0..self.n_k).step_by(DEEP);
+        starts.map(move |k| Place { k: self.k + k, n_k: DEEP.min(self.n_k - k), ..self })
+    }
+}
+
 impl Slab {
     /// Sets one row's scales.
     pub(crate) fn set_scales(&mut self, row: usize, bytes: [u8; N_GROUPS]) {

@@ -245,7 +245,8 @@ impl Finder<'_> {
     fn check_scales(&self, name: &str, scales: &Tensor) -> Result<(), ModelError> {
         let bytes = self.checkpoint.bytes(scales);
         // The maximum of a chunk is found many bytes at a time; only a bad chunk is searched.
-        let bad = bytes.chunks(4096).position(|chunk| chunk.iter().max() == Some(&NAN_SCALE));
+        let worst = |chunk: &[u8]| chunk.iter().fold(0, |worst, &byte| worst.max(byte));
+        let bad = bytes.chunks(4096).position(|chunk| worst(chunk) == NAN_SCALE);
         let Some(chunk) = bad else { return Ok(()) };
         let within = bytes[chunk * 4096..].iter().position(|&byte| byte == NAN_SCALE).unwrap_or(0);
         Err(ModelError::NanScale {

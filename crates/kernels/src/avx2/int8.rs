@@ -22,7 +22,8 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
     for row in 0..place.n_rows {
         // SAFETY: this table exists only where the CPU has AVX2; row is below WIDE.
         unsafe { codes_row(place.blocks(w, blocks, row), row, &mut slab.cells) };
-        scalar::int8::set_scales(row, place.scales(w, scales, row), slab);
+        let first = ((place.row + row) * w.n_in + place.k) / GROUP;
+        scalar::int8::set_scales(row, &scales[first..][..place.n_k / GROUP], &mut slab.scales);
     }
 }
 

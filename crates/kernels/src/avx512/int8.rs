@@ -11,26 +11,35 @@ use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
 /// As the scalar twin.
 pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
     let Cells::Mxfp4 { blocks, scales } = w.cells else { unreachable!("only MXFP4 is filled in") };
-    let n_row = w.n_in / GROUP * GROUP_BYTES;
-    let (offset, n) = (place.k / GROUP * GROUP_BYTES, place.n_k / GROUP * GROUP_BYTES);
-    let rows = Rows::new(blocks, n_row, place, offset, n);
-    for strip in 0..WIDE / LANES {
-        let rows = rows.asking(ahead, strip * LANES);
-        // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
-        unsafe { codes_strip(rows, strip, &mut slab.cells) };
+    let pieces = slab.cells.chunks_exact_mut(DEEP * WIDE);
+    let pieces = pieces.zip(slab.scales.chunks_exact_mut(N_GROUPS * WIDE)).zip(place.pieces());
+    for (piece, ((cells, own), place)) in pieces.enumerate() {
+        let n_row = w.n_in / GROUP * GROUP_BYTES;
+        let (offset, n) = (place.k / GROUP * GROUP_BYTES, place.n_k / GROUP * GROUP_BYTES);
+        let rows = Rows::new(blocks, n_row, place, offset, n);
+        for strip in 0..WIDE / LANES {
+            let rows = rows.asking(ahead, piece * WIDE + strip * LANES);
+            // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
+            unsafe { codes_strip(rows, strip, cells) };
+        }
+        fill_scales(w, scales, place, own);
     }
+}
+
+fn fill_scales(w: &Matrix<'_>, scales: &[u8], place: Place, own: &mut [f32]) {
     if place.n_k < DEEP || place.n_rows < WIDE {
         for row in 0..place.n_rows {
-            scalar::int8::set_scales(row, place.scales(w, scales, row), slab);
+            let first = ((place.row + row) * w.n_in + place.k) / GROUP;
+            scalar::int8::set_scales(row, &scales[first..][..place.n_k / GROUP], own);
         }
         return;
     }
     let rows = Rows::new(scales, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS);
     for strip in 0..WIDE / LANES {
         // SAFETY: AVX-512 is present, and every row has a word.
-        unsafe { spread_scales(rows, strip, &mut slab.scales) };
+        unsafe { spread_scales(rows, strip, own) };
     }
-    slab.scales.iter_mut().for_each(|scale| *scale *= 0.5);
+    own.iter_mut().for_each(|scale| *scale *= 0.5);
 }
 
 /// Every word of the rows is eight codes: the low halves of its bytes are one quad, the high ones the next.
@@ -38,7 +47,7 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
 /// # Safety
 /// AVX-512 F and BW; `cells` is `[DEEP / 4, WIDE, 4]`.
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn codes_strip(rows: Rows, strip: usize, cells: &mut [u8; DEEP * WIDE]) {
+unsafe fn codes_strip(rows: Rows, strip: usize, cells: &mut [u8]) {
     // SAFETY: the caller's promise.
     let words = transposed(unsafe { rows.load(strip) });
     // SAFETY: the table has 16 bytes.

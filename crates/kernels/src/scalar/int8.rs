@@ -20,14 +20,15 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], slab: &mut Slab)
                 slab.cells[(line + WIDE) * QUAD + at] = CODES[usize::from(byte >> 4)];
             }
         }
-        set_scales(row, place.scales(w, scales, row), slab);
+        let first = ((place.row + row) * w.n_in + place.k) / GROUP;
+        set_scales(row, &scales[first..][..place.n_k / GROUP], &mut slab.scales);
     }
 }
 
 /// Sets one row's scales: half of what is stored, since the values are doubled.
-pub(crate) fn set_scales<const N: usize>(row: usize, bytes: [u8; N], slab: &mut Slab) {
-    for (scales, byte) in slab.scales.chunks_exact_mut(WIDE).zip(bytes) {
-        scales[row] = scalar::unpack::scale(byte) * 0.5;
+pub(crate) fn set_scales(row: usize, bytes: &[u8], scales: &mut [f32]) {
+    for (scales, byte) in scales.chunks_exact_mut(WIDE).zip(bytes) {
+        scales[row] = scalar::unpack::scale(*byte) * 0.5;
     }
 }
 

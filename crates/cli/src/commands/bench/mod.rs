@@ -137,7 +137,7 @@ fn measure(
     let mut measures = vec![start()?.prefill()?];
     step(bar, "the prefix in another engine");
     let bench = start()?;
-    measures.push(bench.known()?);
+    measures.extend(bench.known()?);
     for &n_streams in &sizes.streams {
         step(bar, &format!("decoding {n_streams} streams"));
         measures.push(bench.decode(n_streams, sizes.n_decode)?);
