@@ -9,11 +9,14 @@
 //! threads, and however the keys and values before it are cut into runs.
 #![allow(unsafe_code, reason = "vector loads and stores, and one output shared by threads")]
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 mod attend;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bf16;
 mod ceiling;
 mod dispatch;
 mod isa;

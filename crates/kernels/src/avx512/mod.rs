@@ -1,6 +1,7 @@
 //! 16 lanes; twin of `scalar/`. The table exists only where the CPU has the set.
 
 pub(crate) mod attend;
+pub(crate) mod bf16;
 pub(crate) mod ceiling;
 pub(crate) mod product;
 pub(crate) mod slab;

@@ -8,7 +8,7 @@ use crate::scalar;
 use crate::slab::{DEEP, N_GROUPS, Place, Slab, WIDE};
 
 /// Outputs of a vector.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Packed formats are turned over before they are unpacked: that moves a quarter of the bytes, or less.
 pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
@@ -61,7 +61,7 @@ fn fill_scales(w: &Matrix<'_>, scales: &[u8], place: Place, slab: &mut Slab) {
 
 /// Equally long pieces of the rows of a slab.
 #[derive(Clone, Copy)]
-struct Rows {
+pub(super) struct Rows {
     start: *const u8,
     /// Bytes from one row to the next.
     stride: usize,
@@ -70,17 +70,17 @@ struct Rows {
     /// Bytes of a piece, at most 64.
     n: usize,
     /// What to ask the memory for meanwhile, 64 bytes a row: spread like this it holds nobody up.
-    ahead: *const u8,
+    pub(super) ahead: *const u8,
 }
 
 /// Where the line of 64 bytes so many lines on lies; a place to ask for, not to read.
-fn line_of(bytes: &[u8], n_lines: usize) -> *const u8 {
+pub(super) fn line_of(bytes: &[u8], n_lines: usize) -> *const u8 {
     bytes.as_ptr().wrapping_add(n_lines * 64)
 }
 
 impl Rows {
     /// The pieces of `n` bytes that begin `offset` bytes into each row of `bytes`.
-    fn new(bytes: &[u8], stride: usize, place: Place, offset: usize, n: usize) -> Rows {
+    pub(super) fn new(bytes: &[u8], stride: usize, place: Place, offset: usize, n: usize) -> Rows {
         let (start, last) = (place.row * stride + offset, place.n_rows - 1);
         assert!(n <= 64 && start + last * stride + n <= bytes.len());
         Rows { start: bytes[start..].as_ptr(), stride, last, n, ahead: bytes.as_ptr() }
@@ -92,7 +92,7 @@ impl Rows {
     /// AVX-512 F and BW.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn load(self, strip: usize) -> [__m512i; LANES] {
+    pub(super) unsafe fn load(self, strip: usize) -> [__m512i; LANES] {
         let mut lines = [_mm512_setzero_si512(); LANES];
         let mask = if self.n == 64 { !0 } else { (1_u64 << self.n) - 1 };
         for (lane, line) in lines.iter_mut().enumerate() {
@@ -175,7 +175,7 @@ unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
 /// Word `r` of line `k` becomes word `k` of line `r`: in blocks of 4 by 4, then the blocks.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transposed(lines: [__m512i; LANES]) -> [__m512i; LANES] {
+pub(super) fn transposed(lines: [__m512i; LANES]) -> [__m512i; LANES] {
     let mut blocks = [_mm512_setzero_si512(); LANES];
     for at in (0..LANES).step_by(4) {
         let low = [

@@ -1,6 +1,7 @@
 //! Plain Rust, short enough to check against the formats by eye; the twin of the vector folders.
 
 pub(crate) mod attend;
+pub(crate) mod bf16;
 pub(crate) mod ceiling;
 pub(crate) mod product;
 pub(crate) mod slab;

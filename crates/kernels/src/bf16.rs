@@ -1,0 +1,240 @@
+//! Products in bfloat16: activations rounded to it, weights as they are stored, sums in 32-bit floats.
+//!
+//! The product of two such numbers is exact in 32 bits, so that only the sums round. Two inputs of an output lie side
+//! by side, as the instructions want them. Numbers below the smallest normal one may count as nothing, because the
+//! instructions have it so.
+
+use crate::matrix::GROUP;
+use crate::slab::{DEEP, WIDE};
+
+/// Rows that are summed together, at most: two tiles.
+pub(crate) const GROUPED_ROWS: usize = 32;
+/// Inputs that lie side by side.
+pub(crate) const PAIR: usize = 2;
+
+/// `DEEP` inputs of `WIDE` outputs.
+#[repr(C, align(64))]
+pub(crate) struct Slab {
+    /// `[DEEP / 2, WIDE, 2]`; behind the last input zeros, up to a whole group.
+    pub(crate) cells: [u16; DEEP * WIDE],
+}
+
+impl Slab {
+    pub(crate) fn boxed() -> Box<Slab> {
+        Box::new(Slab { cells: [0; DEEP * WIDE] })
+    }
+}
+
+/// 32 inputs of one row of activations.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u16; GROUP]);
+
+/// Activations of a place in one group of rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Activations<'a> {
+    /// `[n_groups, n]`, and whatever lies behind them.
+    pub(crate) lines: &'a [Line],
+    /// Groups of 32 inputs.
+    pub(crate) n_groups: usize,
+    /// Rows.
+    pub(crate) n: usize,
+}
+
+/// The nearest bfloat16, of two the one whose last bit is zero. What is no number stays none.
+pub(crate) fn nearest(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = if value.is_nan() {
+        // The upper half alone could be that of infinity.
+        bits | 0x0040_0000
+    } else {
+        bits + 0x7fff + ((bits >> 16) & 1)
+    };
+    (rounded >> 16) as u16
+}
+
+/// A bfloat16 as a 32-bit float.
+pub(crate) fn widened(cell: u16) -> f32 {
+    f32::from_bits(u32::from(cell) << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Matrix;
+    use crate::scalar;
+    use crate::slab::Place;
+
+    /// Numbers in -4..4 from a seed.
+    fn noise(n: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        (0..n)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+                (state >> 40) as f32 / (1 << 21) as f32 - 4.0
+            })
+            .collect()
+    }
+
+    fn lines(n_rows: usize, n_in: usize, seed: u64) -> Vec<Line> {
+        let n_groups = n_in.div_ceil(GROUP);
+        let mut lines = vec![Line([0; GROUP]); n_groups * n_rows + GROUPED_ROWS];
+        for (r, row) in noise(n_rows * n_in, seed).chunks(n_in).enumerate() {
+            scalar::bf16::round(row, &mut lines[r..], n_rows);
+        }
+        lines
+    }
+
+    #[test]
+    fn rounding_goes_to_the_nearest_and_of_two_to_the_even() {
+        for (value, cell) in [
+            (0.0, 0),
+            (-0.0, 0x8000),
+            (1.0, 0x3f80),
+            (1.0 + 1.0 / 256.0, 0x3f80),
+            (1.0 + 3.0 / 256.0, 0x3f82),
+            (1.0 + 1.1 / 256.0, 0x3f81),
+            (f32::MAX, 0x7f80),
+            (f32::NEG_INFINITY, 0xff80),
+            (1e-40, 0x0001),
+        ] {
+            assert_eq!(nearest(value), cell, "{value}");
+        }
+        assert!(widened(nearest(f32::from_bits(0x7f80_0001))).is_nan());
+        assert!(widened(nearest(f32::from_bits(0xffff_ffff))).is_nan());
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn twins_round_fill_and_sum_alike() {
+        use crate::avx512;
+        if !crate::Isa::has_bf16() {
+            return;
+        }
+        for seed in 0..200_u64 {
+            let n_rows = 1 + seed as usize % 33;
+            let n_k = 1 + seed as usize * 37 % 128;
+            let n_groups = n_k.div_ceil(GROUP);
+            let x = lines(n_rows, n_k, seed);
+            let stored: Vec<u8> =
+                noise(40 * 200, seed ^ 5).iter().flat_map(|w| nearest(*w).to_le_bytes()).collect();
+            let w = Matrix::bf16(&stored, 40, 200).expect("the shape fits");
+            let place = Place { row: 8 * (seed as usize % 2), n_rows: 32, k: 0, n_k };
+            let (mut a, mut b) = (Slab::boxed(), Slab::boxed());
+            scalar::bf16::fill(&w, place, &[], &mut a);
+            avx512::bf16::fill(&w, place, &[], &mut b);
+            assert!(a.cells == b.cells, "seed {seed}");
+            let x = Activations { lines: &x, n_groups, n: n_rows };
+            let (mut one, mut two) = (vec![0.0; n_rows * WIDE], vec![0.0; n_rows * WIDE]);
+            scalar::bf16::accumulate(x, &a, &mut one);
+            avx512::bf16::accumulate(x, &a, &mut two);
+            assert_eq!(one, two, "seed {seed}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn packed_weights_are_filled_in_alike() {
+        use crate::avx512;
+        if !crate::Isa::Avx512.is_present() {
+            return;
+        }
+        for seed in 0..100_usize {
+            let n_in = 32 * (1 + seed % 7);
+            let blocks: Vec<u8> =
+                noise(40 * n_in / 2, seed as u64).iter().map(|x| (x * 1e5) as i32 as u8).collect();
+            let scales: Vec<u8> = (0..40 * n_in / 32)
+                .map(|at| {
+                    if seed % 2 == 0 { 100 + (at % 40) as u8 } else { (at * 7 + seed) as u8 % 255 }
+                })
+                .collect();
+            let w = Matrix::mxfp4(&blocks, &scales, 40, n_in).expect("the shape fits");
+            for k in (0..n_in).step_by(DEEP) {
+                for (row, n_rows) in [(0, 32), (32, 8)] {
+                    let place = Place { row, n_rows, k, n_k: DEEP.min(n_in - k) };
+                    let (mut a, mut b) = (Slab::boxed(), Slab::boxed());
+                    scalar::bf16::fill(&w, place, &[], &mut a);
+                    avx512::bf16::fill(&w, place, &[], &mut b);
+                    for at in 0..place.n_k.next_multiple_of(GROUP) * WIDE {
+                        if at / PAIR % WIDE < n_rows {
+                            assert_eq!(a.cells[at], b.cells[at], "seed {seed} at {at}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn rows_are_rounded_alike() {
+        use crate::avx512;
+        if !crate::Isa::Avx512.is_present() {
+            return;
+        }
+        for n_in in 1..100 {
+            let mut row = noise(n_in, n_in as u64);
+            row[n_in / 2] = f32::from_bits(0x7f80_0001);
+            row[n_in / 3] = 1e-40;
+            let mut twins = [vec![Line([1; GROUP]); 12], vec![Line([1; GROUP]); 12]];
+            scalar::bf16::round(&row, &mut twins[0], 3);
+            avx512::bf16::round(&row, &mut twins[1], 3);
+            assert!(twins[0].iter().zip(&twins[1]).all(|(a, b)| a.0 == b.0), "{n_in} inputs");
+        }
+    }
+
+    /// How far a sum may be off in units of the last place of its terms' size: every term goes through the sums of its
+    /// group and of the groups.
+    fn slack(n_groups: usize) -> f64 {
+        (GROUP + n_groups + 1) as f64 * f64::from(f32::EPSILON) / 2.0
+    }
+
+    #[test]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn tiles_sum_near_the_exact_sum_and_rows_are_blind_to_their_neighbours() {
+        use crate::amx;
+        eprintln!("tiles: {}", amx::works());
+        if !amx::works() {
+            return;
+        }
+        for seed in 0..40_u64 {
+            let (n, n_groups) = (1 + seed as usize * 5 % 32, 1 + seed as usize % 4);
+            let n_k = n_groups * GROUP - seed as usize % 7;
+            let lines = lines(n, n_k, seed);
+            let mut slab = Slab::boxed();
+            for (cell, w) in slab.cells.iter_mut().zip(noise(n_groups * GROUP * WIDE, seed + 99)) {
+                *cell = nearest(w);
+            }
+            let start = noise(n * WIDE, seed + 7);
+            let x = Activations { lines: &lines, n_groups, n };
+            let mut totals = start.clone();
+            amx::bf16::around(&mut || amx::bf16::accumulate(x, &slab, &mut totals));
+            for r in 0..n {
+                let row: Vec<Line> = (0..n_groups)
+                    .map(|g| lines[g * n + r])
+                    .chain([Line([0; GROUP]); GROUPED_ROWS])
+                    .collect();
+                let mut alone = start[r * WIDE..][..WIDE].to_vec();
+                let x = Activations { lines: &row, n_groups, n: 1 };
+                amx::bf16::around(&mut || amx::bf16::accumulate(x, &slab, &mut alone));
+                assert!(alone == totals[r * WIDE..][..WIDE], "seed {seed} row {r}");
+                for (at, found) in alone.iter().enumerate() {
+                    let terms = (0..n_groups * GROUP).map(|k| {
+                        let w = slab.cells[(k / PAIR * WIDE + at) * PAIR + k % PAIR];
+                        f64::from(widened(row[k / GROUP].0[k % GROUP])) * f64::from(widened(w))
+                    });
+                    let begin = f64::from(start[r * WIDE + at]);
+                    let (sum, size) = terms.fold((begin, begin.abs()), |(sum, size), term| {
+                        (sum + term, size + term.abs())
+                    });
+                    let off = (f64::from(*found) - sum).abs();
+                    assert!(
+                        off <= slack(n_groups) * size,
+                        "seed {seed} row {r} output {at}: {off} of {size}"
+                    );
+                }
+            }
+        }
+        eprintln!("tiles: 40 products compared");
+    }
+}
