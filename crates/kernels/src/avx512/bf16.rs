@@ -1,6 +1,7 @@
 //! Weights and activations as pairs of bfloat16, and their sums: two products a lane at once.
 
 use std::arch::x86_64::*;
+use std::ops::RangeInclusive;
 
 use super::slab::{LANES, Rows, line_of, transposed};
 use crate::bf16::{Activations, Line, PAIR, Slab};
@@ -74,21 +75,55 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
     }
 }
 
-/// What the groups' scales add to a bfloat16, `[N_GROUPS, WIDE]`, the same in both halves of a word. `None` where a
-/// value times its scale would leave the normal numbers.
-fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<[u32; N_GROUPS * WIDE]> {
-    let mut exponents = [0; N_GROUPS * WIDE];
+/// What the groups' scales add to a bfloat16, the same in both halves of a word.
+#[repr(C, align(64))]
+struct Exponents([[u32; WIDE]; N_GROUPS]);
+
+/// Scale bytes with which all values stay normal numbers.
+const NORMAL: RangeInclusive<u8> = 2..=252;
+
+/// `None` where a value times its scale would leave the normal numbers.
+fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<Exponents> {
+    let mut exponents = Exponents([[0; WIDE]; N_GROUPS]);
+    if place.n_k == DEEP && place.n_rows == WIDE {
+        let rows = Rows::new(scales, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS);
+        // SAFETY: AVX-512 is present, and every row has a word.
+        let mut strips =
+            (0..WIDE / LANES).map(|strip| unsafe { spread(rows, strip, &mut exponents) });
+        return strips.all(|is_normal| is_normal).then_some(exponents);
+    }
     for row in 0..place.n_rows {
-        let bytes = place.scales(w, scales, row);
-        if bytes.iter().any(|byte| !(2..=252).contains(byte)) {
-            return None;
-        }
-        for (line, byte) in exponents.as_chunks_mut::<WIDE>().0.iter_mut().zip(bytes) {
+        for (line, byte) in exponents.0.iter_mut().zip(place.scales(w, scales, row)) {
+            if !NORMAL.contains(&byte) {
+                return None;
+            }
             let added = (u16::from(byte) << 7).wrapping_sub(127 << 7);
             line[row] = u32::from(added) << 16 | u32::from(added);
         }
     }
     Some(exponents)
+}
+
+/// The exponents of a strip; whether all its scales are [`NORMAL`].
+///
+/// # Safety
+/// AVX-512 F and BW; four bytes a row.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn spread(rows: Rows, strip: usize, exponents: &mut Exponents) -> bool {
+    // SAFETY: the caller's promise.
+    let mut words = unsafe { rows.words(strip) };
+    let above = _mm512_sub_epi8(words, _mm512_set1_epi8(*NORMAL.start() as i8));
+    let n_normal = _mm512_set1_epi8((*NORMAL.end() - *NORMAL.start()) as i8);
+    let bias = _mm512_set1_epi16(127 << 7);
+    for line in &mut exponents.0 {
+        let upper = _mm512_slli_epi32::<23>(_mm512_and_si512(words, _mm512_set1_epi32(255)));
+        let both = _mm512_or_si512(upper, _mm512_srli_epi32::<16>(upper));
+        let out = line.as_chunks_mut::<LANES>().0[strip].as_mut_ptr();
+        // SAFETY: 16 words are there, at a multiple of 64 bytes.
+        unsafe { _mm512_store_si512(out.cast(), _mm512_sub_epi16(both, bias)) };
+        words = _mm512_srli_epi32::<8>(words);
+    }
+    _mm512_cmpgt_epu8_mask(above, n_normal) == 0
 }
 
 /// The 16 values of a 4-bit float in bfloat16, twice: what chooses among 32 looks at five bits.
@@ -109,7 +144,7 @@ const FP4: [u16; 32] = {
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn mxfp4_strip(
     rows: Rows,
-    exponents: &[u32; N_GROUPS * WIDE],
+    exponents: &Exponents,
     strip: usize,
     cells: &mut [u16; DEEP * WIDE],
 ) {
@@ -124,13 +159,12 @@ unsafe fn mxfp4_strip(
     let halves = [_mm512_add_epi8(within, lower), _mm512_add_epi8(within, upper)];
     let shifts = [_mm512_set1_epi32(4 << 16), _mm512_set1_epi32(12 << 16 | 8)];
     let magnitude = _mm512_set1_epi16(0x7fff);
-    let groups = exponents.as_chunks::<WIDE>().0;
     for (at, (word, lines)) in
         words.into_iter().zip(cells.as_chunks_mut::<{ 8 * WIDE }>().0).enumerate()
     {
-        let added = groups[at * 8 / GROUP].as_chunks::<LANES>().0[strip].as_ptr();
+        let added = exponents.0[at * 8 / GROUP].as_chunks::<LANES>().0[strip].as_ptr();
         // SAFETY: 16 words are there.
-        let added = unsafe { _mm512_loadu_si512(added.cast()) };
+        let added = unsafe { _mm512_load_si512(added.cast()) };
         for (pair, line) in lines.as_chunks_mut::<{ WIDE * PAIR }>().0.iter_mut().enumerate() {
             let codes =
                 _mm512_srlv_epi16(_mm512_shuffle_epi8(word, halves[pair / 2]), shifts[pair % 2]);
