@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use kernels::{Kernels, Pool};
+use kernels::{Arithmetic, Isa, Kernels, Pool};
 use model::Model;
 use model::forward::Forward;
 use model::kv::KvBlock;
@@ -28,6 +28,8 @@ use crate::step::Network;
 /// [`EngineError::Stopped`] after the step under way.
 pub struct Engine {
     model: Arc<Model>,
+    arithmetic: Arithmetic,
+    isa: Isa,
     limits: Limits,
     inbox: Arc<Inbox>,
     n_submitted: AtomicU64,
@@ -52,7 +54,8 @@ impl Engine {
                 expected: "this CPU lacks it".to_owned(),
             })?,
         };
-        let forward = Forward::new(Arc::clone(&model), kernels, Pool::new(settings.n_threads));
+        let pool = Pool::new(settings.n_threads);
+        let forward = Forward::new(Arc::clone(&model), kernels, pool, settings.arithmetic);
         Engine::start_on(model, &settings, forward)
     }
 
@@ -68,9 +71,14 @@ impl Engine {
             let model = Arc::clone(&model);
             KvCache::new(limits.n_blocks, move || KvBlock::new(model.config()))
         };
+        let isa = settings.isa.unwrap_or_else(|| Kernels::detect().isa());
         let disk = settings.prefix_cache.clone().map(|cache| {
-            let isa = settings.isa.unwrap_or_else(|| Kernels::detect().isa());
-            let arithmetic = format!("{} {isa} {}", model.fingerprint(), kernels::ARITHMETIC);
+            let arithmetic = format!(
+                "{} {isa} {} {}",
+                model.fingerprint(),
+                settings.arithmetic,
+                kernels::ARITHMETIC
+            );
             Disk::new(cache, &arithmetic, limits.block_bytes)
         });
         let scheduler = Scheduler::new(Arc::clone(&inbox), network, cache, disk, limits);
@@ -83,6 +91,8 @@ impl Engine {
         let thread = thread.map_err(|error| EngineError::Thread(Arc::new(error)))?;
         Ok(Engine {
             model,
+            arithmetic: settings.arithmetic,
+            isa,
             limits,
             inbox,
             n_submitted: AtomicU64::new(0),
@@ -94,6 +104,16 @@ impl Engine {
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// What decides a reply beside its request: the weights, and how exactly they are computed with.
+    pub fn identity(&self) -> String {
+        match self.arithmetic {
+            Arithmetic::Exact => self.model.fingerprint().to_owned(),
+            Arithmetic::Int8 => format!("{} int8", self.model.fingerprint()),
+            // Its sums round differently on different instruction sets.
+            Arithmetic::Bf16 => format!("{} bf16 {}", self.model.fingerprint(), self.isa),
+        }
     }
 
     /// Most tokens of prompt and reply together.

@@ -1,13 +1,13 @@
 //! How much of the machine an engine may use.
 
-use kernels::Isa;
+use kernels::{Arithmetic, Isa};
 use model::Config;
 use model::kv::{BLOCK_LEN, KvBlock};
 
 use crate::error::EngineError;
 use crate::kv::PrefixCache;
 
-/// How much of the machine an engine may use. None of it changes a single token of a reply.
+/// How much of the machine an engine may use. Nothing but the arithmetic changes a single token of a reply.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineSettings {
     /// Threads of the forward pass, the engine's own among them.
@@ -23,6 +23,8 @@ pub struct EngineSettings {
     pub queue_len: usize,
     /// Most tokens of prompt and reply together; `None` is the model's own limit.
     pub context_len: Option<usize>,
+    /// How exactly products are computed.
+    pub arithmetic: Arithmetic,
     /// The instruction set to use; `None` is the best of this CPU.
     pub isa: Option<Isa>,
     /// Where keys and values of prefixes are kept for other processes; `None` keeps none.
@@ -38,6 +40,7 @@ impl Default for EngineSettings {
             kv_bytes: 2 << 30,
             queue_len: 1024,
             context_len: None,
+            arithmetic: Arithmetic::Exact,
             isa: None,
             prefix_cache: None,
         }

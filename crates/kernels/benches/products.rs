@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kernels::{BLOCK, GROUP, Kernels, Matrix, Pool, Run};
+use kernels::{Arithmetic, BLOCK, GROUP, Kernels, Matrix, Pool, Product, Run};
 
 /// Width of the 20b.
 const WIDTH: usize = 2880;
@@ -51,7 +51,11 @@ fn products(c: &mut Criterion) {
     let mut floats_16 = bytes(N_MATRICES / 4 * n_cells * 2);
     // Either sign and about 1/100: no number that a CPU takes longer for.
     floats_16.iter_mut().skip(1).step_by(2).for_each(|upper| *upper = *upper & 0x80 | 0x3c);
+    let stored = Matrix::bf16(&floats_16[..n_cells * 2], WIDTH, WIDTH).expect("the shape fits");
+    let eights: Vec<Vec<u8>> =
+        (0..N_MATRICES / 2).map(|_| kernels.to_int8(&pool, &stored)).collect();
     let matrix = |format: &str, at: usize| match format {
+        "int8" => Matrix::int8(&eights[at % eights.len()], WIDTH, WIDTH).expect("the shape fits"),
         "mxfp4" => {
             let blocks = &blocks[at % N_MATRICES * n_cells / 2..][..n_cells / 2];
             Matrix::mxfp4(blocks, &scales, WIDTH, WIDTH).expect("the shape fits")
@@ -61,8 +65,13 @@ fn products(c: &mut Criterion) {
             Matrix::bf16(cells, WIDTH, WIDTH).expect("the shape fits")
         }
     };
-    for format in ["mxfp4", "bf16"] {
-        let mut group = c.benchmark_group(format);
+    for (format, arithmetic) in [
+        ("mxfp4", Arithmetic::Exact),
+        ("mxfp4", Arithmetic::Int8),
+        ("bf16", Arithmetic::Exact),
+        ("int8", Arithmetic::Int8),
+    ] {
+        let mut group = c.benchmark_group(format!("{format} {arithmetic}"));
         group.sample_size(20);
         for n_rows in [1, 4, 16, 64, 512] {
             let x = floats(n_rows * WIDTH);
@@ -76,7 +85,8 @@ fn products(c: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(n_rows), |b| {
                 b.iter(|| {
                     at += 1;
-                    kernels.matmul(&pool, &x, &matrix(format, at), None, &mut out);
+                    let (w, out) = (matrix(format, at), out.as_mut_slice());
+                    kernels.matmul(&pool, Product { x: &x, w, bias: None, out, arithmetic });
                 });
             });
         }

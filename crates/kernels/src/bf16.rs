@@ -4,11 +4,14 @@
 //! by side, as the instructions want them. Numbers below the smallest normal one may count as nothing, because the
 //! instructions have it so.
 
-use crate::matrix::GROUP;
-use crate::slab::{DEEP, WIDE};
+use crate::dispatch::Kernels;
+use crate::matmul::{Recipe, RowGroup, Slabs};
+use crate::matrix::{GROUP, Matrix};
+use crate::pool::{Pool, SharedOut};
+use crate::slab::{DEEP, Place, WIDE};
 
-/// Rows that are summed together, at most: two tiles.
-pub(crate) const GROUPED_ROWS: usize = 32;
+/// Lines that may be read behind those of a place, because tiles have 16 rows.
+const SPARE_LINES: usize = 15;
 /// Inputs that lie side by side.
 pub(crate) const PAIR: usize = 2;
 
@@ -39,6 +42,72 @@ pub(crate) struct Activations<'a> {
     pub(crate) n_groups: usize,
     /// Rows.
     pub(crate) n: usize,
+}
+
+/// Sums of 32, one on top of the other.
+pub(crate) enum Bf16 {}
+
+impl Recipe for Bf16 {
+    /// Two tiles.
+    const ROWS: usize = 32;
+    /// Every group of rows as `[n_in / 32, rows of the group]`.
+    type Packed<'x> = Vec<Line>;
+    type View<'s> = &'s Slab;
+
+    /// As many full groups as there can be: a part of a tile takes as long as all of it.
+    fn groups(n_rows: usize, n_in: usize) -> impl Iterator<Item = RowGroup> {
+        (0..n_rows).step_by(Bf16::ROWS).map(move |start| RowGroup {
+            start,
+            n: Bf16::ROWS.min(n_rows - start),
+            n_in,
+        })
+    }
+
+    fn pack(kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Vec<Line> {
+        let n_in = x.len().checked_div(n_rows).unwrap_or(0);
+        let n_lines = n_in.div_ceil(GROUP);
+        let mut lines = vec![Line([0; GROUP]); n_rows * n_lines + SPARE_LINES];
+        let out = SharedOut::new(&mut lines);
+        let groups: Vec<RowGroup> = Bf16::groups(n_rows, n_in).collect();
+        pool.run(groups.len(), &|at| {
+            let RowGroup { start, n, .. } = groups[at];
+            // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
+            let lines = unsafe { out.range(start * n_lines, n * n_lines) };
+            for (r, row) in x[start * n_in..][..n * n_in].chunks_exact(n_in).enumerate() {
+                (kernels.round_bf16)(row, &mut lines[r..], n);
+            }
+        });
+        lines
+    }
+
+    fn around(kernels: &Kernels, task: &mut dyn FnMut()) {
+        (kernels.around_bf16)(task);
+    }
+
+    fn fill<'s>(
+        kernels: &Kernels,
+        w: &Matrix<'s>,
+        place: Place,
+        ahead: &[u8],
+        slabs: &'s mut Slabs,
+    ) -> &'s Slab {
+        (kernels.fill_bf16)(w, place, ahead, &mut slabs.bf16);
+        &slabs.bf16
+    }
+
+    fn accumulate(
+        kernels: &Kernels,
+        packed: &Vec<Line>,
+        rows: RowGroup,
+        place: Place,
+        weights: &&Slab,
+        totals: &mut [f32],
+    ) {
+        let first = rows.start * rows.n_in.div_ceil(GROUP) + place.k / GROUP * rows.n;
+        let n_groups = place.n_k.div_ceil(GROUP);
+        let x = Activations { lines: &packed[first..], n_groups, n: rows.n };
+        (kernels.accumulate_bf16)(x, weights, totals);
+    }
 }
 
 /// The nearest bfloat16, of two the one whose last bit is zero. What is no number stays none.
@@ -78,7 +147,7 @@ mod tests {
 
     fn lines(n_rows: usize, n_in: usize, seed: u64) -> Vec<Line> {
         let n_groups = n_in.div_ceil(GROUP);
-        let mut lines = vec![Line([0; GROUP]); n_groups * n_rows + GROUPED_ROWS];
+        let mut lines = vec![Line([0; GROUP]); n_groups * n_rows];
         for (r, row) in noise(n_rows * n_in, seed).chunks(n_in).enumerate() {
             scalar::bf16::round(row, &mut lines[r..], n_rows);
         }
@@ -181,60 +250,5 @@ mod tests {
             avx512::bf16::round(&row, &mut twins[1], 3);
             assert!(twins[0].iter().zip(&twins[1]).all(|(a, b)| a.0 == b.0), "{n_in} inputs");
         }
-    }
-
-    /// How far a sum may be off in units of the last place of its terms' size: every term goes through the sums of its
-    /// group and of the groups.
-    fn slack(n_groups: usize) -> f64 {
-        (GROUP + n_groups + 1) as f64 * f64::from(f32::EPSILON) / 2.0
-    }
-
-    #[test]
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    fn tiles_sum_near_the_exact_sum_and_rows_are_blind_to_their_neighbours() {
-        use crate::amx;
-        eprintln!("tiles: {}", amx::works());
-        if !amx::works() {
-            return;
-        }
-        for seed in 0..40_u64 {
-            let (n, n_groups) = (1 + seed as usize * 5 % 32, 1 + seed as usize % 4);
-            let n_k = n_groups * GROUP - seed as usize % 7;
-            let lines = lines(n, n_k, seed);
-            let mut slab = Slab::boxed();
-            for (cell, w) in slab.cells.iter_mut().zip(noise(n_groups * GROUP * WIDE, seed + 99)) {
-                *cell = nearest(w);
-            }
-            let start = noise(n * WIDE, seed + 7);
-            let x = Activations { lines: &lines, n_groups, n };
-            let mut totals = start.clone();
-            amx::bf16::around(&mut || amx::bf16::accumulate(x, &slab, &mut totals));
-            for r in 0..n {
-                let row: Vec<Line> = (0..n_groups)
-                    .map(|g| lines[g * n + r])
-                    .chain([Line([0; GROUP]); GROUPED_ROWS])
-                    .collect();
-                let mut alone = start[r * WIDE..][..WIDE].to_vec();
-                let x = Activations { lines: &row, n_groups, n: 1 };
-                amx::bf16::around(&mut || amx::bf16::accumulate(x, &slab, &mut alone));
-                assert!(alone == totals[r * WIDE..][..WIDE], "seed {seed} row {r}");
-                for (at, found) in alone.iter().enumerate() {
-                    let terms = (0..n_groups * GROUP).map(|k| {
-                        let w = slab.cells[(k / PAIR * WIDE + at) * PAIR + k % PAIR];
-                        f64::from(widened(row[k / GROUP].0[k % GROUP])) * f64::from(widened(w))
-                    });
-                    let begin = f64::from(start[r * WIDE + at]);
-                    let (sum, size) = terms.fold((begin, begin.abs()), |(sum, size), term| {
-                        (sum + term, size + term.abs())
-                    });
-                    let off = (f64::from(*found) - sum).abs();
-                    assert!(
-                        off <= slack(n_groups) * size,
-                        "seed {seed} row {r} output {at}: {off} of {size}"
-                    );
-                }
-            }
-        }
-        eprintln!("tiles: 40 products compared");
     }
 }

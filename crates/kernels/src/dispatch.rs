@@ -1,5 +1,7 @@
 //! The table of one instruction set's kernels, chosen once and passed down by reference.
 
+use crate::bf16;
+use crate::int8::{self, Activations, Weights};
 use crate::isa::Isa;
 use crate::matrix::Matrix;
 use crate::scalar;
@@ -11,7 +13,7 @@ type Scores = fn(&[f32], usize, &[f32], f32, &mut [f32], usize);
 /// The kernels of one instruction set.
 ///
 /// All inputs and sums are `f32`. Products and attention add in one order in every table, so their bits are the
-/// same; plain dot products differ by rounding.
+/// same; plain dot products, and products in bfloat16, differ by rounding.
 #[derive(Clone, Copy)]
 pub struct Kernels {
     pub(crate) isa: Isa,
@@ -27,6 +29,18 @@ pub struct Kernels {
     pub(crate) turn: fn(&[f32], usize, &mut [f32]),
     /// Rows `[n_k, n_r]`, `n_r`, by a slab, on top of totals `[n_r, WIDE]`.
     pub(crate) accumulate: fn(&[f32], usize, &Slab, &mut [f32]),
+    /// Fills a slab of small integers from its place in an MXFP4 matrix, and asks the memory for what is next.
+    pub(crate) fill_int8: fn(&Matrix<'_>, Place, &[u8], &mut int8::Slab),
+    /// Activations by weights in small integers, on top of totals `[rows, WIDE]`.
+    pub(crate) accumulate_int8: fn(Activations<'_>, Weights<'_>, &mut [f32]),
+    /// Rounds a row of activations to bfloat16, into lines so many lines apart.
+    pub(crate) round_bf16: fn(&[f32], &mut [bf16::Line], usize),
+    /// Fills a slab of bfloat16 from its place in a matrix of bfloat16 or MXFP4, and asks the memory for what is next.
+    pub(crate) fill_bf16: fn(&Matrix<'_>, Place, &[u8], &mut bf16::Slab),
+    /// Activations by weights in bfloat16, on top of totals `[rows, WIDE]`.
+    pub(crate) accumulate_bf16: fn(bf16::Activations<'_>, &bf16::Slab, &mut [f32]),
+    /// Runs a task with the unit switched on that these sums need.
+    pub(crate) around_bf16: fn(&mut dyn FnMut()),
     /// Queries by a block's keys, scaled.
     pub(crate) scores: Scores,
     /// Scores into weights, beside a sink.
@@ -46,7 +60,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// The best table for this CPU. `SAFEGUARD_ISA` = `scalar`, `avx2` or `avx512` may lower the
+    /// The best table for this CPU. `SAFEGUARD_ISA` = `scalar`, `avx2`, `avx512` or `amx` may lower the
     /// choice; it never raises it, and other values change nothing.
     pub fn detect() -> Kernels {
         let best = Isa::best();
@@ -67,8 +81,25 @@ impl Kernels {
 
     fn table(isa: Isa) -> Kernels {
         match isa {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Isa::Amx => Kernels {
+                isa,
+                accumulate_bf16: crate::amx::bf16::accumulate,
+                around_bf16: crate::amx::bf16::around,
+                ..Kernels::table(Isa::Avx512)
+            },
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => crate::avx512::KERNELS,
+            Isa::Avx512 => {
+                let mut kernels = crate::avx512::KERNELS;
+                // The first CPUs with AVX-512 lack the sums of products of small numbers.
+                if !Isa::has_vnni() {
+                    kernels.accumulate_int8 = crate::avx2::int8::accumulate;
+                }
+                if !Isa::has_bf16() {
+                    kernels.accumulate_bf16 = crate::avx2::bf16::accumulate;
+                }
+                kernels
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => crate::avx2::KERNELS,
             _ => scalar::KERNELS,

@@ -11,6 +11,8 @@ pub enum Isa {
     Avx2,
     /// 16 lanes (AVX-512 F, BW, VL).
     Avx512,
+    /// Those, and tiles of bfloat16.
+    Amx,
 }
 
 /// The bits of AMX's tiles, and of their products in bfloat16, in CPUID 7.0, EDX.
@@ -27,7 +29,7 @@ const XCR0_TILES: u64 = 0b11 << 17;
 
 impl Isa {
     /// All of them, weakest first.
-    pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Amx];
 
     /// The strongest that this CPU has.
     pub fn best() -> Isa {
@@ -51,7 +53,9 @@ impl Isa {
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
             }
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Isa::Amx => crate::amx::works(),
+            #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
             _ => false,
         }
     }
@@ -64,9 +68,17 @@ impl Isa {
         false
     }
 
+    /// Whether this CPU sums products of 8-bit integers in vectors of 512 bits.
+    pub(crate) fn has_vnni() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return is_x86_feature_detected!("avx512vnni");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Whether this CPU multiplies tiles of bfloat16, eight of 16 rows of 64 bytes, and the system saves them. The
     /// process has yet to ask for them.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     pub(crate) fn has_tiles() -> bool {
         use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
         if !Isa::Avx512.is_present() || __cpuid(0).eax < TILE_LEAF {
@@ -106,7 +118,7 @@ impl Isa {
         units
     }
 
-    /// The set of that name (`scalar`, `avx2`, `avx512`).
+    /// The set of that name (`scalar`, `avx2`, `avx512`, `amx`).
     pub fn from_name(name: &str) -> Option<Isa> {
         Isa::ALL.into_iter().find(|isa| isa.to_string() == name)
     }
@@ -118,6 +130,7 @@ impl fmt::Display for Isa {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Amx => "amx",
         })
     }
 }

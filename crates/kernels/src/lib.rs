@@ -11,6 +11,7 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
+mod arithmetic;
 mod attend;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -19,6 +20,8 @@ mod avx512;
 mod bf16;
 mod ceiling;
 mod dispatch;
+mod exact;
+mod int8;
 mod isa;
 mod matmul;
 mod matrix;
@@ -30,6 +33,7 @@ mod slab;
 /// Raised whenever a sum here changes its order: numbers computed before are then not those computed now.
 pub const ARITHMETIC: u32 = 2;
 
+pub use arithmetic::Arithmetic;
 pub use attend::{BLOCK, Run};
 pub use dispatch::Kernels;
 pub use isa::Isa;

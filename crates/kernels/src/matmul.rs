@@ -1,17 +1,20 @@
 //! The one matrix product: fill a slab of weights, then use it for all rows of `x`.
 //!
-//! A pair of row and output is summed group by group of 32 inputs: a group in ascending order, its sum times its
-//! scale on top of the total. All instruction sets keep that order, and it depends on nothing else.
+//! A pair of row and output is summed group by group of 32 inputs: a group's sum times its scale on top of the
+//! total. What a group's sum is, [`Recipe`]s differ in (`exact.rs`, `int8.rs`, `bf16.rs`); it depends on nothing but the row, the
+//! output and the number of inputs.
 
 use std::cell::RefCell;
 
+use crate::arithmetic::Arithmetic;
+use crate::bf16::{self, Bf16};
 use crate::dispatch::Kernels;
+use crate::exact::Exact;
+use crate::int8::{self, Int8};
 use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
 use crate::pool::{Pool, SharedOut};
 use crate::slab::{DEEP, Place, Slab, WIDE, unpack_f32};
 
-/// Rows of `x` whose sums are held in registers together, at most.
-const ROWS: usize = 12;
 /// Slabs' widths that a thread takes at once: enough that threads rarely meet, few enough that they end together.
 const TILES: usize = 2;
 
@@ -26,12 +29,71 @@ pub struct Product<'a> {
     pub bias: Option<&'a [f32]>,
     /// `[n_rows, n_out]`
     pub out: &'a mut [f32],
+    /// How exactly.
+    pub arithmetic: Arithmetic,
+}
+
+/// How one arithmetic packs rows, what it makes of weights, and how the two are summed.
+pub(crate) trait Recipe {
+    /// Rows that are summed together, at most.
+    const ROWS: usize;
+    /// Rows of `x` in the form that sums want, group of rows behind group of rows.
+    type Packed<'x>: Sync;
+    /// Weights as sums want them.
+    type View<'s>;
+
+    /// The rows cut into groups.
+    fn groups(n_rows: usize, n_in: usize) -> impl Iterator<Item = RowGroup> {
+        row_groups(n_rows, n_in, Self::ROWS)
+    }
+
+    /// Packs the groups of `x` `[n_rows, n_in]`.
+    fn pack<'x>(kernels: &Kernels, pool: &Pool, x: &'x [f32], n_rows: usize) -> Self::Packed<'x>;
+
+    /// Runs a thread's task with whatever its sums need switched on.
+    fn around(_kernels: &Kernels, task: &mut dyn FnMut()) {
+        task();
+    }
+
+    /// The weights of a place; `ahead` are bytes that are needed next.
+    fn fill<'s>(
+        kernels: &Kernels,
+        w: &Matrix<'s>,
+        place: Place,
+        ahead: &[u8],
+        scratch: &'s mut Slabs,
+    ) -> Self::View<'s>;
+
+    /// Sums the inputs of a place for one group of rows, on top of `totals` `[rows of the group, WIDE]`.
+    fn accumulate(
+        kernels: &Kernels,
+        packed: &Self::Packed<'_>,
+        rows: RowGroup,
+        place: Place,
+        weights: &Self::View<'_>,
+        totals: &mut [f32],
+    );
+}
+
+/// Rows that are summed together.
+#[derive(Clone, Copy)]
+pub(crate) struct RowGroup {
+    pub(crate) start: usize,
+    pub(crate) n: usize,
+    /// Inputs of every row.
+    pub(crate) n_in: usize,
+}
+
+impl RowGroup {
+    /// The cells of the inputs of a place, `[n_k, n]`, among packed rows with `1 / per` cells an input.
+    pub(crate) fn part<'a, T>(self, packed: &'a [T], place: Place, per: usize) -> &'a [T] {
+        &packed[(self.start * self.n_in + place.k * self.n) / per..][..place.n_k * self.n / per]
+    }
 }
 
 /// A product under way.
-struct Job<'a> {
-    /// The rows in groups of at most [`ROWS`], each `[n_in, rows of the group]`.
-    x: &'a [f32],
+struct Job<'a, 'x, R: Recipe> {
+    packed: &'a R::Packed<'x>,
     n_rows: usize,
     w: Matrix<'a>,
     bias: Option<&'a [f32]>,
@@ -40,16 +102,23 @@ struct Job<'a> {
     first_task: usize,
 }
 
-/// What a thread keeps between tasks.
-struct Scratch {
-    slab: Box<Slab>,
-    /// `[n_rows, WIDE]`
-    totals: Vec<f32>,
+/// A slab for each recipe.
+pub(crate) struct Slabs {
+    pub(crate) exact: Box<Slab>,
+    pub(crate) int8: Box<int8::Slab>,
+    pub(crate) bf16: Box<bf16::Slab>,
+}
+
+impl Slabs {
+    fn new() -> Slabs {
+        Slabs { exact: Slab::boxed(), int8: int8::Slab::boxed(), bf16: bf16::Slab::boxed() }
+    }
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> =
-        RefCell::new(Scratch { slab: Slab::boxed(), totals: Vec::new() });
+    /// What a thread keeps between tasks: slabs, and totals `[n_rows, WIDE]`.
+    static SCRATCH: RefCell<(Slabs, Vec<f32>)> =
+        RefCell::new((Slabs::new(), Vec::new()));
 }
 
 impl Kernels {
@@ -58,15 +127,8 @@ impl Kernels {
     ///
     /// # Panics
     /// When the slices do not fit the shapes.
-    pub fn matmul(
-        &self,
-        pool: &Pool,
-        x: &[f32],
-        w: &Matrix<'_>,
-        bias: Option<&[f32]>,
-        out: &mut [f32],
-    ) {
-        self.matmuls(pool, &mut [Product { x, w: *w, bias, out }]);
+    pub fn matmul(&self, pool: &Pool, product: Product<'_>) {
+        self.matmuls(pool, &mut [product]);
     }
 
     /// Many products at once, the threads going from one to the next without waiting for each other.
@@ -74,40 +136,65 @@ impl Kernels {
     /// # Panics
     /// As [`Kernels::matmul`].
     pub fn matmuls(&self, pool: &Pool, products: &mut [Product<'_>]) {
-        let mut packed = Vec::new();
-        for product in &*products {
-            let n_rows = product.check();
-            // One row is its own packing.
-            packed.push(if n_rows > 1 { pack(pool, product.x, n_rows) } else { Vec::new() });
+        let (mut exact, mut int8, mut bf16) = (Vec::new(), Vec::new(), Vec::new());
+        for product in products {
+            match product.way() {
+                Arithmetic::Exact => exact.push(product),
+                Arithmetic::Int8 => int8.push(product),
+                Arithmetic::Bf16 => bf16.push(product),
+            }
+        }
+        self.multiply::<Exact>(pool, exact);
+        self.multiply::<Int8>(pool, int8);
+        self.multiply::<Bf16>(pool, bf16);
+    }
+
+    fn multiply<R: Recipe>(&self, pool: &Pool, products: Vec<&mut Product<'_>>) {
+        let mut packed: Vec<R::Packed<'_>> = Vec::new();
+        let mut jobs_packed = Vec::with_capacity(products.len());
+        let mut last: Option<&[f32]> = None;
+        for product in &products {
+            // Products of the same rows share their packing.
+            if !last.is_some_and(|x| std::ptr::eq(x, product.x)) {
+                packed.push(R::pack(self, pool, product.x, product.check()));
+                last = Some(product.x);
+            }
+            jobs_packed.push(packed.len() - 1);
         }
         let mut n_tasks = 0;
-        let mut jobs = Vec::with_capacity(products.len());
-        for (product, packed) in products.iter_mut().zip(&packed) {
-            let n_rows = product.check();
-            let x = if n_rows > 1 { packed.as_slice() } else { product.x };
-            let first_task = n_tasks;
+        let mut jobs: Vec<Job<'_, '_, R>> = Vec::with_capacity(products.len());
+        for (product, packed_idx) in products.into_iter().zip(jobs_packed) {
+            let (n_rows, first_task) = (product.check(), n_tasks);
             if n_rows > 0 {
                 n_tasks += product.w.n_out.div_ceil(WIDE * TILES);
             }
             let (w, bias, out) = (product.w, product.bias, SharedOut::new(product.out));
-            jobs.push(Job { x, n_rows, w, bias, out, first_task });
+            jobs.push(Job { packed: &packed[packed_idx], n_rows, w, bias, out, first_task });
         }
         pool.run(n_tasks, &|task| {
             let job = jobs.partition_point(|job| job.first_task <= task) - 1;
             let job = &jobs[job];
-            SCRATCH.with_borrow_mut(|scratch| self.tiles(job, task - job.first_task, scratch));
+            SCRATCH.with_borrow_mut(|(slabs, totals)| {
+                R::around(self, &mut || self.tiles(job, task - job.first_task, slabs, totals));
+            });
         });
     }
 
     /// The outputs of one task.
-    fn tiles(&self, job: &Job<'_>, task: usize, scratch: &mut Scratch) {
+    fn tiles<R: Recipe>(
+        &self,
+        job: &Job<'_, '_, R>,
+        task: usize,
+        slabs: &mut Slabs,
+        totals: &mut Vec<f32>,
+    ) {
         let end = ((task + 1) * TILES * WIDE).min(job.w.n_out);
         for first in (task * TILES * WIDE..end).step_by(WIDE) {
             let n_tile = WIDE.min(end - first);
-            scratch.totals.clear();
-            scratch.totals.resize(job.n_rows * WIDE, 0.0);
-            self.sum_tile(job, first, n_tile, scratch);
-            for (row, totals) in scratch.totals.chunks_exact(WIDE).enumerate() {
+            totals.clear();
+            totals.resize(job.n_rows * WIDE, 0.0);
+            self.sum_tile(job, first, n_tile, slabs, totals);
+            for (row, totals) in totals.chunks_exact(WIDE).enumerate() {
                 // SAFETY: row < n_rows and first + n_tile <= n_out, so the range is inside `out`; the
                 // tasks' column ranges are disjoint, so no other thread touches it.
                 let target = unsafe { job.out.range(row * job.w.n_out + first, n_tile) };
@@ -123,15 +210,21 @@ impl Kernels {
         }
     }
 
-    fn sum_tile(&self, job: &Job<'_>, first: usize, n_tile: usize, scratch: &mut Scratch) {
+    fn sum_tile<R: Recipe>(
+        &self,
+        job: &Job<'_, '_, R>,
+        first: usize,
+        n_tile: usize,
+        slabs: &mut Slabs,
+        totals: &mut [f32],
+    ) {
         let n_in = job.w.n_in;
         for k in (0..n_in).step_by(DEEP) {
             let place = Place { row: first, n_rows: n_tile, k, n_k: DEEP.min(n_in - k) };
-            (self.fill)(self, &job.w, place, ahead(&job.w, place), &mut scratch.slab);
-            for (start, n) in row_groups(job.n_rows) {
-                let x = &job.x[start * n_in + k * n..][..place.n_k * n];
-                let totals = &mut scratch.totals[start * WIDE..][..n * WIDE];
-                (self.accumulate)(x, n, &scratch.slab, totals);
+            let weights = R::fill(self, &job.w, place, ahead(&job.w, place), slabs);
+            for rows in R::groups(job.n_rows, n_in) {
+                let totals = &mut totals[rows.start * WIDE..][..rows.n * WIDE];
+                R::accumulate(self, job.packed, rows, place, &weights, totals);
             }
         }
     }
@@ -146,6 +239,13 @@ impl Kernels {
             Cells::F32(bytes) => unpack_f32(&bytes[start * 4..end * 4], out),
             Cells::F16(bytes) => (self.unpack_f16)(&bytes[start * 2..end * 2], out),
             Cells::Bf16(bytes) => (self.unpack_bf16)(&bytes[start * 2..end * 2], out),
+            Cells::Int8 { cells, scales } => {
+                for (at, value) in out.iter_mut().enumerate() {
+                    let (row, k) = (first + at / w.n_in, at % w.n_in);
+                    *value = int8::unscaled(cells, w.n_in, row, k)
+                        * int8::scale(scales, w.n_in, row, k / GROUP);
+                }
+            }
             Cells::Mxfp4 { blocks, scales } => {
                 let (from, to) = (start / GROUP, end / GROUP);
                 (self.unpack_mxfp4)(
@@ -168,6 +268,15 @@ impl Kernels {
 }
 
 impl Product<'_> {
+    /// How this product is computed: exactly where the wanted arithmetic does not fit the weights.
+    fn way(&self) -> Arithmetic {
+        match (self.arithmetic, self.w.cells) {
+            (Arithmetic::Int8, Cells::Mxfp4 { .. } | Cells::Int8 { .. }) => Arithmetic::Int8,
+            (Arithmetic::Bf16, Cells::Mxfp4 { .. } | Cells::Bf16(_)) => Arithmetic::Bf16,
+            _ => Arithmetic::Exact,
+        }
+    }
+
     /// Checks the shapes; gives the number of rows, 0 where there is nothing to do.
     fn check(&self) -> usize {
         let w = &self.w;
@@ -183,32 +292,17 @@ impl Product<'_> {
     }
 }
 
-/// The rows cut into as few groups as can be, all nearly equal: the first row and the length of each.
-fn row_groups(n_rows: usize) -> impl Iterator<Item = (usize, usize)> {
-    let n_groups = n_rows.div_ceil(ROWS);
+/// The rows cut into as few groups as can be, all nearly equal.
+pub(crate) fn row_groups(
+    n_rows: usize,
+    n_in: usize,
+    most: usize,
+) -> impl Iterator<Item = RowGroup> {
+    let n_groups = n_rows.div_ceil(most);
     (0..n_groups).map(move |at| {
         let start = at * n_rows / n_groups;
-        (start, (at + 1) * n_rows / n_groups - start)
+        RowGroup { start, n: (at + 1) * n_rows / n_groups - start, n_in }
     })
-}
-
-/// Every group of rows as `[n_in, rows of the group]`.
-fn pack(pool: &Pool, x: &[f32], n_rows: usize) -> Vec<f32> {
-    let n_in = x.len() / n_rows;
-    let mut packed = vec![0.0; x.len()];
-    let out = SharedOut::new(&mut packed);
-    let groups: Vec<(usize, usize)> = row_groups(n_rows).collect();
-    pool.run(groups.len(), &|at| {
-        let (start, n) = groups[at];
-        // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
-        let out = unsafe { out.range(start * n_in, n * n_in) };
-        for (r, row) in x[start * n_in..][..n * n_in].chunks_exact(n_in).enumerate() {
-            for (k, value) in row.iter().enumerate() {
-                out[k * n + r] = *value;
-            }
-        }
-    });
-    packed
 }
 
 /// A share of the bytes behind a tile, as large as the slab's share of the tile: they are asked for in the order
@@ -218,6 +312,7 @@ fn ahead<'a>(w: &Matrix<'a>, place: Place) -> &'a [u8] {
         Cells::F32(bytes) => (bytes, w.n_in * 4),
         Cells::F16(bytes) | Cells::Bf16(bytes) => (bytes, w.n_in * 2),
         Cells::Mxfp4 { blocks, .. } => (blocks, w.n_in / GROUP * GROUP_BYTES),
+        Cells::Int8 { cells, .. } => (cells, w.n_in),
     };
     let n_tile = n_row * WIDE;
     let start = place.row * n_row + n_tile;

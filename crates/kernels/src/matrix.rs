@@ -1,5 +1,7 @@
 //! A weight matrix as it lies in a checkpoint: packed bytes with a shape that has been checked.
 
+use crate::int8;
+
 /// Values that share one scale in MXFP4.
 pub const GROUP: usize = 32;
 /// The scale byte that the OCP microscaling standard reserves for "not a number".
@@ -34,7 +36,7 @@ impl std::fmt::Display for MatrixError {
                 write!(f, "the shape needs {expected} bytes, there are {found}")
             }
             MatrixError::Group { n_in } => {
-                write!(f, "MXFP4 rows hold groups of {GROUP}, and {n_in} is no multiple")
+                write!(f, "rows hold groups of {GROUP}, and {n_in} is no multiple")
             }
             MatrixError::TooLarge => f.write_str("the shape is larger than memory can be"),
         }
@@ -56,7 +58,15 @@ pub(crate) enum Cells<'a> {
     F32(&'a [u8]),
     F16(&'a [u8]),
     Bf16(&'a [u8]),
-    Mxfp4 { blocks: &'a [u8], scales: &'a [u8] },
+    Mxfp4 {
+        blocks: &'a [u8],
+        scales: &'a [u8],
+    },
+    /// As [`crate::int8::n_bytes`] says.
+    Int8 {
+        cells: &'a [u8],
+        scales: &'a [u8],
+    },
 }
 
 impl<'a> Matrix<'a> {
@@ -106,6 +116,23 @@ impl<'a> Matrix<'a> {
         Ok(Matrix { cells: Cells::Mxfp4 { blocks, scales }, n_out, n_in })
     }
 
+    /// 8-bit integers with a bfloat16 scale for every 32 inputs, as [`crate::Kernels::to_int8`] made them.
+    ///
+    /// # Errors
+    /// As [`Matrix::mxfp4`].
+    pub fn int8(bytes: &'a [u8], n_out: usize, n_in: usize) -> Result<Self, MatrixError> {
+        if !n_in.is_multiple_of(GROUP) {
+            return Err(MatrixError::Group { n_in });
+        }
+        let (n_cells, n_scale_bytes) = int8::n_bytes(n_out, n_in).ok_or(MatrixError::TooLarge)?;
+        let expected = n_cells.checked_add(n_scale_bytes).ok_or(MatrixError::TooLarge)?;
+        if bytes.len() != expected {
+            return Err(MatrixError::Length { expected, found: bytes.len() });
+        }
+        let (cells, scales) = bytes.split_at(n_cells);
+        Ok(Matrix { cells: Cells::Int8 { cells, scales }, n_out, n_in })
+    }
+
     /// Rows: outputs of the product.
     pub fn n_out(&self) -> usize {
         self.n_out
@@ -115,7 +142,9 @@ impl<'a> Matrix<'a> {
     pub fn n_bytes(&self) -> usize {
         match self.cells {
             Cells::F32(bytes) | Cells::F16(bytes) | Cells::Bf16(bytes) => bytes.len(),
-            Cells::Mxfp4 { blocks, scales } => blocks.len() + scales.len(),
+            Cells::Mxfp4 { blocks: cells, scales } | Cells::Int8 { cells, scales } => {
+                cells.len() + scales.len()
+            }
         }
     }
 

@@ -120,23 +120,23 @@ impl Pool {
 }
 
 /// A slice that several threads write, in ranges that do not overlap.
-pub(crate) struct SharedOut<'a> {
-    start: *mut f32,
-    slice: PhantomData<&'a mut [f32]>,
+pub(crate) struct SharedOut<'a, T = f32> {
+    start: *mut T,
+    slice: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: `range` is only called for ranges that no other thread uses.
-unsafe impl Sync for SharedOut<'_> {}
+unsafe impl<T: Send> Sync for SharedOut<'_, T> {}
 
-impl<'a> SharedOut<'a> {
-    pub(crate) fn new(out: &'a mut [f32]) -> SharedOut<'a> {
+impl<'a, T> SharedOut<'a, T> {
+    pub(crate) fn new(out: &'a mut [T]) -> SharedOut<'a, T> {
         SharedOut { start: out.as_mut_ptr(), slice: PhantomData }
     }
 
     /// # Safety
     /// The range lies inside the slice, and no other thread uses it meanwhile.
     #[expect(clippy::mut_from_ref, reason = "ranges are disjoint by contract")]
-    pub(crate) unsafe fn range(&self, start: usize, len: usize) -> &mut [f32] {
+    pub(crate) unsafe fn range(&self, start: usize, len: usize) -> &mut [T] {
         // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }

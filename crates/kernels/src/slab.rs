@@ -1,6 +1,7 @@
 //! A piece of a weight matrix, laid out for the products: all outputs of an input side by side.
 
 use crate::dispatch::Kernels;
+use crate::int8;
 use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
 use crate::scalar;
 
@@ -63,12 +64,23 @@ impl Kernels {
                     );
                     slab.set_scales(row, scale_bytes);
                 }
+                Cells::Int8 { cells, scales } => {
+                    for (at, value) in out.iter_mut().enumerate() {
+                        *value = int8::unscaled(cells, w.n_in, place.row + row, place.k + at);
+                    }
+                    for (g, lines) in
+                        slab.scales.chunks_exact_mut(WIDE).take(place.n_k / GROUP).enumerate()
+                    {
+                        lines[row] =
+                            int8::scale(scales, w.n_in, place.row + row, place.k / GROUP + g);
+                    }
+                }
                 Cells::Bf16(bytes) => (self.unpack_bf16)(place.cells(w, bytes, row, 2), out),
                 Cells::F16(bytes) => (self.unpack_f16)(place.cells(w, bytes, row, 2), out),
                 Cells::F32(bytes) => unpack_f32(place.cells(w, bytes, row, 4), out),
             }
         }
-        if !matches!(w.cells, Cells::Mxfp4 { .. }) {
+        if !matches!(w.cells, Cells::Mxfp4 { .. } | Cells::Int8 { .. }) {
             slab.scales.fill(1.0);
         }
         (self.turn)(&rows, place.n_k, &mut slab.cells);

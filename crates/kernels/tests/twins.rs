@@ -1,8 +1,11 @@
 //! Every instruction set of this CPU against plain sums in `f64`, and a row's bits in any company.
 
-use kernels::{BLOCK, GROUP, Isa, Kernels, Matrix, Pool, Product, Run};
+use kernels::{Arithmetic, BLOCK, GROUP, Isa, Kernels, Matrix, Pool, Product, Run};
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+mod numbers;
+use numbers::{bits, bytes, noise};
 
 fn tables() -> impl Iterator<Item = Kernels> {
     Isa::ALL.into_iter().filter_map(Kernels::with_isa)
@@ -88,7 +91,7 @@ proptest! {
         let pool = Pool::new(2);
         for kernels in tables() {
             let mut out = vec![f32::NAN; n_rows * n_out];
-            kernels.matmul(&pool, &x, &w, Some(&bias), &mut out);
+            kernels.matmul(&pool, Product { bias: Some(&bias), ..product(&x, w, &mut out) });
             for (at, &value) in out.iter().enumerate() {
                 let (r, n) = (at / n_out, at % n_out);
                 let row: Vec<f32> = (0..n_in).map(|k| mxfp4_cell(&blocks, &scales, n * n_in + k)).collect();
@@ -107,10 +110,10 @@ proptest! {
         let (one, two) = (Pool::new(1), Pool::new(2));
         for kernels in tables() {
             let mut together = vec![0.0; n_rows * n_out];
-            kernels.matmul(&two, &x, &w, None, &mut together);
+            kernels.matmul(&two, product(&x, w, &mut together));
             for r in 0..n_rows {
                 let mut alone = vec![0.0; n_out];
-                kernels.matmul(&one, &x[r * n_in..][..n_in], &w, None, &mut alone);
+                kernels.matmul(&one, product(&x[r * n_in..][..n_in], w, &mut alone));
                 prop_assert_eq!(bits(&alone), bits(&together[r * n_out..][..n_out]), "{:?} row {}", kernels, r);
             }
         }
@@ -134,7 +137,7 @@ proptest! {
             let w = w.expect("the shape fits");
             let mut twins = tables().map(|kernels| {
                 let mut out = vec![f32::NAN; n_rows * n_out];
-                kernels.matmul(&Pool::new(1), &x, &w, None, &mut out);
+                kernels.matmul(&Pool::new(1), product(&x, w, &mut out));
                 bits(&out)
             });
             let scalar = twins.next().expect("scalar is always there");
@@ -156,12 +159,12 @@ proptest! {
         let pool = Pool::new(2);
         let mut outs: Vec<Vec<f32>> = sizes.iter().map(|(n_rows, n_out)| vec![0.0; n_rows * n_out]).collect();
         let mut products: Vec<Product<'_>> = outs.iter_mut().enumerate()
-            .map(|(at, out)| Product { x: &parts[at].0, w: w(at), bias: None, out })
+            .map(|(at, out)| product(&parts[at].0, w(at), out))
             .collect();
         kernels.matmuls(&pool, &mut products);
         for (at, out) in outs.iter().enumerate() {
             let mut alone = vec![0.0; out.len()];
-            kernels.matmul(&pool, &parts[at].0, &w(at), None, &mut alone);
+            kernels.matmul(&pool, product(&parts[at].0, w(at), &mut alone));
             prop_assert_eq!(bits(&alone), bits(out));
         }
     }
@@ -301,24 +304,7 @@ fn the_pool_runs_each_task_once_and_hands_panics_on() {
     pool.run(4, &|_| {});
 }
 
-fn bits(x: &[f32]) -> Vec<u32> {
-    x.iter().map(|value| value.to_bits()).collect()
-}
-
-/// Values in -4..4 from a seed (xorshift): proptest shrinks the seed, not thousands of floats.
-fn noise(n: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed | 1;
-    (0..n).map(|_| next(&mut state) as f32 / u32::MAX as f32 * 8.0 - 4.0).collect()
-}
-
-fn bytes(n: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    (0..n).map(|_| (next(&mut state) >> 11) as u8).collect()
-}
-
-fn next(state: &mut u64) -> u32 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    (*state >> 16) as u32
+/// An exact one without bias.
+fn product<'a>(x: &'a [f32], w: Matrix<'a>, out: &'a mut [f32]) -> Product<'a> {
+    Product { x, w, bias: None, out, arithmetic: Arithmetic::Exact }
 }

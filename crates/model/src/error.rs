@@ -95,6 +95,12 @@ pub enum ModelError {
         /// Index of the byte.
         position: usize,
     },
+    /// Dense matrices that cannot be turned into 8-bit integers.
+    #[error("the dense matrices have {n_in} inputs, and 8-bit integers need groups of 32")]
+    Int8 {
+        /// Inputs of the matrix.
+        n_in: usize,
+    },
     /// The tokenizer cannot be used.
     #[error("{path}: the tokenizer cannot be used", path = path.display())]
     Tokenizer {

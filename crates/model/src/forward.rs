@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kernels::{Kernels, Pool, Product, Run};
+use kernels::{Arithmetic, Kernels, Pool, Product, Run};
 
 use crate::Model;
 use crate::config::Config;
@@ -69,6 +69,7 @@ pub struct Forward {
     model: Arc<Model>,
     kernels: Kernels,
     pool: Pool,
+    arithmetic: Arithmetic,
 }
 
 /// What all layers of one pass need to know about its rows.
@@ -81,9 +82,10 @@ struct Rows {
 }
 
 impl Forward {
-    /// Puts a model to work.
-    pub fn new(model: Arc<Model>, kernels: Kernels, pool: Pool) -> Forward {
-        Forward { model, kernels, pool }
+    /// Puts a model to work. Routers are computed exactly in any arithmetic: they decide which experts there are
+    /// to be rounded.
+    pub fn new(model: Arc<Model>, kernels: Kernels, pool: Pool, arithmetic: Arithmetic) -> Forward {
+        Forward { model, kernels, pool, arithmetic }
     }
 
     /// Computes all segments' tokens and extends their tables.
@@ -154,7 +156,7 @@ impl Forward {
         let layer = &self.model.weights().layers[layer_idx];
         let h = self.norm(x, &layer.attn_norm);
         tap(Some(layer_idx), "attn_norm", &h);
-        let [mut q, mut k, v] = self.products(&h, [&layer.q, &layer.k, &layer.v]);
+        let [mut q, mut k, v] = self.products(&h, [&layer.q, &layer.k, &layer.v], self.arithmetic);
         for (name, values) in [("q", &q), ("k", &k), ("v", &v)] {
             tap(Some(layer_idx), name, values);
         }
@@ -163,7 +165,7 @@ impl Forward {
         self.store(layer_idx, &k, &v, rows, segments)?;
         let heads = self.heads(layer_idx, layer, &q, rows, segments);
         tap(Some(layer_idx), "attn_heads", &heads);
-        let [out] = self.products(&heads, [&layer.o]);
+        let [out] = self.products(&heads, [&layer.o], self.arithmetic);
         tap(Some(layer_idx), "attn_out", &out);
         add(x, &out);
         Ok(())
@@ -236,7 +238,7 @@ impl Forward {
         let layer = &self.model.weights().layers[layer_idx];
         let h = self.norm(x, &layer.mlp_norm);
         tap(Some(layer_idx), "mlp_norm", &h);
-        let [logits] = self.products(&h, [&layer.router]);
+        let [logits] = self.products(&h, [&layer.router], Arithmetic::Exact);
         tap(Some(layer_idx), "router_logits", &logits);
         let chosen = self.route(&logits, layer_idx, tap);
         let out = self.mix_experts(layer, &chosen, &h);
@@ -304,7 +306,13 @@ impl Forward {
             let w = weights.expert(experts, expert);
             let (own, others) = x.split_at(rows.len() * w.n_in());
             let (target, behind) = std::mem::take(&mut rest).split_at_mut(rows.len() * w.n_out());
-            products.push(Product { x: own, w, bias: Some(experts.bias(expert)), out: target });
+            products.push(Product {
+                x: own,
+                w,
+                bias: Some(experts.bias(expert)),
+                out: target,
+                arithmetic: self.arithmetic,
+            });
             (x, rest) = (others, behind);
         }
         self.kernels.matmuls(&self.pool, &mut products);
@@ -328,7 +336,7 @@ impl Forward {
         }
         let h = self.norm(&wanted, &weights.norm);
         tap(None, "final_norm", &h);
-        let [values] = self.products(&h, [&weights.head]);
+        let [values] = self.products(&h, [&weights.head], self.arithmetic);
         Logits {
             values,
             vocab_size: self.model.config().vocab_size,
@@ -347,7 +355,12 @@ impl Forward {
     }
 
     /// Products of the same rows with several matrices.
-    fn products<const N: usize>(&self, x: &[f32], matrices: [&Dense; N]) -> [Vec<f32>; N] {
+    fn products<const N: usize>(
+        &self,
+        x: &[f32],
+        matrices: [&Dense; N],
+        arithmetic: Arithmetic,
+    ) -> [Vec<f32>; N] {
         let weights = self.model.weights();
         let mut outs = matrices.map(|dense| {
             let w = weights.dense(dense);
@@ -356,7 +369,7 @@ impl Forward {
         let mut products = Vec::with_capacity(N);
         for (dense, out) in matrices.into_iter().zip(&mut outs) {
             let w = weights.dense(dense);
-            products.push(Product { x, w, bias: dense.bias.as_deref(), out });
+            products.push(Product { x, w, bias: dense.bias.as_deref(), out, arithmetic });
         }
         self.kernels.matmuls(&self.pool, &mut products);
         outs

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kernels::{Kernels, Pool};
+use kernels::{Arithmetic, Kernels, Pool};
 use serde::{Deserialize, Serialize};
 
 use crate::Model;
@@ -149,9 +149,10 @@ impl Golden {
         model: &Arc<Model>,
         kernels: Kernels,
         n_threads: usize,
+        arithmetic: Arithmetic,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Report, ModelError> {
-        let forward = Forward::new(Arc::clone(model), kernels, Pool::new(n_threads));
+        let forward = Forward::new(Arc::clone(model), kernels, Pool::new(n_threads), arithmetic);
         let mut prompts = Vec::new();
         let mut inner = None;
         for prompt in &self.file.prompts {

@@ -3,6 +3,7 @@
 use std::path::{Component, Path};
 use std::sync::OnceLock;
 
+use kernels::Pool;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{self, Checkpoint};
@@ -127,6 +128,18 @@ impl Model {
         let rope = Rope::new(&config.rope, config.head_dim);
         let (settings, fingerprint) = (settings.hash(), OnceLock::new());
         Ok(Model { name, config, weights, rope, tokenizer, stop_tokens, settings, fingerprint })
+    }
+
+    /// The same model with the matrices of attention and the head as 8-bit integers, in memory of their own: it reads
+    /// half the bytes, and is another model by its fingerprint.
+    ///
+    /// # Errors
+    /// [`ModelError::Int8`] when its matrices have inputs that do not come in groups of 32.
+    pub fn with_int8_dense(mut self, pool: &Pool) -> Result<Model, ModelError> {
+        self.weights.make_dense_int8(pool)?;
+        self.settings.update("dense int8");
+        self.fingerprint = OnceLock::new();
+        Ok(self)
     }
 
     /// `ORG/NAME` of a download, `builtin`, or the folder's name.

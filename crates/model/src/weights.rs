@@ -1,6 +1,6 @@
 //! The network's tensors by their places in it, with shapes and formats checked against the configuration.
 
-use kernels::{GROUP, Matrix, NAN_SCALE};
+use kernels::{GROUP, Kernels, Matrix, NAN_SCALE, Pool};
 
 use crate::checkpoint::{Checkpoint, Dtype, Tensor};
 use crate::config::{Config, ExpertFormat};
@@ -51,6 +51,8 @@ pub struct Dense {
     tensor: Tensor,
     n_out: usize,
     n_in: usize,
+    /// The cells as 8-bit integers, where these are to be used in place of the stored ones.
+    int8: Option<Vec<u8>>,
     /// `[n_out]`
     pub bias: Option<Vec<f32>>,
 }
@@ -110,9 +112,41 @@ impl Weights {
     }
 
     /// A dense matrix, ready for a product.
-    pub fn dense(&self, dense: &Dense) -> Matrix<'_> {
+    pub fn dense<'a>(&'a self, dense: &'a Dense) -> Matrix<'a> {
+        match &dense.int8 {
+            Some(bytes) => Matrix::int8(bytes, dense.n_out, dense.n_in).expect(CHECKED),
+            None => self.stored(dense),
+        }
+    }
+
+    fn stored(&self, dense: &Dense) -> Matrix<'_> {
         let bytes = self.checkpoint.bytes(&dense.tensor);
         matrix(dense.tensor.dtype, bytes, dense.n_out, dense.n_in)
+    }
+
+    /// Turns the matrices of attention and the head into 8-bit integers, in memory of their own. The embedding and the
+    /// routers stay: single rows are read of the one, and the others are small and decide a lot.
+    ///
+    /// # Errors
+    /// [`ModelError::Int8`] when a matrix has inputs that do not come in groups of 32.
+    pub(crate) fn make_dense_int8(&mut self, pool: &Pool) -> Result<(), ModelError> {
+        let kernels = Kernels::detect();
+        let make = |dense: &Dense| {
+            if !dense.n_in.is_multiple_of(GROUP) {
+                return Err(ModelError::Int8 { n_in: dense.n_in });
+            }
+            Ok(Some(kernels.to_int8(pool, &self.stored(dense))))
+        };
+        let head = make(&self.head)?;
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            layers.push([make(&layer.q)?, make(&layer.k)?, make(&layer.v)?, make(&layer.o)?]);
+        }
+        self.head.int8 = head;
+        for (layer, [q, k, v, o]) in self.layers.iter_mut().zip(layers) {
+            (layer.q.int8, layer.k.int8, layer.v.int8, layer.o.int8) = (q, k, v, o);
+        }
+        Ok(())
     }
 
     /// One expert's matrix, ready for a product.
@@ -174,7 +208,7 @@ impl Finder<'_> {
         let tensor = self.shaped(&weight, &[n_out, n_in])?;
         self.check_float(&weight, tensor)?;
         let bias = has_bias.then(|| self.floats(&format!("{name}.bias"), &[n_out])).transpose()?;
-        Ok(Dense { tensor: tensor.clone(), n_out, n_in, bias })
+        Ok(Dense { tensor: tensor.clone(), n_out, n_in, int8: None, bias })
     }
 
     fn experts(&self, name: &str, n_out: usize, n_in: usize) -> Result<Experts, ModelError> {
@@ -228,7 +262,7 @@ impl Finder<'_> {
         let n_cells = bytes.len() / tensor.dtype.n_bytes();
         let mut out = vec![0.0; n_cells];
         let row = matrix(tensor.dtype, bytes, 1, n_cells);
-        kernels::Kernels::detect().unpack_rows(&row, 0, &mut out);
+        Kernels::detect().unpack_rows(&row, 0, &mut out);
         Ok(out)
     }
 

@@ -5,7 +5,7 @@ mod broken;
 use std::sync::Arc;
 
 use broken::fixture;
-use kernels::{Isa, Kernels, Pool};
+use kernels::{Arithmetic, Isa, Kernels, Pool};
 use model::forward::{Forward, LogitRows, Logits, Segment};
 use model::kv::{BLOCK_LEN, KvTable};
 use model::{Model, ModelError};
@@ -15,7 +15,12 @@ fn model() -> Arc<Model> {
 }
 
 fn forward(model: &Arc<Model>, isa: Isa, n_threads: usize) -> Option<Forward> {
-    Some(Forward::new(Arc::clone(model), Kernels::with_isa(isa)?, Pool::new(n_threads)))
+    Some(Forward::new(
+        Arc::clone(model),
+        Kernels::with_isa(isa)?,
+        Pool::new(n_threads),
+        Arithmetic::Exact,
+    ))
 }
 
 fn tokens(seed: u32, n: usize) -> Vec<u32> {

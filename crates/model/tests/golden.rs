@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kernels::{Isa, Kernels};
+use kernels::{Arithmetic, Isa, Kernels};
 use model::Model;
 use model::golden::Golden;
 
@@ -24,8 +24,9 @@ fn every_fixture_passes_on_every_instruction_set_and_thread_count() {
         let golden = Golden::open(&dir.join("golden")).expect("the fixture has golden numbers");
         for kernels in Isa::ALL.into_iter().filter_map(Kernels::with_isa) {
             for n_threads in [1, 2] {
-                let report =
-                    golden.compare(&model, kernels, n_threads, &mut |_| {}).expect("it runs");
+                let report = golden
+                    .compare(&model, kernels, n_threads, Arithmetic::Exact, &mut |_| {})
+                    .expect("it runs");
                 assert!(
                     report.passes(),
                     "{}, {kernels:?}, {n_threads} threads: {report:?}",

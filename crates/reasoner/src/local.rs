@@ -128,7 +128,7 @@ struct Started {
 
 impl Judge for LocalJudge {
     fn identity(&self) -> String {
-        format!("local {}", self.engine.model().fingerprint())
+        format!("local {}", self.engine.identity())
     }
 
     fn judge(

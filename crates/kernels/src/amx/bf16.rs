@@ -1,13 +1,14 @@
 //! Sums of products in bfloat16: 16 rows by 16 outputs by 32 inputs an instruction.
 
 use crate::amx::tile::{TILE_ROWS, one_block, two_blocks, with_tiles};
-use crate::bf16::{Activations, GROUPED_ROWS, Line, Slab, nearest};
+use crate::bf16::{Activations, Bf16, Line, Slab, nearest};
+use crate::matmul::Recipe;
 use crate::scalar;
 use crate::slab::{N_GROUPS, WIDE};
 
 /// Totals of whole tiles.
 #[repr(C, align(64))]
-struct Padded([[f32; WIDE]; GROUPED_ROWS]);
+struct Padded([[f32; WIDE]; Bf16::ROWS]);
 
 /// Runs a task with the tiles switched on.
 pub(crate) fn around(task: &mut dyn FnMut()) {
@@ -18,7 +19,7 @@ pub(crate) fn around(task: &mut dyn FnMut()) {
 /// `totals[r, n] += sum over a group of x[r, k] * w[n, k]`, group by group; only inside [`around`]. A tile always has
 /// 16 rows, those that nobody wants included: what a row gives does not depend on how many there are.
 pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
-    assert!(totals.len() == x.n * WIDE && x.n <= GROUPED_ROWS && x.n_groups <= N_GROUPS);
+    assert!(totals.len() == x.n * WIDE && x.n <= Bf16::ROWS && x.n_groups <= N_GROUPS);
     if x.n == 0 || x.n_groups == 0 {
         return;
     }
@@ -31,7 +32,7 @@ pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
         unsafe { sums(lines, x.n, slab, x.n_groups, totals.as_mut_ptr()) };
         return;
     }
-    let mut padded = Padded([[0.0; WIDE]; GROUPED_ROWS]);
+    let mut padded = Padded([[0.0; WIDE]; Bf16::ROWS]);
     let cells = padded.0.as_flattened_mut();
     cells[..totals.len()].copy_from_slice(totals);
     // SAFETY: as above; the totals of whole tiles have room.
@@ -44,10 +45,10 @@ pub(crate) fn product_is_right() -> bool {
     let small = |at: usize| nearest((at * 7 % 13) as f32 - 6.0);
     let mut slab = Slab::boxed();
     slab.cells.iter_mut().enumerate().for_each(|(at, cell)| *cell = small(at / 3));
-    let lines: Vec<Line> = (0..N_GROUPS * GROUPED_ROWS)
+    let lines: Vec<Line> = (0..N_GROUPS * Bf16::ROWS)
         .map(|at| Line(std::array::from_fn(|k| small(at * 5 + k))))
         .collect();
-    [TILE_ROWS, GROUPED_ROWS].into_iter().all(|n| {
+    [TILE_ROWS, Bf16::ROWS].into_iter().all(|n| {
         let x = Activations { lines: &lines, n_groups: N_GROUPS, n };
         let (mut found, mut expected) = (vec![1.0; n * WIDE], vec![1.0; n * WIDE]);
         around(&mut || accumulate(x, &slab, &mut found));

@@ -1,13 +1,16 @@
 //! 8 lanes with FMA; twin of `scalar/`. The table exists only where the CPU has the set.
 
 pub(crate) mod attend;
+pub(crate) mod bf16;
 pub(crate) mod ceiling;
+pub(crate) mod int8;
 pub(crate) mod product;
 pub(crate) mod slab;
 pub(crate) mod unpack;
 
 use crate::dispatch::Kernels;
 use crate::isa::Isa;
+use crate::scalar;
 
 pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Avx2,
@@ -17,6 +20,12 @@ pub(crate) const KERNELS: Kernels = Kernels {
     fill: slab::fill,
     turn: slab::turn,
     accumulate: product::accumulate,
+    fill_int8: int8::fill,
+    accumulate_int8: int8::accumulate,
+    round_bf16: scalar::bf16::round,
+    fill_bf16: scalar::bf16::fill,
+    accumulate_bf16: bf16::accumulate,
+    around_bf16: scalar::bf16::around,
     scores: attend::scores,
     weigh: attend::weigh,
     mix: attend::mix,

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::RangeInclusive;
 
-use super::slab::{LANES, Rows, line_of, transposed};
+use super::slab::{LANES, Rows, transposed};
 use crate::bf16::{Activations, Line, PAIR, Slab};
 use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
 use crate::scalar;
@@ -53,9 +53,9 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
             };
             let n_row = w.n_in / GROUP * GROUP_BYTES;
             let (offset, n) = (place.k / GROUP * GROUP_BYTES, place.n_k / GROUP * GROUP_BYTES);
-            let mut rows = Rows::new(blocks, n_row, place, offset, n);
+            let rows = Rows::new(blocks, n_row, place, offset, n);
             for strip in 0..WIDE / LANES {
-                rows.ahead = line_of(ahead, strip * LANES);
+                let rows = rows.asking(ahead, strip * LANES);
                 // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
                 unsafe { mxfp4_strip(rows, &exponents, strip, &mut slab.cells) };
             }
@@ -63,9 +63,9 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
         Cells::Bf16(bytes) => {
             for k in (0..place.n_k).step_by(GROUP) {
                 let n_cells = (place.n_k - k).min(GROUP);
-                let mut rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
+                let rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
                 for strip in 0..WIDE / LANES {
-                    rows.ahead = line_of(ahead, k + strip * LANES);
+                    let rows = rows.asking(ahead, k + strip * LANES);
                     // SAFETY: as above; the cells from k on hold a group.
                     unsafe { bf16_strip(rows, strip, &mut slab.cells[k * WIDE..]) };
                 }

@@ -23,7 +23,7 @@ pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8]
                 n,
             );
             for strip in 0..WIDE / LANES {
-                let rows = Rows { ahead: line_of(ahead, strip * LANES), ..rows };
+                let rows = rows.asking(ahead, strip * LANES);
                 // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
                 unsafe { mxfp4_strip(rows, strip, &mut slab.cells) };
             }
@@ -34,7 +34,7 @@ pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8]
                 let n_cells = (place.n_k - k).min(32);
                 let rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
                 for strip in 0..WIDE / LANES {
-                    let rows = Rows { ahead: line_of(ahead, k + strip * LANES), ..rows };
+                    let rows = rows.asking(ahead, k + strip * LANES);
                     // SAFETY: as above; the cells from k on hold 32 inputs.
                     unsafe { bf16_strip(rows, strip, &mut slab.cells[k * WIDE..]) };
                 }
@@ -70,12 +70,7 @@ pub(super) struct Rows {
     /// Bytes of a piece, at most 64.
     n: usize,
     /// What to ask the memory for meanwhile, 64 bytes a row: spread like this it holds nobody up.
-    pub(super) ahead: *const u8,
-}
-
-/// Where the line of 64 bytes so many lines on lies; a place to ask for, not to read.
-pub(super) fn line_of(bytes: &[u8], n_lines: usize) -> *const u8 {
-    bytes.as_ptr().wrapping_add(n_lines * 64)
+    ahead: *const u8,
 }
 
 impl Rows {
@@ -84,6 +79,11 @@ impl Rows {
         let (start, last) = (place.row * stride + offset, place.n_rows - 1);
         assert!(n <= 64 && start + last * stride + n <= bytes.len());
         Rows { start: bytes[start..].as_ptr(), stride, last, n, ahead: bytes.as_ptr() }
+    }
+
+    /// The same, asking meanwhile for the bytes `ahead` from so many lines of 64 on; a place to ask for, not to read.
+    pub(super) fn asking(self, ahead: &[u8], n_lines: usize) -> Rows {
+        Rows { ahead: ahead.as_ptr().wrapping_add(n_lines * 64), ..self }
     }
 
     /// The pieces of a strip as lines; where there is no such row, the last one again.
@@ -168,7 +168,7 @@ unsafe fn bf16_strip(rows: Rows, strip: usize, cells: &mut [f32]) {
 /// # Safety
 /// AVX-512 F; four bytes a row.
 #[target_feature(enable = "avx512f")]
-unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
+pub(super) unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
     let smallest = _mm512_set1_epi32(scalar::unpack::scale(0).to_bits() as i32);
     // SAFETY: the caller's promise.
     let mut words = unsafe { rows.words(strip) };

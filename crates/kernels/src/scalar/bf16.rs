@@ -43,8 +43,14 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], slab: &mut Slab)
     }
 }
 
+/// Nothing has to be switched on.
+pub(crate) fn around(task: &mut dyn FnMut()) {
+    task();
+}
+
 /// `totals[r, n] += sum over a group of x[r, k] * w[n, k]`, group by group; pairs in ascending order, of each the
 /// second first.
+#[inline(always)]
 pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
     let groups = slab.cells.chunks_exact(GROUP * WIDE).take(x.n_groups);
     for (g, cells) in groups.enumerate() {

@@ -3,6 +3,7 @@
 pub(crate) mod attend;
 pub(crate) mod bf16;
 pub(crate) mod ceiling;
+pub(crate) mod int8;
 pub(crate) mod product;
 pub(crate) mod slab;
 pub(crate) mod unpack;
@@ -18,6 +19,12 @@ pub(crate) const KERNELS: Kernels = Kernels {
     fill: Kernels::fill_by_rows,
     turn: slab::turn,
     accumulate: product::accumulate,
+    fill_int8: int8::fill,
+    accumulate_int8: int8::accumulate,
+    round_bf16: bf16::round,
+    fill_bf16: bf16::fill,
+    accumulate_bf16: bf16::accumulate,
+    around_bf16: bf16::around,
     scores: attend::scores,
     weigh: attend::weigh,
     mix: attend::mix,

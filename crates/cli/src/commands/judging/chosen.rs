@@ -12,6 +12,7 @@ use model::Model;
 use policy::Judge;
 use reasoner::LocalJudge;
 
+use super::exactness::Exactness;
 use super::prefixes::{PrefixPlace, prefix_cache};
 use super::served::ServerArgs;
 use crate::hub;
@@ -45,6 +46,7 @@ pub(crate) struct OpenJudge {
 pub(super) struct Room {
     /// `None`: as many as there are cores.
     pub(super) n_threads: Option<usize>,
+    pub(super) exactness: Exactness,
     /// For keys and values.
     pub(super) kv_bytes: usize,
     /// Where prefixes are kept.
@@ -88,6 +90,12 @@ impl ChosenModel {
                 "give its URL with --model",
             ));
         }
+        if matches!(self, ChosenModel::Url(_)) && room.exactness.is_given() {
+            return Err(hinted(
+                anyhow!("--arithmetic and --dense are for a model in this process"),
+                "what a chat server computes with is set where it is started",
+            ));
+        }
         let model = match self {
             ChosenModel::Builtin => {
                 report_note(
@@ -106,6 +114,8 @@ impl ChosenModel {
         let mut settings = EngineSettings::default();
         settings.n_threads = room.n_threads.unwrap_or(settings.n_threads);
         settings.kv_bytes = room.kv_bytes;
+        settings.arithmetic = room.exactness.arithmetic();
+        let model = room.exactness.on(model, settings.n_threads)?;
         settings.prefix_cache = prefix_cache(room.prefixes.as_ref(), &model);
         let local = Arc::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?));
         let judge = Box::new(VotedJudge::new(Arc::clone(&local)));

@@ -4,6 +4,7 @@ mod calibrations;
 mod cascade;
 mod cases;
 mod chosen;
+mod exactness;
 mod metrics;
 mod prefixes;
 mod progress;
@@ -21,6 +22,7 @@ pub(crate) use cascade::{CascadeArgs, Cascaded, RoutesFile, Traffic};
 pub(crate) use cases::{BadLines, CaseJudge, CasesArgs, Suite};
 pub(crate) use chosen::OpenJudge;
 use chosen::{ChosenModel, Room};
+pub(crate) use exactness::Exactness;
 pub(crate) use metrics::{Metrics, MetricsArgs, cascade_page};
 use prefixes::PrefixPlace;
 pub(crate) use progress::Progress;
@@ -40,6 +42,8 @@ pub(crate) struct ModelArgs {
     /// Threads to compute with; by default as many as there are cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[command(flatten)]
+    exactness: Exactness,
     /// Most MiB of keys and values; those of what was judged are kept until it is full
     #[arg(long, value_name = "MB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     kv_mb: u32,
@@ -123,6 +127,7 @@ impl ModelArgs {
     pub(crate) fn open(&self) -> Result<OpenJudge> {
         let room = Room {
             n_threads: self.n_threads(),
+            exactness: self.exactness,
             kv_bytes: (self.kv_mb as usize) << 20,
             prefixes: self.prefix_cache.clone(),
         };

@@ -10,6 +10,7 @@ use model::Model;
 use model::golden::{Agreement, Golden, PromptReport, Report, TOLERANCE};
 use serde_json::json;
 
+use crate::commands::judging::Exactness;
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, hinted};
 
@@ -27,18 +28,22 @@ pub(crate) struct Args {
     /// Threads to compute with
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+    #[command(flatten)]
+    exactness: Exactness,
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let model = Arc::new(Model::open(&args.dir)?);
+    let n_threads = usize::from(args.threads);
+    let model = Arc::new(args.exactness.on(Model::open(&args.dir)?, n_threads)?);
     let golden = Golden::open(&args.golden).map_err(|error| {
         hinted(error, "crates/model/tests/fixtures/make_checkpoint.py writes such folders")
     })?;
     let kernels = Kernels::detect();
-    let report = golden.compare(&model, kernels, usize::from(args.threads), &mut |_| {})?;
+    let report =
+        golden.compare(&model, kernels, n_threads, args.exactness.arithmetic(), &mut |_| {})?;
     match args.format {
         Format::Text => print_text(&model, kernels.isa(), &report),
         Format::Json => print_json(&model, kernels.isa(), &report)?,

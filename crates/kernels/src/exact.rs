@@ -1,0 +1,64 @@
+//! Products in 32-bit floats: the recipe whose every instruction set gives the same bits.
+
+use std::borrow::Cow;
+
+use crate::dispatch::Kernels;
+use crate::matmul::{Recipe, RowGroup, Slabs};
+use crate::matrix::Matrix;
+use crate::pool::{Pool, SharedOut};
+use crate::slab::{Place, Slab};
+
+/// A group is summed in ascending order.
+pub(crate) enum Exact {}
+
+impl Recipe for Exact {
+    const ROWS: usize = 12;
+    /// Every group of rows as `[n_in, rows of the group]`.
+    type Packed<'x> = Cow<'x, [f32]>;
+    type View<'s> = &'s Slab;
+
+    fn pack<'x>(_kernels: &Kernels, pool: &Pool, x: &'x [f32], n_rows: usize) -> Cow<'x, [f32]> {
+        // One row is its own packing.
+        if n_rows > 1 { Cow::Owned(pack(pool, x, n_rows)) } else { Cow::Borrowed(x) }
+    }
+
+    fn fill<'s>(
+        kernels: &Kernels,
+        w: &Matrix<'s>,
+        place: Place,
+        ahead: &[u8],
+        slabs: &'s mut Slabs,
+    ) -> &'s Slab {
+        (kernels.fill)(kernels, w, place, ahead, &mut slabs.exact);
+        &slabs.exact
+    }
+
+    fn accumulate(
+        kernels: &Kernels,
+        packed: &Cow<'_, [f32]>,
+        rows: RowGroup,
+        place: Place,
+        weights: &&Slab,
+        totals: &mut [f32],
+    ) {
+        (kernels.accumulate)(rows.part(packed, place, 1), rows.n, weights, totals);
+    }
+}
+
+fn pack(pool: &Pool, x: &[f32], n_rows: usize) -> Vec<f32> {
+    let n_in = x.len() / n_rows;
+    let mut packed = vec![0.0; x.len()];
+    let out = SharedOut::new(&mut packed);
+    let groups: Vec<RowGroup> = Exact::groups(n_rows, n_in).collect();
+    pool.run(groups.len(), &|at| {
+        let RowGroup { start, n, .. } = groups[at];
+        // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
+        let out = unsafe { out.range(start * n_in, n * n_in) };
+        for (r, row) in x[start * n_in..][..n * n_in].chunks_exact(n_in).enumerate() {
+            for (k, value) in row.iter().enumerate() {
+                out[k * n + r] = *value;
+            }
+        }
+    });
+    packed
+}

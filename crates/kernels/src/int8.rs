@@ -1,0 +1,255 @@
+//! Products in 8-bit integers: activations and weights as small integers with a scale for every group of 32.
+//!
+//! Four inputs of an output lie side by side, as the instructions want them: of every eight the even ones, then the
+//! odd ones, which is how packed MXFP4 comes apart. Weights are raised by an offset so that none is negative; what that
+//! adds to a sum is the offset times the sum of the activations, and is taken off before.
+
+use crate::dispatch::Kernels;
+use crate::matmul::{Recipe, RowGroup, Slabs};
+use crate::matrix::{Cells, GROUP, Matrix};
+use crate::pool::{Pool, SharedOut};
+use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
+
+/// Inputs that lie side by side.
+pub(crate) const QUAD: usize = 4;
+/// The largest integer of an activation or a weight, and minus the smallest.
+const MOST: f32 = 127.0;
+/// What stored 8-bit weights are raised by.
+const OFFSET: u8 = 128;
+/// What doubled 4-bit floats are raised by: the largest of them.
+pub(crate) const FP4_OFFSET: u8 = 12;
+/// Groups without a larger activation count as zeros: the inverse of their scale would be no number.
+const NOTHING: f32 = 1e-30;
+
+/// `DEEP` inputs of `WIDE` outputs of an MXFP4 matrix.
+#[repr(C, align(64))]
+pub(crate) struct Slab {
+    /// `[DEEP / 4, WIDE, 4]`: twice the 4-bit float, raised by [`FP4_OFFSET`].
+    pub(crate) cells: [u8; DEEP * WIDE],
+    /// `[N_GROUPS, WIDE]`
+    pub(crate) scales: [f32; N_GROUPS * WIDE],
+}
+
+impl Slab {
+    pub(crate) fn boxed() -> Box<Slab> {
+        Box::new(Slab { cells: [0; DEEP * WIDE], scales: [0.0; N_GROUPS * WIDE] })
+    }
+}
+
+/// Weights of a place.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights<'a> {
+    /// `[n_k / 4, WIDE, 4]`
+    pub(crate) cells: &'a [u8],
+    /// `[n_k / 32, WIDE]`
+    pub(crate) scales: &'a [f32],
+    /// What the cells are raised by.
+    pub(crate) offset: u8,
+}
+
+/// Activations, group of rows behind group of rows.
+pub(crate) struct Packed {
+    /// `[n_in / 4, n, 4]` of each group of `n` rows.
+    cells: Vec<i8>,
+    /// `[n_in / 32, n]`
+    scales: Vec<f32>,
+    /// The sum of the cells under each scale.
+    sums: Vec<i32>,
+}
+
+/// Activations of a place in one group of rows; parts of [`Packed`].
+#[derive(Clone, Copy)]
+pub(crate) struct Activations<'a> {
+    pub(crate) cells: &'a [i8],
+    pub(crate) scales: &'a [f32],
+    pub(crate) sums: &'a [i32],
+    /// Rows.
+    pub(crate) n: usize,
+}
+
+/// Sums of 32 are exact; their total is a float.
+pub(crate) enum Int8 {}
+
+impl Recipe for Int8 {
+    const ROWS: usize = 12;
+    type Packed<'x> = Packed;
+    type View<'s> = Weights<'s>;
+
+    fn pack(_kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Packed {
+        let n_in = x.len().checked_div(n_rows).unwrap_or(0);
+        let mut cells = vec![0; x.len()];
+        let mut scales = vec![0.0; x.len() / GROUP];
+        let mut sums = vec![0; x.len() / GROUP];
+        let groups: Vec<RowGroup> = Int8::groups(n_rows, n_in).collect();
+        let (all_cells, all_scales, all_sums) =
+            (SharedOut::new(&mut cells), SharedOut::new(&mut scales), SharedOut::new(&mut sums));
+        pool.run(groups.len(), &|at| {
+            let RowGroup { start, n, .. } = groups[at];
+            // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
+            let (cells, scales, sums) = unsafe {
+                let (first, n_scales) = (start * n_in / GROUP, n * n_in / GROUP);
+                (
+                    all_cells.range(start * n_in, n * n_in),
+                    all_scales.range(first, n_scales),
+                    all_sums.range(first, n_scales),
+                )
+            };
+            for (r, row) in x[start * n_in..][..n * n_in].chunks_exact(n_in).enumerate() {
+                for (g, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
+                    let (integers, scale) = integers(values);
+                    scales[g * n + r] = scale;
+                    sums[g * n + r] = integers.iter().map(|&cell| i32::from(cell)).sum();
+                    let quads = integers.as_chunks::<QUAD>().0.iter().enumerate();
+                    for (quad, four) in quads {
+                        let place = ((g * GROUP / QUAD + quad) * n + r) * QUAD;
+                        cells[place..place + QUAD].copy_from_slice(four);
+                    }
+                }
+            }
+        });
+        Packed { cells, scales, sums }
+    }
+
+    fn fill<'s>(
+        kernels: &Kernels,
+        w: &Matrix<'s>,
+        place: Place,
+        ahead: &[u8],
+        slabs: &'s mut Slabs,
+    ) -> Weights<'s> {
+        let slab = &mut *slabs.int8;
+        let n_scales = place.n_k / GROUP * WIDE;
+        match w.cells {
+            Cells::Int8 { cells, scales } => {
+                let start = (place.row / WIDE * w.n_in + place.k) * WIDE;
+                let scales = &scales[start / GROUP * 2..][..n_scales * 2];
+                (kernels.unpack_bf16)(scales, &mut slab.scales[..n_scales]);
+                let cells = &cells[start..][..place.n_k * WIDE];
+                Weights { cells, scales: &slab.scales[..n_scales], offset: OFFSET }
+            }
+            _ => {
+                (kernels.fill_int8)(w, place, ahead, slab);
+                Weights {
+                    cells: &slab.cells[..place.n_k * WIDE],
+                    scales: &slab.scales[..n_scales],
+                    offset: FP4_OFFSET,
+                }
+            }
+        }
+    }
+
+    fn accumulate(
+        kernels: &Kernels,
+        packed: &Packed,
+        rows: RowGroup,
+        place: Place,
+        weights: &Weights<'_>,
+        totals: &mut [f32],
+    ) {
+        let x = Activations {
+            cells: rows.part(&packed.cells, place, 1),
+            scales: rows.part(&packed.scales, place, GROUP),
+            sums: rows.part(&packed.sums, place, GROUP),
+            n: rows.n,
+        };
+        (kernels.accumulate_int8)(x, *weights, totals);
+    }
+}
+
+/// A group of values as integers in the order of quads, and what they are to be multiplied by. Where a value is
+/// infinite or no number, the scale is no number, so that the sum is none either.
+fn integers(values: &[f32; GROUP]) -> ([i8; GROUP], f32) {
+    let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    // Zero, unless a value is not finite.
+    let poison: f32 = values.iter().map(|value| value * 0.0).sum();
+    let inverse = if most > NOTHING { MOST / most } else { 0.0 };
+    let mut out = [0; GROUP];
+    for (at, value) in values.iter().enumerate() {
+        out[in_quads(at)] = nearest(value * inverse) as i8;
+    }
+    (out, most / MOST + poison)
+}
+
+/// The nearest integer, of two the even one; for magnitudes below 2^22.
+fn nearest(value: f32) -> i32 {
+    // In this range the floats are the whole numbers.
+    const WHOLE: f32 = 12_582_912.0;
+    (value + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i32
+}
+
+/// Where an input stands among the quads.
+fn in_quads(k: usize) -> usize {
+    let (eight, within) = (k / 8 * 8, k % 8);
+    eight + within % 2 * QUAD + within / 2
+}
+
+/// Bytes of the stored form of an 8-bit matrix: cells `[tiles, n_in / 4, WIDE, 4]`, then for every 32 inputs the scales
+/// as bfloat16, `[tiles, n_in / 32, WIDE]`. A tile has `WIDE` outputs; those that are too many are zero.
+pub(crate) fn n_bytes(n_out: usize, n_in: usize) -> Option<(usize, usize)> {
+    let n_cells = n_out.div_ceil(WIDE).checked_mul(WIDE)?.checked_mul(n_in)?;
+    Some((n_cells, n_cells / GROUP * 2))
+}
+
+/// One cell of a stored matrix, without its scale.
+pub(crate) fn unscaled(cells: &[u8], n_in: usize, row: usize, k: usize) -> f32 {
+    let place = in_quads(k);
+    let line = row / WIDE * n_in * WIDE + place / QUAD * QUAD * WIDE;
+    let cell = cells[line + row % WIDE * QUAD + place % QUAD];
+    f32::from(cell) - f32::from(OFFSET)
+}
+
+/// The scale of one row's group of 32.
+pub(crate) fn scale(scales: &[u8], n_in: usize, row: usize, group: usize) -> f32 {
+    let at = (row / WIDE * n_in / GROUP + group) * WIDE + row % WIDE;
+    let bits = u16::from_le_bytes([scales[2 * at], scales[2 * at + 1]]);
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+impl Kernels {
+    /// The stored form of `w` in 8-bit integers with a bfloat16 scale for every 32 inputs, for [`Matrix::int8`]. A cell
+    /// is off by at most half its scale, which is about 1/127 of the largest of its group.
+    ///
+    /// # Panics
+    /// When the inputs are no multiple of 32.
+    pub fn to_int8(&self, pool: &Pool, w: &Matrix<'_>) -> Vec<u8> {
+        assert!(w.n_in.is_multiple_of(GROUP), "groups are of 32 inputs");
+        let (n_cells, n_scale_bytes) = n_bytes(w.n_out, w.n_in).expect("it is in memory already");
+        let mut bytes = vec![0; n_cells + n_scale_bytes];
+        let (cells, scales) = bytes.split_at_mut(n_cells);
+        let (cells, scales) = (SharedOut::new(cells), SharedOut::new(scales));
+        let n_tile = WIDE * w.n_in;
+        pool.run(n_cells.checked_div(n_tile).unwrap_or(0), &|tile| {
+            // SAFETY: tiles lie inside and do not overlap, and each comes once.
+            let (cells, scales) = unsafe {
+                let n_scales = n_tile / GROUP * 2;
+                (cells.range(tile * n_tile, n_tile), scales.range(tile * n_scales, n_scales))
+            };
+            cells.fill(OFFSET);
+            let mut row = vec![0.0; w.n_in];
+            for lane in 0..WIDE.min(w.n_out - tile * WIDE) {
+                self.unpack_rows(w, tile * WIDE + lane, &mut row);
+                for (g, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
+                    let scale = store(values, &mut cells[g * GROUP * WIDE..], lane);
+                    let at = (g * WIDE + lane) * 2;
+                    scales[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+                }
+            }
+        });
+        bytes
+    }
+}
+
+/// Writes one output's group of 32 into its lines; returns the scale as bfloat16.
+fn store(values: &[f32; GROUP], lines: &mut [u8], lane: usize) -> u16 {
+    let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    // Rounded up: no cell is then beyond the largest integer.
+    let upper = ((most / MOST).to_bits() + 0xffff) >> 16;
+    let scale = f32::from_bits(upper << 16);
+    let inverse = if most > NOTHING { 1.0 / scale } else { 0.0 };
+    for (at, value) in values.iter().enumerate() {
+        let place = in_quads(at);
+        let cell = nearest(value * inverse).clamp(-127, 127) + i32::from(OFFSET);
+        lines[place / QUAD * QUAD * WIDE + lane * QUAD + place % QUAD] = cell as u8;
+    }
+    upper as u16
+}
