@@ -38,8 +38,13 @@ fn ceiling(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(memory.len() as u64));
     group.bench_function("read", |b| b.iter(|| kernels.scan(&pool, &memory)));
     let n_rounds = 100_000;
-    group.throughput(Throughput::Elements(kernels.burn(&pool, n_rounds) as u64 / 2));
-    group.bench_function("multiply", |b| b.iter(|| kernels.burn(&pool, n_rounds)));
+    for arithmetic in Arithmetic::ALL {
+        let flops = kernels.burn(&pool, arithmetic, n_rounds);
+        group.throughput(Throughput::Elements(flops as u64 / 2));
+        group.bench_function(format!("multiply {arithmetic}"), |b| {
+            b.iter(|| kernels.burn(&pool, arithmetic, n_rounds));
+        });
+    }
     group.finish();
 }
 

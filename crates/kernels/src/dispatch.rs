@@ -1,6 +1,7 @@
 //! The table of one instruction set's kernels, chosen once and passed down by reference.
 
 use crate::bf16;
+use crate::ceiling::Burn;
 use crate::int8::{self, Activations, Weights};
 use crate::isa::Isa;
 use crate::matrix::Matrix;
@@ -52,9 +53,10 @@ pub struct Kernels {
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
     /// `out += factor * x`
     pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),
-    /// Work to be timed, and the operations of one of its rounds.
-    pub(crate) burn: fn(usize) -> f32,
-    pub(crate) flops_a_round: usize,
+    /// What products do, with nothing around it: exact ones, those of 8-bit integers, and those in bfloat16.
+    pub(crate) burn: Burn,
+    pub(crate) burn_int8: Burn,
+    pub(crate) burn_bf16: Burn,
     /// Reads bytes, a multiple of 1,024 of them.
     pub(crate) scan: fn(&[u8]) -> u64,
 }
@@ -86,6 +88,7 @@ impl Kernels {
                 isa,
                 accumulate_bf16: crate::amx::bf16::accumulate,
                 around_bf16: crate::amx::bf16::around,
+                burn_bf16: crate::amx::bf16::BURN,
                 ..Kernels::table(Isa::Avx512)
             },
             #[cfg(target_arch = "x86_64")]
@@ -97,6 +100,7 @@ impl Kernels {
                 }
                 if !Isa::has_bf16() {
                     kernels.accumulate_bf16 = crate::avx2::bf16::accumulate;
+                    kernels.burn_bf16 = kernels.burn;
                 }
                 kernels
             }

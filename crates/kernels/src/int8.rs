@@ -12,6 +12,8 @@ use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
 
 /// Inputs that lie side by side.
 pub(crate) const QUAD: usize = 4;
+/// Activations of as many inputs.
+pub(crate) type Quad = [i8; QUAD];
 /// The largest integer of an activation or a weight, and minus the smallest.
 const MOST: f32 = 127.0;
 /// What stored 8-bit weights are raised by.
@@ -49,8 +51,8 @@ pub(crate) struct Weights<'a> {
 
 /// Activations, group of rows behind group of rows.
 pub(crate) struct Packed {
-    /// `[n_in / 4, n, 4]` of each group of `n` rows.
-    cells: Vec<i8>,
+    /// `[n_in / 4, n]` of each group of `n` rows.
+    quads: Vec<Quad>,
     /// `[n_in / 32, n]`
     scales: Vec<f32>,
     /// The sum of the cells under each scale.
@@ -60,7 +62,7 @@ pub(crate) struct Packed {
 /// Activations of a place in one group of rows; parts of [`Packed`].
 #[derive(Clone, Copy)]
 pub(crate) struct Activations<'a> {
-    pub(crate) cells: &'a [i8],
+    pub(crate) quads: &'a [Quad],
     pub(crate) scales: &'a [f32],
     pub(crate) sums: &'a [i32],
     /// Rows.
@@ -77,19 +79,19 @@ impl Recipe for Int8 {
 
     fn pack(_kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Packed {
         let n_in = x.len().checked_div(n_rows).unwrap_or(0);
-        let mut cells = vec![0; x.len()];
+        let mut quads = vec![[0; QUAD]; x.len() / QUAD];
         let mut scales = vec![0.0; x.len() / GROUP];
         let mut sums = vec![0; x.len() / GROUP];
         let groups: Vec<RowGroup> = Int8::groups(n_rows, n_in).collect();
-        let (all_cells, all_scales, all_sums) =
-            (SharedOut::new(&mut cells), SharedOut::new(&mut scales), SharedOut::new(&mut sums));
+        let (all_quads, all_scales, all_sums) =
+            (SharedOut::new(&mut quads), SharedOut::new(&mut scales), SharedOut::new(&mut sums));
         pool.run(groups.len(), &|at| {
             let RowGroup { start, n, .. } = groups[at];
             // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
-            let (cells, scales, sums) = unsafe {
+            let (quads, scales, sums) = unsafe {
                 let (first, n_scales) = (start * n_in / GROUP, n * n_in / GROUP);
                 (
-                    all_cells.range(start * n_in, n * n_in),
+                    all_quads.range(start * n_in / QUAD, n * n_in / QUAD),
                     all_scales.range(first, n_scales),
                     all_sums.range(first, n_scales),
                 )
@@ -99,15 +101,13 @@ impl Recipe for Int8 {
                     let (integers, scale) = integers(values);
                     scales[g * n + r] = scale;
                     sums[g * n + r] = integers.iter().map(|&cell| i32::from(cell)).sum();
-                    let quads = integers.as_chunks::<QUAD>().0.iter().enumerate();
-                    for (quad, four) in quads {
-                        let place = ((g * GROUP / QUAD + quad) * n + r) * QUAD;
-                        cells[place..place + QUAD].copy_from_slice(four);
+                    for (at, quad) in integers.as_chunks::<QUAD>().0.iter().enumerate() {
+                        quads[(g * GROUP / QUAD + at) * n + r] = *quad;
                     }
                 }
             }
         });
-        Packed { cells, scales, sums }
+        Packed { quads, scales, sums }
     }
 
     fn fill<'s>(
@@ -147,7 +147,7 @@ impl Recipe for Int8 {
         totals: &mut [f32],
     ) {
         let x = Activations {
-            cells: rows.part(&packed.cells, place, 1),
+            quads: rows.part(&packed.quads, place, QUAD),
             scales: rows.part(&packed.scales, place, GROUP),
             sums: rows.part(&packed.sums, place, GROUP),
             n: rows.n,

@@ -97,27 +97,6 @@ impl Isa {
             && saved & XCR0_TILES == XCR0_TILES
     }
 
-    /// Units of this CPU that multiply matrices and that no kernel uses: their inputs are rounded, and sums here
-    /// are exact in `f32`.
-    pub fn unused_units() -> Vec<&'static str> {
-        let mut units = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512vnni") {
-                units.push("avx512-vnni");
-            }
-            if is_x86_feature_detected!("avx512bf16") {
-                units.push("avx512-bf16");
-            }
-            if Isa::Avx512.is_present()
-                && std::arch::x86_64::__cpuid_count(7, 0).edx & AMX_TILE != 0
-            {
-                units.push("amx");
-            }
-        }
-        units
-    }
-
     /// The set of that name (`scalar`, `avx2`, `avx512`, `amx`).
     pub fn from_name(name: &str) -> Option<Isa> {
         Isa::ALL.into_iter().find(|isa| isa.to_string() == name)

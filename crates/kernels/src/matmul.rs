@@ -138,7 +138,7 @@ impl Kernels {
     pub fn matmuls(&self, pool: &Pool, products: &mut [Product<'_>]) {
         let (mut exact, mut int8, mut bf16) = (Vec::new(), Vec::new(), Vec::new());
         for product in products {
-            match product.way() {
+            match product.w.way(product.arithmetic) {
                 Arithmetic::Exact => exact.push(product),
                 Arithmetic::Int8 => int8.push(product),
                 Arithmetic::Bf16 => bf16.push(product),
@@ -268,15 +268,6 @@ impl Kernels {
 }
 
 impl Product<'_> {
-    /// How this product is computed: exactly where the wanted arithmetic does not fit the weights.
-    fn way(&self) -> Arithmetic {
-        match (self.arithmetic, self.w.cells) {
-            (Arithmetic::Int8, Cells::Mxfp4 { .. } | Cells::Int8 { .. }) => Arithmetic::Int8,
-            (Arithmetic::Bf16, Cells::Mxfp4 { .. } | Cells::Bf16(_)) => Arithmetic::Bf16,
-            _ => Arithmetic::Exact,
-        }
-    }
-
     /// Checks the shapes; gives the number of rows, 0 where there is nothing to do.
     fn check(&self) -> usize {
         let w = &self.w;

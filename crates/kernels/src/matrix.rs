@@ -1,5 +1,6 @@
 //! A weight matrix as it lies in a checkpoint: packed bytes with a shape that has been checked.
 
+use crate::arithmetic::Arithmetic;
 use crate::int8;
 
 /// Values that share one scale in MXFP4.
@@ -131,6 +132,15 @@ impl<'a> Matrix<'a> {
         }
         let (cells, scales) = bytes.split_at(n_cells);
         Ok(Matrix { cells: Cells::Int8 { cells, scales }, n_out, n_in })
+    }
+
+    /// How a product with this matrix is computed where `wanted` is wanted: exactly, if that does not fit the format.
+    pub fn way(&self, wanted: Arithmetic) -> Arithmetic {
+        match (wanted, self.cells) {
+            (Arithmetic::Int8, Cells::Mxfp4 { .. } | Cells::Int8 { .. }) => Arithmetic::Int8,
+            (Arithmetic::Bf16, Cells::Mxfp4 { .. } | Cells::Bf16(_)) => Arithmetic::Bf16,
+            _ => Arithmetic::Exact,
+        }
     }
 
     /// Rows: outputs of the product.

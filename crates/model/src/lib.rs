@@ -26,4 +26,4 @@ pub use error::{FileProblem, ModelError};
 pub use model::{EmbeddedFiles, Model};
 pub use rope::Rope;
 pub use shape::Shape;
-pub use work::Work;
+pub use work::{Sums, Work};

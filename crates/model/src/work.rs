@@ -1,7 +1,25 @@
 //! What a forward pass costs: bytes that must be read, products that must be summed.
 
+use kernels::{Arithmetic, Matrix};
+
 use crate::Model;
 use crate::config::Config;
+
+/// Products of a kind that are summed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sums {
+    /// How exactly.
+    pub arithmetic: Arithmetic,
+    /// Operations; a multiplication and an addition are two.
+    pub flops: f64,
+}
+
+impl Sums {
+    fn of(w: &Matrix<'_>, arithmetic: Arithmetic, n_times: usize) -> Sums {
+        let flops = 2.0 * (w.n_out() * w.n_in() * n_times) as f64;
+        Sums { arithmetic: w.way(arithmetic), flops }
+    }
+}
 
 /// The work of a network, counted from its tensors as they are stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,38 +30,36 @@ pub struct Work {
     pub expert_bytes: f64,
     /// Experts of a layer, and how many of them a token uses.
     pub n_experts: (usize, usize),
-    /// Floating point operations of a token up to the head, attention's sums left out; a multiplication and an
-    /// addition are two.
-    pub body_flops: f64,
-    /// The same of the head.
-    pub head_flops: f64,
+    /// Products of a token up to the head, attention's own left out.
+    pub body: Vec<Sums>,
+    /// Those of the head.
+    pub head: Sums,
     /// Bytes of keys and values that a position takes in all layers.
     pub position_bytes: usize,
     config: Config,
 }
 
 impl Work {
-    /// Counts the work of a model.
-    pub fn of(model: &Model) -> Work {
+    /// Counts the work of a model whose products are computed in `arithmetic`.
+    pub fn of(model: &Model, arithmetic: Arithmetic) -> Work {
         let (config, weights) = (model.config().clone(), model.weights());
-        let n_layers = config.num_hidden_layers as f64;
+        let (n_layers, n_used) = (config.num_hidden_layers, config.num_experts_per_tok);
         let layer = weights.layers.first().expect("a network has layers");
-        let dense = [&layer.q, &layer.k, &layer.v, &layer.o, &layer.router];
-        let experts = [&layer.gate_up, &layer.down];
-        let dense_params: usize =
-            dense.iter().map(|&d| weights.dense(d)).map(|m| m.n_out() * m.n_in()).sum();
-        let expert_params: usize =
-            experts.iter().map(|&e| weights.expert(e, 0)).map(|m| m.n_out() * m.n_in()).sum();
-        let dense_bytes: usize = dense.iter().map(|&d| weights.dense(d).n_bytes()).sum();
-        let expert_bytes: usize = experts.iter().map(|&e| weights.expert(e, 0).n_bytes()).sum();
+        let dense = [&layer.q, &layer.k, &layer.v, &layer.o].map(|dense| weights.dense(dense));
+        let router = weights.dense(&layer.router);
+        let experts = [&layer.gate_up, &layer.down].map(|experts| weights.expert(experts, 0));
         let head = weights.dense(&weights.head);
-        let n_used = config.num_experts_per_tok;
+        let bytes =
+            |some: &[Matrix<'_>]| some.iter().map(Matrix::n_bytes).sum::<usize>() * n_layers;
+        let mut body = vec![Sums::of(&router, Arithmetic::Exact, n_layers)];
+        body.extend(dense.iter().map(|w| Sums::of(w, arithmetic, n_layers)));
+        body.extend(experts.iter().map(|w| Sums::of(w, arithmetic, n_layers * n_used)));
         Work {
-            dense_bytes: dense_bytes as f64 * n_layers + head.n_bytes() as f64,
-            expert_bytes: expert_bytes as f64 * n_layers,
+            dense_bytes: (bytes(&dense) + bytes(&[router]) + head.n_bytes()) as f64,
+            expert_bytes: bytes(&experts) as f64,
             n_experts: (config.num_local_experts, n_used),
-            body_flops: 2.0 * n_layers * (dense_params + n_used * expert_params) as f64,
-            head_flops: 2.0 * (head.n_out() * head.n_in()) as f64,
+            body,
+            head: Sums::of(&head, arithmetic, 1),
             position_bytes: crate::kv::KvBlock::bytes(&config) / crate::kv::BLOCK_LEN,
             config,
         }
@@ -56,12 +72,13 @@ impl Work {
         self.dense_bytes + n_experts * (1.0 - missed) * self.expert_bytes
     }
 
-    /// Operations of attention's sums for a token that sees `context` positions.
-    pub fn attention_flops(&self, context: usize) -> f64 {
+    /// Attention's products for a token that sees `context` positions.
+    pub fn attention(&self, context: usize) -> Sums {
         let config = &self.config;
         let seen =
             |&slides: &bool| if slides { context.min(config.sliding_window) } else { context };
         let positions: usize = config.is_sliding.iter().map(seen).sum();
-        4.0 * (config.num_attention_heads * config.head_dim * positions) as f64
+        let flops = 4.0 * (config.num_attention_heads * config.head_dim * positions) as f64;
+        Sums { arithmetic: Arithmetic::Exact, flops }
     }
 }

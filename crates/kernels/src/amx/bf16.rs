@@ -1,14 +1,26 @@
 //! Sums of products in bfloat16: 16 rows by 16 outputs by 32 inputs an instruction.
 
-use crate::amx::tile::{TILE_ROWS, one_block, two_blocks, with_tiles};
+use crate::amx::tile::{TILE_ROWS, burn, one_block, two_blocks, with_tiles};
 use crate::bf16::{Activations, Bf16, Line, Slab, nearest};
+use crate::ceiling::Burn;
 use crate::matmul::Recipe;
+use crate::matrix::GROUP;
 use crate::scalar;
 use crate::slab::{N_GROUPS, WIDE};
 
 /// Totals of whole tiles.
 #[repr(C, align(64))]
 struct Padded([[f32; WIDE]; Bf16::ROWS]);
+
+/// Four sums under way, as in products of two blocks of rows.
+pub(crate) const BURN: Burn = Burn {
+    work: |n_rounds| {
+        // SAFETY: this table exists only where `works` said yes, and the tiles are switched on.
+        around(&mut || unsafe { burn(n_rounds) });
+        0.0
+    },
+    flops: 4 * 2 * TILE_ROWS * TILE_ROWS * GROUP,
+};
 
 /// Runs a task with the tiles switched on.
 pub(crate) fn around(task: &mut dyn FnMut()) {

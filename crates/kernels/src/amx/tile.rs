@@ -178,3 +178,28 @@ pub(crate) unsafe fn two_blocks(
         );
     }
 }
+
+/// Multiplies empty tiles, four of them a round.
+///
+/// # Safety
+/// Inside [`with_tiles`], on a CPU with tiles of bfloat16.
+pub(crate) unsafe fn burn(n_rounds: usize) {
+    // SAFETY: the caller's promise; only tiles change, and setting them up emptied them.
+    unsafe {
+        asm!(
+            "test {n}, {n}",
+            "jz 3f",
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {n}",
+            "jnz 2b",
+            "3:",
+            n = inout(reg) n_rounds => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            options(nostack, nomem),
+        );
+    }
+}

@@ -55,7 +55,7 @@ unsafe fn codes_row(blocks: &[u8], row: usize, cells: &mut [u8]) {
 pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32]) {
     let n_groups = w.scales.len() / WIDE;
     assert!(w.cells.len() == n_groups * GROUP * WIDE && totals.len() == x.n * WIDE);
-    assert!(x.cells.len() == n_groups * GROUP * x.n);
+    assert!(x.quads.len() == n_groups * GROUP / QUAD * x.n);
     assert!(x.scales.len() == n_groups * x.n && x.sums.len() == n_groups * x.n);
     for r in 0..x.n {
         let totals = &mut totals[r * WIDE..][..WIDE];
@@ -78,8 +78,8 @@ unsafe fn row_groups(x: Activations<'_>, r: usize, w: Weights<'_>, totals: &mut 
         // SAFETY: group g lies inside all of them; the caller's promise.
         unsafe {
             for quad in g * quads..(g + 1) * quads {
-                let four = x.cells.as_ptr().add((quad * x.n + r) * QUAD).cast::<i32>();
-                let four = _mm256_set1_epi32(four.read_unaligned());
+                let four = i32::from_ne_bytes(x.quads[quad * x.n + r].map(|cell| cell as u8));
+                let four = _mm256_set1_epi32(four);
                 let line = w.cells.as_ptr().add(quad * WIDE * QUAD);
                 for at in 0..N {
                     let cells = _mm256_loadu_si256(line.add(at * LANES * QUAD).cast());

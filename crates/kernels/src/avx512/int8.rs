@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::slab::{LANES, Rows, spread_scales, transposed};
-use crate::int8::{Activations, QUAD, Slab, Weights};
+use crate::int8::{Activations, QUAD, Quad, Slab, Weights};
 use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
 use crate::scalar;
 use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
@@ -61,7 +61,7 @@ unsafe fn codes_strip(rows: Rows, strip: usize, cells: &mut [u8; DEEP * WIDE]) {
 pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32]) {
     let n_groups = w.scales.len() / WIDE;
     assert!(w.cells.len() == n_groups * GROUP * WIDE && totals.len() == x.n * WIDE);
-    assert!(x.cells.len() == n_groups * GROUP * x.n);
+    assert!(x.quads.len() == n_groups * GROUP / QUAD * x.n);
     assert!(x.scales.len() == n_groups * x.n && x.sums.len() == n_groups * x.n);
     let kernel = match x.n {
         1 => groups::<1>,
@@ -80,6 +80,11 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
     };
     // SAFETY: the table has this kernel only where the CPU has AVX-512 with VNNI; the lengths were just checked.
     unsafe { kernel(x, w, totals) }
+}
+
+/// A quad as a lane has it.
+fn word(quad: Quad) -> i32 {
+    i32::from_ne_bytes(quad.map(|cell| cell as u8))
 }
 
 /// # Safety
@@ -102,9 +107,9 @@ unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mu
                     _mm512_loadu_si512(line.cast()),
                     _mm512_loadu_si512(line.add(LANES * QUAD).cast()),
                 ];
-                let quads = x.cells.as_ptr().add(quad * R * QUAD).cast::<i32>();
+                let quads = x.quads.as_ptr().add(quad * R);
                 for r in 0..R {
-                    let four = _mm512_set1_epi32(quads.add(r).read_unaligned());
+                    let four = _mm512_set1_epi32(word(*quads.add(r)));
                     sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], cells[0], four);
                     sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], cells[1], four);
                 }

@@ -32,7 +32,8 @@ pub(crate) const KERNELS: Kernels = Kernels {
     sum_exp: attend::sum_exp,
     dot: product::dot,
     add_scaled: product::add_scaled,
-    burn: ceiling::burn,
-    flops_a_round: ceiling::FLOPS,
+    burn: ceiling::BURN,
+    burn_int8: ceiling::BURN_INT8,
+    burn_bf16: ceiling::BURN_BF16,
     scan: ceiling::scan,
 };

@@ -39,7 +39,7 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
         for (r, totals) in totals.chunks_exact_mut(WIDE).enumerate() {
             let mut sums = [-i32::from(w.offset) * x.sums[g * x.n + r]; WIDE];
             for quad in g * quads..(g + 1) * quads {
-                let x = &x.cells[(quad * x.n + r) * QUAD..][..QUAD];
+                let x = x.quads[quad * x.n + r];
                 let lines = w.cells[quad * WIDE * QUAD..].chunks_exact(QUAD);
                 for (sum, w) in sums.iter_mut().zip(lines) {
                     *sum +=

@@ -2,16 +2,20 @@
 
 use std::time::Instant;
 
-use kernels::{Kernels, Pool};
-use model::Work;
+use kernels::{Arithmetic, Kernels, Pool};
+use model::{Sums, Work};
 
 /// Rates of this machine with all threads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Bytes read a second from memory.
     pub(super) read: f64,
-    /// Floating point operations a second in registers.
-    pub(super) flops: f64,
+    /// Operations a second in registers, in 32-bit floats.
+    pub(super) exact: f64,
+    /// The same in 8-bit integers.
+    pub(super) int8: f64,
+    /// The same in bfloat16.
+    pub(super) bf16: f64,
 }
 
 /// What a step waits for.
@@ -33,8 +37,19 @@ impl Limits {
         let bytes = vec![1_u8; SCANNED];
         Limits {
             read: best(|| kernels.scan(pool, &bytes)),
-            flops: best(|| kernels.burn(pool, N_ROUNDS)),
+            exact: best(|| kernels.burn(pool, Arithmetic::Exact, N_ROUNDS)),
+            int8: best(|| kernels.burn(pool, Arithmetic::Int8, N_ROUNDS)),
+            bf16: best(|| kernels.burn(pool, Arithmetic::Bf16, N_ROUNDS)),
         }
+    }
+
+    fn seconds(&self, sums: Sums) -> f64 {
+        sums.flops
+            / match sums.arithmetic {
+                Arithmetic::Exact => self.exact,
+                Arithmetic::Int8 => self.int8,
+                Arithmetic::Bf16 => self.bf16,
+            }
     }
 
     /// Seconds of a step of `n_rows` tokens that see `context` positions each, `n_logits` of which get logits.
@@ -46,9 +61,9 @@ impl Limits {
         context: usize,
     ) -> (f64, Bound) {
         let reading = work.step_bytes(n_rows) / self.read;
-        let flops = n_rows as f64 * (work.body_flops + work.attention_flops(context))
-            + n_logits as f64 * work.head_flops;
-        let multiplying = flops / self.flops;
+        let body: f64 = work.body.iter().map(|&sums| self.seconds(sums)).sum();
+        let row = body + self.seconds(work.attention(context));
+        let multiplying = n_rows as f64 * row + n_logits as f64 * self.seconds(work.head);
         if reading > multiplying {
             (reading, Bound::Memory)
         } else {

@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kernels::{Kernels, Pool};
 use model::{Model, Work};
 
+use crate::commands::judging::Exactness;
 use crate::exit::Exit;
 use limits::Limits;
 use machine::Memory;
@@ -55,6 +56,8 @@ pub(crate) struct Args {
     /// A quarter of the prefix, the items and the tokens: a first impression
     #[arg(long)]
     quick: bool,
+    #[command(flatten)]
+    exactness: Exactness,
     /// Threads to compute with; by default as many as there are cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -85,12 +88,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let limits = Limits::measure(&kernels, &Pool::new(n_threads));
     step(&bar, &format!("the weights of {}", args.subject));
     let start = Instant::now();
-    let model = Arc::new(args.subject.open(n_threads)?);
+    let model = Arc::new(args.exactness.on(args.subject.open(n_threads)?, n_threads)?);
     let ready_seconds = start.elapsed().as_secs_f64();
     let prompts = args.prompts(&model)?;
     let folder = OwnFolder::new();
     let settings = EngineSettings {
         n_threads,
+        arithmetic: args.exactness.arithmetic(),
         prefix_cache: Some(folder.prefix_cache()),
         max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).max().unwrap_or(1),
         ..EngineSettings::default()
@@ -99,6 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     bar.finish_and_clear();
     let report = Report {
         isa: kernels.isa(),
+        arithmetic: settings.arithmetic,
         n_threads,
         model: model.name().to_owned(),
         ready_seconds,
@@ -123,7 +128,7 @@ fn measure(
     limits: &Limits,
     bar: &ProgressBar,
 ) -> Result<Vec<Measure>> {
-    let work = Work::of(model);
+    let work = Work::of(model, settings.arithmetic);
     let start = || -> Result<Bench<'_>> {
         let engine = Engine::start(Arc::clone(model), settings.clone())?;
         Ok(Bench { engine, prompts, work: &work, limits })

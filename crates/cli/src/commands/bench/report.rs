@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
-use kernels::Isa;
+use kernels::{Arithmetic, Isa};
 use serde_json::{Value, json};
 
 use super::limits::{Bound, Limits};
@@ -30,6 +30,7 @@ pub(super) enum Unit {
 /// All of a run.
 pub(super) struct Report {
     pub(super) isa: Isa,
+    pub(super) arithmetic: Arithmetic,
     pub(super) n_threads: usize,
     pub(super) model: String,
     /// Seconds until its weights and vocabulary could be used, random ones made included.
@@ -79,24 +80,23 @@ impl Report {
     }
 
     fn machine_line(&self) -> String {
-        let unused = match Isa::unused_units().as_slice() {
-            [] => String::new(),
-            units => format!(" (not used: {})", units.join(", ")),
-        };
         format!(
-            "this machine: {} threads, kernels {}{unused}, reads {:.1} GB/s, multiplies {:.0} GFLOP/s in float32",
+            "this machine: {} threads, kernels {}, reads {:.1} GB/s, multiplies {:.0} GFLOP/s in float32, {:.0} in bfloat16 and {:.0} Gop/s in int8",
             self.n_threads,
             self.isa,
             self.limits.read / 1e9,
-            self.limits.flops / 1e9
+            self.limits.exact / 1e9,
+            self.limits.bf16 / 1e9,
+            self.limits.int8 / 1e9
         )
     }
 
     fn model_line(&self) -> String {
         format!(
-            "{}: {:.2} GB of weights, ready after {:.2} s; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
+            "{}: {:.2} GB of weights, products {}, ready after {:.2} s; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
             self.model,
             self.n_weight_bytes as f64 / 1e9,
+            self.arithmetic,
             self.ready_seconds,
             self.n_prefix,
             self.n_items,
@@ -160,10 +160,12 @@ impl Report {
             "machine": {
                 "threads": self.n_threads,
                 "isa": self.isa.to_string(),
-                "unused_units": Isa::unused_units(),
                 "read_bytes_per_second": self.limits.read,
-                "float32_flops": self.limits.flops,
+                "float32_flops": self.limits.exact,
+                "bfloat16_flops": self.limits.bf16,
+                "int8_ops": self.limits.int8,
             },
+            "arithmetic": self.arithmetic.to_string(),
             "model": { "name": self.model, "weight_bytes": self.n_weight_bytes, "ready_seconds": self.ready_seconds },
             "sizes": {
                 "prefix_tokens": self.n_prefix,
