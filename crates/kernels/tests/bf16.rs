@@ -68,7 +68,11 @@ impl Case {
             x: noise(n_rows * groups * GROUP, seed),
             bf16: dense(n_out * n_in, seed ^ 2),
             blocks: bytes(n_out * groups * GROUP / 2, seed ^ 3),
-            scales: bytes(n_out * groups, seed ^ 5).iter().map(|byte| byte % 130).collect(),
+            // Those that weights have, or any.
+            scales: bytes(n_out * groups, seed ^ 5)
+                .iter()
+                .map(|byte| if seed % 2 == 0 { 100 + byte % 28 } else { byte % 130 })
+                .collect(),
             n_out,
             n_in,
         }

@@ -75,14 +75,14 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
     }
 }
 
-/// What the groups' scales add to a bfloat16, the same in both halves of a word.
+/// What the groups' scales take from a bfloat16, the same in both halves of a word: the exponent of one over the scale.
 #[repr(C, align(64))]
 struct Exponents([[u32; WIDE]; N_GROUPS]);
 
-/// Scale bytes with which all values stay normal numbers.
-const NORMAL: RangeInclusive<u8> = 2..=252;
+/// Scale bytes up to that of 1 with which all values stay normal numbers. Weights hardly ever have others.
+const USUAL: RangeInclusive<u8> = 2..=127;
 
-/// `None` where a value times its scale would leave the normal numbers.
+/// `None` where a scale is not [`USUAL`].
 fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<Exponents> {
     let mut exponents = Exponents([[0; WIDE]; N_GROUPS]);
     if place.n_k == DEEP && place.n_rows == WIDE {
@@ -90,48 +90,51 @@ fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<Exponents> {
         // SAFETY: AVX-512 is present, and every row has a word.
         let mut strips =
             (0..WIDE / LANES).map(|strip| unsafe { spread(rows, strip, &mut exponents) });
-        return strips.all(|is_normal| is_normal).then_some(exponents);
+        return strips.all(|is_usual| is_usual).then_some(exponents);
     }
     for row in 0..place.n_rows {
         for (line, byte) in exponents.0.iter_mut().zip(place.scales(w, scales, row)) {
-            if !NORMAL.contains(&byte) {
+            if !USUAL.contains(&byte) {
                 return None;
             }
-            let added = (u16::from(byte) << 7).wrapping_sub(127 << 7);
-            line[row] = u32::from(added) << 16 | u32::from(added);
+            let taken = u32::from(USUAL.end() - byte) << 7;
+            line[row] = taken << 16 | taken;
         }
     }
     Some(exponents)
 }
 
-/// The exponents of a strip; whether all its scales are [`NORMAL`].
+/// The exponents of a strip; whether all its scales are [`USUAL`].
 ///
 /// # Safety
 /// AVX-512 F and BW; four bytes a row.
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn spread(rows: Rows, strip: usize, exponents: &mut Exponents) -> bool {
     // SAFETY: the caller's promise.
-    let mut words = unsafe { rows.words(strip) };
-    let above = _mm512_sub_epi8(words, _mm512_set1_epi8(*NORMAL.start() as i8));
-    let n_normal = _mm512_set1_epi8((*NORMAL.end() - *NORMAL.start()) as i8);
-    let bias = _mm512_set1_epi16(127 << 7);
+    let words = unsafe { rows.words(strip) };
+    let mut below = _mm512_sub_epi8(_mm512_set1_epi8(*USUAL.end() as i8), words);
+    let most = _mm512_set1_epi8((*USUAL.end() - *USUAL.start()) as i8);
+    let is_usual = _mm512_cmpgt_epu8_mask(below, most) == 0;
     for line in &mut exponents.0 {
-        let upper = _mm512_slli_epi32::<23>(_mm512_and_si512(words, _mm512_set1_epi32(255)));
-        let both = _mm512_or_si512(upper, _mm512_srli_epi32::<16>(upper));
+        let lower = _mm512_slli_epi32::<7>(_mm512_and_si512(below, _mm512_set1_epi32(255)));
+        let both = _mm512_or_si512(lower, _mm512_slli_epi32::<16>(lower));
         let out = line.as_chunks_mut::<LANES>().0[strip].as_mut_ptr();
         // SAFETY: 16 words are there, at a multiple of 64 bytes.
-        unsafe { _mm512_store_si512(out.cast(), _mm512_sub_epi16(both, bias)) };
-        words = _mm512_srli_epi32::<8>(words);
+        unsafe { _mm512_store_si512(out.cast(), both) };
+        below = _mm512_srli_epi32::<8>(below);
     }
-    _mm512_cmpgt_epu8_mask(above, n_normal) == 0
+    is_usual
 }
 
-/// The 16 values of a 4-bit float in bfloat16, twice: what chooses among 32 looks at five bits.
+/// The 16 values of a 4-bit float in bfloat16, twice: what chooses among 32 looks at five bits. Either zero is a plain
+/// one, from which nothing can be taken.
 const FP4: [u16; 32] = {
     let mut cells = [0; 32];
     let mut at = 0;
     while at < 32 {
-        cells[at] = (scalar::unpack::FP4[at % 16].to_bits() >> 16) as u16;
+        if at % 8 != 0 {
+            cells[at] = (scalar::unpack::FP4[at % 16].to_bits() >> 16) as u16;
+        }
         at += 1;
     }
     cells
@@ -158,19 +161,16 @@ unsafe fn mxfp4_strip(
     let within = _mm512_broadcast_i32x4(_mm_set_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0));
     let halves = [_mm512_add_epi8(within, lower), _mm512_add_epi8(within, upper)];
     let shifts = [_mm512_set1_epi32(4 << 16), _mm512_set1_epi32(12 << 16 | 8)];
-    let magnitude = _mm512_set1_epi16(0x7fff);
     for (at, (word, lines)) in
         words.into_iter().zip(cells.as_chunks_mut::<{ 8 * WIDE }>().0).enumerate()
     {
-        let added = exponents.0[at * 8 / GROUP].as_chunks::<LANES>().0[strip].as_ptr();
-        // SAFETY: 16 words are there.
-        let added = unsafe { _mm512_load_si512(added.cast()) };
+        let taken = exponents.0[at * 8 / GROUP].as_chunks::<LANES>().0[strip].as_ptr();
+        // SAFETY: 16 words are there, at a multiple of 64 bytes.
+        let taken = unsafe { _mm512_load_si512(taken.cast()) };
         for (pair, line) in lines.as_chunks_mut::<{ WIDE * PAIR }>().0.iter_mut().enumerate() {
             let codes =
                 _mm512_srlv_epi16(_mm512_shuffle_epi8(word, halves[pair / 2]), shifts[pair % 2]);
-            let found = _mm512_permutexvar_epi16(codes, values);
-            let is_some = _mm512_test_epi16_mask(found, magnitude);
-            let scaled = _mm512_mask_add_epi16(found, is_some, found, added);
+            let scaled = _mm512_subs_epu16(_mm512_permutexvar_epi16(codes, values), taken);
             let out = line.as_chunks_mut::<{ LANES * PAIR }>().0[strip].as_mut_ptr();
             // SAFETY: 64 bytes are there, at a multiple of 64.
             unsafe { _mm512_store_si512(out.cast(), scaled) };
