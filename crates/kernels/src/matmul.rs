@@ -86,7 +86,7 @@ pub(crate) struct RowGroup {
 
 impl RowGroup {
     /// The cells of the inputs of a place, `[n_k, n]`, among packed rows with `1 / per` cells an input.
-    pub(crate) fn part<'a, T>(self, packed: &'a [T], place: Place, per: usize) -> &'a [T] {
+    pub(crate) fn part<T>(self, packed: &[T], place: Place, per: usize) -> &[T] {
         &packed[(self.start * self.n_in + place.k * self.n) / per..][..place.n_k * self.n / per]
     }
 }

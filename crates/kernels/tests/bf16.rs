@@ -71,7 +71,7 @@ impl Case {
             // Those that weights have, or any.
             scales: bytes(n_out * groups, seed ^ 5)
                 .iter()
-                .map(|byte| if seed % 2 == 0 { 100 + byte % 28 } else { byte % 130 })
+                .map(|byte| if seed.is_multiple_of(2) { 100 + byte % 28 } else { byte % 130 })
                 .collect(),
             n_out,
             n_in,
