@@ -50,6 +50,8 @@ pub struct Kernels {
     pub(crate) sum_exp: fn(&[f32], f32) -> f32,
     /// Weights, floats between heads in them, values, head size: mixed on top of `out`.
     pub(crate) mix: fn(&[f32], usize, &[f32], usize, &mut [f32]),
+    /// Gate and up in turns, where both are clamped, out.
+    pub(crate) swiglu: fn(&[f32], f32, &mut [f32]),
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
     /// `out += factor * x`
     pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),

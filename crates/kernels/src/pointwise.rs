@@ -2,8 +2,6 @@
 
 use crate::dispatch::Kernels;
 
-/// Slope inside the gate's sigmoid (gpt-oss; not in the published configuration).
-const SWIGLU_ALPHA: f32 = 1.702;
 /// Numbers that are summed in `f32` before their sum goes into an `f64`.
 const SUMMED: usize = 1024;
 
@@ -34,18 +32,13 @@ impl Kernels {
     }
 
     /// The clamped gate of the experts: `gate_up` holds gate and up in turns, `out` is half as long.
-    /// The gate is clamped above, `up` on both sides.
+    /// The gate is clamped above, `up` on both sides. The same bits in every table.
     ///
     /// # Panics
     /// When `gate_up` is not twice as long as `out`.
     pub fn swiglu(&self, gate_up: &[f32], limit: f32, out: &mut [f32]) {
         assert_eq!(gate_up.len(), 2 * out.len());
-        let (pairs, _) = gate_up.as_chunks::<2>();
-        for ([gate, up], out) in pairs.iter().zip(out) {
-            let gate = gate.min(limit);
-            let up = up.clamp(-limit, limit);
-            *out = gate / (1.0 + (-SWIGLU_ALPHA * gate).exp()) * (up + 1.0);
-        }
+        (self.swiglu)(gate_up, limit, out);
     }
 
     /// `sum of exp(x - top)`, where `top` is the largest of `x`; the same bits in every table.

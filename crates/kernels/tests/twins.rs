@@ -228,6 +228,25 @@ proptest! {
     }
 
     #[test]
+    fn the_gate_is_the_same_in_every_table(n in 1_usize..200, bad in prop::option::of(0_usize..400), seed in any::<u64>()) {
+        let mut gate_up: Vec<f32> = noise(2 * n, seed).iter().map(|x| x * 3.0).collect();
+        if let Some(cell) = bad.and_then(|bad| gate_up.get_mut(bad)) {
+            *cell = f32::NAN;
+        }
+        let mut twins = tables().map(|kernels| {
+            let mut out = vec![0.0; n];
+            kernels.swiglu(&gate_up, 7.0, &mut out);
+            out
+        });
+        let scalar = twins.next().expect("scalar is always there");
+        for (pair, out) in gate_up.chunks_exact(2).zip(&scalar) {
+            prop_assert_eq!(out.is_nan(), pair[0].is_nan() || pair[1].is_nan());
+        }
+        let same = |out: Vec<f32>| out.iter().zip(&scalar).all(|(a, b)| a.is_nan() && b.is_nan() || a.to_bits() == b.to_bits());
+        prop_assert!(twins.all(same));
+    }
+
+    #[test]
     fn softmax_sums_to_one(x in floats(17)) {
         let mut out = x.clone();
         Kernels::detect().softmax(&mut out);

@@ -3,6 +3,7 @@
 pub(crate) mod attend;
 pub(crate) mod bf16;
 pub(crate) mod ceiling;
+pub(crate) mod gate;
 pub(crate) mod int8;
 pub(crate) mod product;
 pub(crate) mod slab;
@@ -30,6 +31,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     weigh: attend::weigh,
     mix: attend::mix,
     sum_exp: attend::sum_exp,
+    swiglu: gate::swiglu,
     dot: product::dot,
     add_scaled: product::add_scaled,
     burn: ceiling::BURN,

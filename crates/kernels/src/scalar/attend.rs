@@ -89,6 +89,7 @@ pub(crate) const EXP: [f32; 6] =
     [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
 /// `e^x` of a number that is not above 0, to about one unit in the last place.
+#[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     if x < LEAST {
         return 0.0;
