@@ -10,21 +10,21 @@ use crate::matrix::{GROUP, Matrix};
 use crate::pool::{Pool, SharedOut};
 use crate::slab::{DEEP, Place, WIDE};
 
-/// Lines that may be read behind those of a place, because tiles have 16 rows.
-const SPARE_LINES: usize = 15;
+/// Rows of a tile. So many are summed even where there are fewer.
+pub(crate) const TILE_ROWS: usize = 16;
 /// Inputs that lie side by side.
 pub(crate) const PAIR: usize = 2;
 
-/// `DEEP` inputs of `WIDE` outputs.
+/// [`Bf16::DEEP`] inputs of `WIDE` outputs.
 #[repr(C, align(64))]
 pub(crate) struct Slab {
-    /// `[DEEP / 2, WIDE, 2]`; behind the last input zeros, up to a whole group.
-    pub(crate) cells: [u16; DEEP * WIDE],
+    /// `[inputs / 2, WIDE, 2]`; behind the last input zeros, up to a whole group.
+    pub(crate) cells: [u16; Bf16::DEEP * WIDE],
 }
 
 impl Slab {
     pub(crate) fn boxed() -> Box<Slab> {
-        Box::new(Slab { cells: [0; DEEP * WIDE] })
+        Box::new(Slab { cells: [0; Bf16::DEEP * WIDE] })
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Line(pub(crate) [u16; GROUP]);
 /// Activations of a place in one group of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Activations<'a> {
-    /// `[n_groups, n]`, and whatever lies behind them.
+    /// `[n_groups, n]`, and behind them at least as many as make the last rows whole tiles.
     pub(crate) lines: &'a [Line],
     /// Groups of 32 inputs.
     pub(crate) n_groups: usize,
@@ -48,8 +48,10 @@ pub(crate) struct Activations<'a> {
 pub(crate) enum Bf16 {}
 
 impl Recipe for Bf16 {
-    /// Two tiles.
-    const ROWS: usize = 32;
+    const ROWS: usize = 2 * TILE_ROWS;
+    const ROUND: usize = TILE_ROWS;
+    /// As many bytes as other slabs: totals are loaded and stored half as often.
+    const DEEP: usize = 2 * DEEP;
     /// Every group of rows as `[n_in / 32, rows of the group]`.
     type Packed<'x> = Vec<Line>;
     type View<'s> = &'s Slab;
@@ -66,7 +68,7 @@ impl Recipe for Bf16 {
     fn pack(kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Vec<Line> {
         let n_in = x.len().checked_div(n_rows).unwrap_or(0);
         let n_lines = n_in.div_ceil(GROUP);
-        let mut lines = vec![Line([0; GROUP]); n_rows * n_lines + SPARE_LINES];
+        let mut lines = vec![Line([0; GROUP]); n_rows * n_lines + TILE_ROWS];
         let out = SharedOut::new(&mut lines);
         let groups: Vec<RowGroup> = Bf16::groups(n_rows, n_in).collect();
         pool.run(groups.len(), &|at| {
@@ -91,7 +93,15 @@ impl Recipe for Bf16 {
         ahead: &[u8],
         slabs: &'s mut Slabs,
     ) -> &'s Slab {
-        (kernels.fill_bf16)(w, place, ahead, &mut slabs.bf16);
+        for (part, cells) in slabs.bf16.cells.chunks_exact_mut(DEEP * WIDE).enumerate() {
+            let (start, end) = (part * DEEP, place.n_k.min((part + 1) * DEEP));
+            if start < end {
+                let share = |k| ahead.len() * k / place.n_k;
+                let ahead = &ahead[share(start)..share(end)];
+                let place = Place { k: place.k + start, n_k: end - start, ..place };
+                (kernels.fill_bf16)(w, place, ahead, cells);
+            }
+        }
         &slabs.bf16
     }
 
@@ -190,8 +200,8 @@ mod tests {
             let w = Matrix::bf16(&stored, 40, 200).expect("the shape fits");
             let place = Place { row: 8 * (seed as usize % 2), n_rows: 32, k: 0, n_k };
             let (mut a, mut b) = (Slab::boxed(), Slab::boxed());
-            scalar::bf16::fill(&w, place, &[], &mut a);
-            avx512::bf16::fill(&w, place, &[], &mut b);
+            scalar::bf16::fill(&w, place, &[], &mut a.cells[..DEEP * WIDE]);
+            avx512::bf16::fill(&w, place, &[], &mut b.cells[..DEEP * WIDE]);
             assert!(a.cells == b.cells, "seed {seed}");
             let x = Activations { lines: &x, n_groups, n: n_rows };
             let (mut one, mut two) = (vec![0.0; n_rows * WIDE], vec![0.0; n_rows * WIDE]);
@@ -226,8 +236,8 @@ mod tests {
                 for (row, n_rows) in [(0, 32), (32, 8)] {
                     let place = Place { row, n_rows, k, n_k: DEEP.min(n_in - k) };
                     let (mut a, mut b) = (Slab::boxed(), Slab::boxed());
-                    scalar::bf16::fill(&w, place, &[], &mut a);
-                    avx512::bf16::fill(&w, place, &[], &mut b);
+                    scalar::bf16::fill(&w, place, &[], &mut a.cells[..DEEP * WIDE]);
+                    avx512::bf16::fill(&w, place, &[], &mut b.cells[..DEEP * WIDE]);
                     for at in 0..place.n_k.next_multiple_of(GROUP) * WIDE {
                         if at / PAIR % WIDE < n_rows {
                             // As numbers: of zeros one twin keeps the sign.

@@ -36,9 +36,10 @@ pub struct Kernels {
     pub(crate) accumulate_int8: fn(Activations<'_>, Weights<'_>, &mut [f32]),
     /// Rounds a row of activations to bfloat16, into lines so many lines apart.
     pub(crate) round_bf16: fn(&[f32], &mut [bf16::Line], usize),
-    /// Fills a slab of bfloat16 from its place in a matrix of bfloat16 or MXFP4, and asks the memory for what is next.
-    pub(crate) fill_bf16: fn(&Matrix<'_>, Place, &[u8], &mut bf16::Slab),
-    /// Activations by weights in bfloat16, on top of totals `[rows, WIDE]`.
+    /// Fills `DEEP` inputs of a slab of bfloat16 from their place in a matrix of bfloat16 or MXFP4, and asks the memory for
+    /// what is next.
+    pub(crate) fill_bf16: fn(&Matrix<'_>, Place, &[u8], &mut [u16]),
+    /// Activations by weights in bfloat16, on top of totals `[rows, WIDE]` of whole tiles of rows.
     pub(crate) accumulate_bf16: fn(bf16::Activations<'_>, &bf16::Slab, &mut [f32]),
     /// Runs a task with the unit switched on that these sums need.
     pub(crate) around_bf16: fn(&mut dyn FnMut()),

@@ -17,6 +17,8 @@ use crate::slab::{DEEP, Place, Slab, WIDE, unpack_f32};
 
 /// Slabs' widths that a thread takes at once: enough that threads rarely meet, few enough that they end together.
 const TILES: usize = 2;
+/// Floats of a line of the cache.
+const LINE: usize = 16;
 
 /// One product of many: `out[r, n] = sum over k of x[r, k] * w[n, k], + bias[n]`.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub struct Product<'a> {
 pub(crate) trait Recipe {
     /// Rows that are summed together, at most.
     const ROWS: usize;
+    /// Totals of a group come in multiples of so many rows; nobody looks at those of rows that there are not.
+    const ROUND: usize = 1;
+    /// Inputs that are summed at once: as many as slabs hold, or a multiple of that.
+    const DEEP: usize = DEEP;
     /// Rows of `x` in the form that sums want, group of rows behind group of rows.
     type Packed<'x>: Sync;
     /// Weights as sums want them.
@@ -64,7 +70,8 @@ pub(crate) trait Recipe {
         scratch: &'s mut Slabs,
     ) -> Self::View<'s>;
 
-    /// Sums the inputs of a place for one group of rows, on top of `totals` `[rows of the group, WIDE]`.
+    /// Sums the inputs of a place for one group of rows, on top of `totals` `[rows of the group, WIDE]`, which begin at
+    /// a multiple of 64 bytes.
     fn accumulate(
         kernels: &Kernels,
         packed: &Self::Packed<'_>,
@@ -192,9 +199,11 @@ impl Kernels {
         for first in (task * TILES * WIDE..end).step_by(WIDE) {
             let n_tile = WIDE.min(end - first);
             totals.clear();
-            totals.resize(job.n_rows * WIDE, 0.0);
+            totals.resize(job.n_rows.next_multiple_of(R::ROUND) * WIDE + LINE, 0.0);
+            let start = totals.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+            let totals = &mut totals[start..];
             self.sum_tile(job, first, n_tile, slabs, totals);
-            for (row, totals) in totals.chunks_exact(WIDE).enumerate() {
+            for (row, totals) in totals.chunks_exact(WIDE).take(job.n_rows).enumerate() {
                 // SAFETY: row < n_rows and first + n_tile <= n_out, so the range is inside `out`; the
                 // tasks' column ranges are disjoint, so no other thread touches it.
                 let target = unsafe { job.out.range(row * job.w.n_out + first, n_tile) };
@@ -219,11 +228,12 @@ impl Kernels {
         totals: &mut [f32],
     ) {
         let n_in = job.w.n_in;
-        for k in (0..n_in).step_by(DEEP) {
-            let place = Place { row: first, n_rows: n_tile, k, n_k: DEEP.min(n_in - k) };
+        for k in (0..n_in).step_by(R::DEEP) {
+            let place = Place { row: first, n_rows: n_tile, k, n_k: R::DEEP.min(n_in - k) };
             let weights = R::fill(self, &job.w, place, ahead(&job.w, place), slabs);
             for rows in R::groups(job.n_rows, n_in) {
-                let totals = &mut totals[rows.start * WIDE..][..rows.n * WIDE];
+                let n_totals = rows.n.next_multiple_of(R::ROUND) * WIDE;
+                let totals = &mut totals[rows.start * WIDE..][..n_totals];
                 R::accumulate(self, job.packed, rows, place, &weights, totals);
             }
         }

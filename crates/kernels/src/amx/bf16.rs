@@ -1,16 +1,12 @@
 //! Sums of products in bfloat16: 16 rows by 16 outputs by 32 inputs an instruction.
 
-use crate::amx::tile::{TILE_ROWS, burn, one_block, two_blocks, with_tiles};
-use crate::bf16::{Activations, Bf16, Line, Slab, nearest};
+use crate::amx::tile::{burn, one_block, two_blocks, with_tiles};
+use crate::bf16::{Activations, Bf16, Line, Slab, TILE_ROWS, nearest};
 use crate::ceiling::Burn;
 use crate::matmul::Recipe;
 use crate::matrix::GROUP;
 use crate::scalar;
-use crate::slab::{N_GROUPS, WIDE};
-
-/// Totals of whole tiles.
-#[repr(C, align(64))]
-struct Padded([[f32; WIDE]; Bf16::ROWS]);
+use crate::slab::WIDE;
 
 /// Four sums under way, as in products of two blocks of rows.
 pub(crate) const BURN: Burn = Burn {
@@ -31,29 +27,21 @@ pub(crate) fn around(task: &mut dyn FnMut()) {
 /// `totals[r, n] += sum over a group of x[r, k] * w[n, k]`, group by group; only inside [`around`]. A tile always has
 /// 16 rows, those that nobody wants included: what a row gives does not depend on how many there are.
 pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
-    assert!(totals.len() == x.n * WIDE && x.n <= Bf16::ROWS && x.n_groups <= N_GROUPS);
     if x.n == 0 || x.n_groups == 0 {
         return;
     }
-    let whole = x.n.next_multiple_of(TILE_ROWS);
-    assert!(x.lines.len() >= (x.n_groups - 1) * x.n + whole);
-    let sums = if whole == TILE_ROWS { one_block } else { two_blocks };
-    let lines = x.lines.as_ptr();
-    if whole == x.n {
-        // SAFETY: the table promises tiles; the lengths were just checked.
-        unsafe { sums(lines, x.n, slab, x.n_groups, totals.as_mut_ptr()) };
-        return;
-    }
-    let mut padded = Padded([[0.0; WIDE]; Bf16::ROWS]);
-    let cells = padded.0.as_flattened_mut();
-    cells[..totals.len()].copy_from_slice(totals);
-    // SAFETY: as above; the totals of whole tiles have room.
-    unsafe { sums(lines, x.n, slab, x.n_groups, cells.as_mut_ptr()) };
-    totals.copy_from_slice(&cells[..totals.len()]);
+    let n_summed = x.n.next_multiple_of(TILE_ROWS);
+    assert!(n_summed <= Bf16::ROWS && totals.len() >= n_summed * WIDE);
+    assert!(x.lines.len() >= (x.n_groups - 1) * x.n + n_summed);
+    assert!(x.n_groups * GROUP * WIDE <= slab.cells.len());
+    let sums = if n_summed == TILE_ROWS { one_block } else { two_blocks };
+    // SAFETY: the table promises tiles; the lengths were just checked.
+    unsafe { sums(x.lines.as_ptr(), x.n, slab, x.n_groups, totals.as_mut_ptr()) };
 }
 
 /// Multiplies small integers, all sums of which are exact, and compares with the scalar twin.
 pub(crate) fn product_is_right() -> bool {
+    const N_GROUPS: usize = Bf16::DEEP / GROUP;
     let small = |at: usize| nearest((at * 7 % 13) as f32 - 6.0);
     let mut slab = Slab::boxed();
     slab.cells.iter_mut().enumerate().for_each(|(at, cell)| *cell = small(at / 3));

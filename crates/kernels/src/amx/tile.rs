@@ -5,12 +5,10 @@
 
 use std::arch::asm;
 
-use crate::bf16::{Line, Slab};
+use crate::bf16::{Line, Slab, TILE_ROWS};
 use crate::matrix::GROUP;
 use crate::slab::WIDE;
 
-/// Rows of a tile.
-pub(crate) const TILE_ROWS: usize = 16;
 /// Bytes of a row: 32 activations, a pair of inputs for 16 outputs, or 16 sums.
 const ROW_BYTES: u16 = 64;
 
@@ -39,7 +37,9 @@ static WHOLE_TILES: Config = Config {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-const _: () = assert!(size_of::<Config>() == 64 && size_of::<Line>() == ROW_BYTES as usize);
+const _: () = assert!(
+    TILE_ROWS == 16 && size_of::<Config>() == 64 && size_of::<Line>() == ROW_BYTES as usize
+);
 
 const fn first_eight(value: u16) -> [u16; 16] {
     [value, value, value, value, value, value, value, value, 0, 0, 0, 0, 0, 0, 0, 0]

@@ -45,11 +45,12 @@ unsafe fn round_line(values: &[f32; GROUP], line: &mut Line) {
 }
 
 /// As the scalar twin. Rows are turned over pair by pair, packed ones before they are unpacked.
-pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
+pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], cells: &mut [u16]) {
+    assert!(cells.len() == DEEP * WIDE);
     match w.cells {
         Cells::Mxfp4 { blocks, scales } => {
             let Some(exponents) = exponents(w, scales, place) else {
-                return scalar::bf16::fill(w, place, ahead, slab);
+                return scalar::bf16::fill(w, place, ahead, cells);
             };
             let n_row = w.n_in / GROUP * GROUP_BYTES;
             let (offset, n) = (place.k / GROUP * GROUP_BYTES, place.n_k / GROUP * GROUP_BYTES);
@@ -57,7 +58,7 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
             for strip in 0..WIDE / LANES {
                 let rows = rows.asking(ahead, strip * LANES);
                 // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
-                unsafe { mxfp4_strip(rows, &exponents, strip, &mut slab.cells) };
+                unsafe { mxfp4_strip(rows, &exponents, strip, cells) };
             }
         }
         Cells::Bf16(bytes) => {
@@ -67,7 +68,7 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
                 for strip in 0..WIDE / LANES {
                     let rows = rows.asking(ahead, k + strip * LANES);
                     // SAFETY: as above; the cells from k on hold a group.
-                    unsafe { bf16_strip(rows, strip, &mut slab.cells[k * WIDE..]) };
+                    unsafe { bf16_strip(rows, strip, &mut cells[k * WIDE..]) };
                 }
             }
         }
@@ -145,12 +146,7 @@ const FP4: [u16; 32] = {
 /// # Safety
 /// AVX-512 F and BW; `cells` is `[DEEP / 2, WIDE, 2]`.
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn mxfp4_strip(
-    rows: Rows,
-    exponents: &Exponents,
-    strip: usize,
-    cells: &mut [u16; DEEP * WIDE],
-) {
+unsafe fn mxfp4_strip(rows: Rows, exponents: &Exponents, strip: usize, cells: &mut [u16]) {
     // SAFETY: the caller's promise.
     let words = transposed(unsafe { rows.load(strip) });
     // SAFETY: the table has 32 cells.
@@ -172,8 +168,8 @@ unsafe fn mxfp4_strip(
                 _mm512_srlv_epi16(_mm512_shuffle_epi8(word, halves[pair / 2]), shifts[pair % 2]);
             let scaled = _mm512_subs_epu16(_mm512_permutexvar_epi16(codes, values), taken);
             let out = line.as_chunks_mut::<{ LANES * PAIR }>().0[strip].as_mut_ptr();
-            // SAFETY: 64 bytes are there, at a multiple of 64.
-            unsafe { _mm512_store_si512(out.cast(), scaled) };
+            // SAFETY: 64 bytes are there.
+            unsafe { _mm512_storeu_si512(out.cast(), scaled) };
         }
     }
 }
@@ -198,8 +194,8 @@ const ROWS: usize = 12;
 
 /// As the scalar twin.
 pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
-    assert!(x.lines.len() >= x.n_groups * x.n && x.n_groups <= N_GROUPS);
-    assert!(totals.len() == x.n * WIDE);
+    assert!(x.lines.len() >= x.n_groups * x.n && totals.len() >= x.n * WIDE);
+    assert!(x.n_groups * GROUP * WIDE <= slab.cells.len());
     let n_parts = x.n.div_ceil(ROWS);
     for part in 0..n_parts {
         let (start, end) = (part * x.n / n_parts, (part + 1) * x.n / n_parts);

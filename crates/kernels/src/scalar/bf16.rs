@@ -15,13 +15,12 @@ pub(crate) fn round(row: &[f32], lines: &mut [Line], stride: usize) {
     }
 }
 
-/// Fills a slab from its place in a matrix of bfloat16 or MXFP4. A 4-bit value times its power of two is a bfloat16.
-pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], slab: &mut Slab) {
+/// Fills pairs, `[DEEP / 2, WIDE, 2]`, from their place in a matrix of bfloat16 or MXFP4. A 4-bit value times its power of two is a bfloat16.
+pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], cells: &mut [u16]) {
     let n_filled = place.n_k.next_multiple_of(GROUP);
-    slab.cells[..n_filled * WIDE].fill(0);
+    cells[..n_filled * WIDE].fill(0);
     for row in 0..place.n_rows {
-        let mut set =
-            |k: usize, cell: u16| slab.cells[(k / PAIR * WIDE + row) * PAIR + k % PAIR] = cell;
+        let mut set = |k: usize, cell: u16| cells[(k / PAIR * WIDE + row) * PAIR + k % PAIR] = cell;
         match w.cells {
             Cells::Bf16(bytes) => {
                 let cells = place.cells(w, bytes, row, 2).as_chunks::<2>().0.iter();
@@ -54,7 +53,7 @@ pub(crate) fn around(task: &mut dyn FnMut()) {
 pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
     let groups = slab.cells.chunks_exact(GROUP * WIDE).take(x.n_groups);
     for (g, cells) in groups.enumerate() {
-        for (r, totals) in totals.chunks_exact_mut(WIDE).enumerate() {
+        for (r, totals) in totals.chunks_exact_mut(WIDE).take(x.n).enumerate() {
             let mut sums = [0.0; WIDE];
             let pairs = x.lines[g * x.n + r].0.as_chunks::<PAIR>().0;
             for ([even, odd], cells) in pairs.iter().zip(cells.chunks_exact(WIDE * PAIR)) {
