@@ -82,7 +82,7 @@ pub enum EngineError {
     /// The engine was stopped, or its thread ended.
     #[error("the engine has stopped")]
     Stopped,
-    /// The forward pass gave a number that is not finite.
+    /// The forward pass gave a number that is not finite, among those that were looked at.
     #[error("the logit of token {token} at position {position} is {value}")]
     NonFinite {
         /// Position that was to be chosen.

@@ -71,6 +71,10 @@ pub struct Usage {
     pub cached_tokens: usize,
     /// Tokens of the reply, forced ones included.
     pub generated: usize,
+    /// Tokens of the reply that came as they had been guessed.
+    pub guessed: usize,
+    /// Forward passes that computed any of its tokens.
+    pub steps: usize,
     /// Seconds from submission to the first place in a batch.
     pub queue_seconds: f64,
     /// Seconds from there to the first token that was not forced.

@@ -5,8 +5,8 @@ use crate::mask::TokenMask;
 
 /// Steers one sequence.
 ///
-/// The engine asks [`Guide::next`] for every place in the reply, before the forward pass that
-/// leads there, and tells [`Guide::accept`] every token that was put there, forced ones too.
+/// The engine asks [`Guide::next`] for every place in the reply, in order and once, and tells
+/// [`Guide::accept`] every token that was put there, forced ones too, before it asks again.
 /// Both run on the engine's thread between two steps: a slow guide slows every request. A guide
 /// that panics ends its own request with [`EngineError::GuidePanicked`].
 pub trait Guide: Send {

@@ -31,6 +31,23 @@ pub(crate) struct Sampler {
     weights: Vec<(f64, u32)>,
 }
 
+/// Which tokens a row of logits speaks of.
+#[derive(Clone, Copy)]
+enum Tokens<'a> {
+    All,
+    /// These, lowest id first.
+    Few(&'a [u32]),
+}
+
+impl Tokens<'_> {
+    fn at(self, place: usize) -> u32 {
+        match self {
+            Tokens::All => place as u32,
+            Tokens::Few(tokens) => tokens[place],
+        }
+    }
+}
+
 impl Default for Sampler {
     fn default() -> Sampler {
         let (allowed, logits, weights) = (Vec::new(), Vec::new(), Vec::new());
@@ -52,29 +69,38 @@ impl Sampler {
         sampling: &Sampling,
         position: usize,
     ) -> Result<Choice, EngineError> {
-        if let Some(token) = logits.iter().position(|logit| !logit.is_finite()) {
-            return Err(EngineError::NonFinite {
-                position,
-                token: token as u32,
-                value: logits[token],
-            });
+        check_finite(logits, Tokens::All, position)?;
+        if matches!(next, Next::Free) {
+            return self.choose_open(logits, Tokens::All, sampling, position);
         }
-        let all_may = matches!(next, Next::Free);
-        if !all_may {
-            self.collect_allowed(logits, next);
-        }
-        let collected = std::mem::take(&mut self.logits);
-        let open = if all_may { logits } else { collected.as_slice() };
-        let choice = self.choose_from(open, all_may, sampling, position);
-        self.logits = collected;
+        self.collect_allowed(logits, next);
+        let (allowed, open) = (std::mem::take(&mut self.allowed), std::mem::take(&mut self.logits));
+        let choice = self.choose_open(&open, Tokens::Few(&allowed), sampling, position);
+        (self.allowed, self.logits) = (allowed, open);
         choice
     }
 
-    /// Chooses among those that may come, whose logits are `open`.
-    fn choose_from(
+    /// As [`Sampler::choose`], where `logits` are those of the allowed tokens `few` alone, lowest id first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sampler::choose`], of these logits.
+    pub(crate) fn choose_of_few(
+        &mut self,
+        few: &[u32],
+        logits: &[f32],
+        sampling: &Sampling,
+        position: usize,
+    ) -> Result<Choice, EngineError> {
+        check_finite(logits, Tokens::Few(few), position)?;
+        self.choose_open(logits, Tokens::Few(few), sampling, position)
+    }
+
+    /// Chooses among `tokens`, all of which may come and whose logits are `open`.
+    fn choose_open(
         &mut self,
         open: &[f32],
-        all_may: bool,
+        tokens: Tokens<'_>,
         sampling: &Sampling,
         position: usize,
     ) -> Result<Choice, EngineError> {
@@ -87,27 +113,37 @@ impl Sampler {
         };
         let log_total = f64::from(top) + self.kernels.sum_exp(open, top).ln();
         let logprob = |at: usize| (f64::from(open[at]) - log_total) as f32;
-        let token = |at: usize| if all_may { at as u32 } else { self.allowed[at] };
         let choices = match open.len() {
-            n @ ..=MAX_CHOICES => (0..n).map(|at| (token(at), logprob(at))).collect(),
+            n @ ..=MAX_CHOICES => (0..n).map(|at| (tokens.at(at), logprob(at))).collect(),
             _ => Vec::new(),
         };
-        Ok(Choice { token: token(chosen), logprob: logprob(chosen), choices })
+        Ok(Choice { token: tokens.at(chosen), logprob: logprob(chosen), choices })
     }
 
     fn collect_allowed(&mut self, logits: &[f32], next: &Next) {
-        let rows = 0..logits.len() as u32;
+        let n_rows = logits.len() as u32;
         self.allowed.clear();
         match next {
-            Next::Forbid(tokens) => {
-                self.allowed.extend(rows.filter(|token| !tokens.contains(token)))
-            }
-            Next::Allow(mask) => self.allowed.extend(mask.iter().take_while(|t| rows.contains(t))),
+            Next::Forbid(tokens) => self.collect_all_but(tokens, n_rows),
+            Next::Allow(mask) => self.allowed.extend(mask.iter().take_while(|&t| t < n_rows)),
             // Nothing is collected where all may come; the others are followed before any logits exist.
             Next::Free | Next::Force(_) | Next::Stop | Next::Fail(_) => {}
         }
         self.logits.clear();
         self.logits.extend(self.allowed.iter().map(|&token| logits[token as usize]));
+    }
+
+    /// From one forbidden token to the next, for there may be a thousand of them among 200,000.
+    fn collect_all_but(&mut self, forbidden: &[u32], n_rows: u32) {
+        let mut forbidden: Vec<u32> =
+            forbidden.iter().copied().filter(|&token| token < n_rows).collect();
+        forbidden.sort_unstable();
+        let mut start = 0;
+        for token in forbidden {
+            self.allowed.extend(start..token);
+            start = token + 1;
+        }
+        self.allowed.extend(start..n_rows);
     }
 
     /// The place of a random one among those that may come; `max` is their largest logit.
@@ -151,6 +187,15 @@ impl Sampler {
     }
 }
 
+fn check_finite(logits: &[f32], tokens: Tokens<'_>, position: usize) -> Result<(), EngineError> {
+    match logits.iter().position(|logit| !logit.is_finite()) {
+        None => Ok(()),
+        Some(at) => {
+            Err(EngineError::NonFinite { position, token: tokens.at(at), value: logits[at] })
+        }
+    }
+}
+
 /// The place of the largest, the first among equals.
 fn first_largest(values: &[f32]) -> Option<usize> {
     // In lanes, so that it costs no time beside the network.
@@ -177,10 +222,11 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_lowest_of_the_best() {
-        let cases: [(Next, u32); 5] = [
+        let cases: [(Next, u32); 6] = [
             (Next::Free, 1),
             (Next::Forbid(vec![1]), 3),
             (Next::Forbid(vec![1, 3]), 4),
+            (Next::Forbid(vec![99, 4, 3, 1, 3]), 0),
             (Next::Allow(TokenMask::of(&[2, 5])), 5),
             (Next::Allow(TokenMask::of(&[2, 99])), 2),
         ];
@@ -236,6 +282,27 @@ mod tests {
                 .expect_err("not finite");
             assert!(matches!(error, EngineError::NonFinite { position: 5, token: 1, .. }));
         }
+    }
+
+    #[test]
+    fn few_logits_give_the_choice_that_all_would() {
+        let few = [0, 2, 3, 5];
+        let logits = few.map(|token| LOGITS[token as usize]);
+        for temperature in [0.0, 0.7, 3.0] {
+            for position in 0..50 {
+                let sampling = Sampling { temperature, top_p: 0.9, seed: 5 };
+                let next = Next::Allow(TokenMask::of(&few));
+                let of_all = choose(next, sampling, position).expect("some allowed");
+                let of_few = Sampler::default().choose_of_few(&few, &logits, &sampling, position);
+                assert_eq!(of_few.expect("some allowed"), of_all);
+            }
+        }
+        let mut sampler = Sampler::default();
+        let error = sampler.choose_of_few(&[], &[], &Sampling::default(), 4).expect_err("none");
+        assert!(matches!(error, EngineError::GuideDeadEnd { position: 4 }));
+        let error = sampler.choose_of_few(&[7, 9], &[0.0, f32::NAN], &Sampling::default(), 4);
+        let error = error.expect_err("not finite");
+        assert!(matches!(error, EngineError::NonFinite { position: 4, token: 9, .. }));
     }
 
     #[test]

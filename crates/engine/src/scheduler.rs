@@ -1,7 +1,8 @@
 //! The engine's thread: which tokens are computed in which step.
 //!
 //! Every step is one forward pass over parts of many sequences: the one new token of those that are
-//! being continued, and chunks of prompts, oldest first, up to `max_batch_tokens`. Nothing decided
+//! being continued, and chunks of prompts, oldest first, up to `max_batch_tokens`; small steps also compute guesses at
+//! what comes next (`guess.rs`). Nothing decided
 //! here changes a reply, only when it comes: a sequence's numbers do not depend on its neighbours,
 //! on chunks, or on whether its prefix came from the cache. So a sequence can also lose its memory to
 //! an older one and compute everything again later.
@@ -17,6 +18,7 @@ use crate::generation::Finish;
 use crate::inbox::Inbox;
 use crate::kv::{Disk, KvCache};
 use crate::plan;
+use crate::said::Said;
 use crate::sampler::Sampler;
 use crate::sequence::Sequence;
 use crate::settings::Limits;
@@ -27,6 +29,7 @@ pub(crate) struct Scheduler<N> {
     network: N,
     cache: KvCache,
     disk: Option<Disk>,
+    said: Said,
     limits: Limits,
     sampler: Sampler,
     /// In order of submission.
@@ -49,6 +52,7 @@ impl<N: Network> Scheduler<N> {
             network,
             cache,
             disk,
+            said: Said::default(),
             limits,
             sampler: Sampler::default(),
             running: Vec::new(),
@@ -129,7 +133,7 @@ impl<N: Network> Scheduler<N> {
     }
 
     fn step(&mut self) {
-        plan::plan(&mut self.running, &mut self.cache, self.limits.max_batch_tokens);
+        plan::plan(&mut self.running, &mut self.cache, &self.said, &self.limits);
         self.set_preempted_aside();
         let mut planned: Vec<&mut Sequence> =
             self.running.iter_mut().filter(|sequence| sequence.n_step > 0).collect();
@@ -141,13 +145,14 @@ impl<N: Network> Scheduler<N> {
             planned.iter_mut().map(|sequence| sequence.segment()).collect();
         let outcome = step::run(&mut self.network, &mut segments);
         for (segment_idx, sequence) in planned.into_iter().enumerate() {
-            match outcome.row(segment_idx) {
-                Ok(row) => {
+            sequence.n_steps += 1;
+            match outcome.rows(segment_idx) {
+                Ok(rows) => {
+                    if !rows.is_empty() {
+                        sequence.continue_by(&rows, &mut self.sampler, &self.limits);
+                    }
                     sequence.view.publish(&mut self.cache, &sequence.tokens);
                     keep_prefix(self.disk.as_mut(), sequence);
-                    if let Some(row) = row {
-                        sequence.continue_by(row, &mut self.sampler, &self.limits);
-                    }
                 }
                 Err(error) => sequence.fail(error),
             }
@@ -177,6 +182,7 @@ impl<N: Network> Scheduler<N> {
     fn end_finished(&mut self) {
         for mut sequence in self.running.extract_if(.., |sequence| sequence.finish.is_some()) {
             sequence.view.release(&mut self.cache);
+            sequence.leave_to(&mut self.said);
             if let Some(finish) = sequence.finish.take() {
                 sequence.end(finish);
             }
@@ -190,5 +196,94 @@ fn keep_prefix(disk: Option<&mut Disk>, sequence: &mut Sequence) {
         && disk.keep(&sequence.view, &sequence.tokens[..sequence.n_prefix])
     {
         sequence.n_prefix = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use kernels::{Arithmetic, Kernels, Pool};
+    use model::forward::{Forward, Logits};
+    use model::{Model, ModelError};
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::guide::{Guide, Next};
+    use crate::request::Request;
+    use crate::settings::EngineSettings;
+
+    /// A network that notes how many tokens each step computes.
+    struct Watched {
+        forward: Forward,
+        n_tokens: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Network for Watched {
+        fn run(&mut self, segments: &mut [Segment<'_>]) -> Result<Logits, ModelError> {
+            let n_tokens = segments.iter().map(|segment| segment.tokens.len()).sum();
+            self.n_tokens.lock().expect("nobody panics").push(n_tokens);
+            self.forward.run(segments)
+        }
+    }
+
+    /// Says ten tokens over and over.
+    struct Repeat {
+        first: u32,
+        n_said: u32,
+    }
+
+    impl Guide for Repeat {
+        fn next(&mut self) -> Next {
+            let only = self.first + self.n_said % 10;
+            Next::Forbid((0..512).filter(|&token| token != only).collect())
+        }
+
+        fn accept(&mut self, _token: u32) {
+            self.n_said += 1;
+        }
+    }
+
+    /// Tokens of each step of `n` requests whose prompts and replies repeat themselves.
+    fn steps(n: u32, settings: &EngineSettings) -> Vec<usize> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
+        let model = Arc::new(Model::open(&dir).expect("the fixture is a checkpoint"));
+        let forward =
+            Forward::new(Arc::clone(&model), Kernels::detect(), Pool::new(1), Arithmetic::Exact);
+        let n_tokens = Arc::default();
+        let network = Watched { forward, n_tokens: Arc::clone(&n_tokens) };
+        let engine = Engine::start_on(model, settings, network).expect("the settings hold");
+        let request = |first: u32| Request {
+            guide: Some(Box::new(Repeat { first, n_said: 0 })),
+            ..Request::new((0..40).map(|at| first + at % 10).collect(), 60)
+        };
+        let replies = (0..n).map(|at| engine.submit(request(at * 20)).expect("sound"));
+        let replies: Vec<_> = replies.collect();
+        replies.into_iter().for_each(|reply| {
+            assert!(matches!(reply.wait().finish, Finish::MaxTokens));
+        });
+        drop(engine);
+        Arc::into_inner(n_tokens).expect("the engine is gone").into_inner().expect("whole")
+    }
+
+    #[test]
+    fn guesses_fill_small_steps_and_no_others() {
+        let settings = EngineSettings { kv_bytes: 64 << 20, ..EngineSettings::default() };
+        let with = |n, guess_batch_tokens, max_batch_tokens| {
+            let settings =
+                EngineSettings { guess_batch_tokens, max_batch_tokens, ..settings.clone() };
+            steps(n, &settings)
+        };
+        for n in [1, 3] {
+            let guessed = with(n, 6, 512);
+            assert!(guessed.len() < with(n, 0, 512).len(), "{n} requests");
+            // The prompts are 40 tokens each.
+            assert!(guessed.iter().all(|&n_tokens| n_tokens <= 6 || n_tokens >= 40), "{guessed:?}");
+            // The limit of all steps holds for guesses too.
+            assert!(with(n, 20, 4).iter().all(|&n_tokens| n_tokens <= 4));
+        }
+        let busy = with(7, 6, 512);
+        assert_eq!(busy.iter().filter(|&&n_tokens| n_tokens > 7).sum::<usize>(), 280, "{busy:?}");
     }
 }

@@ -14,6 +14,9 @@ pub struct EngineSettings {
     pub n_threads: usize,
     /// Most tokens computed in one step; long prompts are cut into chunks of at most this.
     pub max_batch_tokens: usize,
+    /// Steps that compute at most half as many tokens are filled up to this many with guesses at what sequences say
+    /// next, which spares steps where replies repeat what was said before; 0 guesses nothing.
+    pub guess_batch_tokens: usize,
     /// Most sequences that run at once; others wait.
     pub max_sequences: usize,
     /// Most bytes of keys and values, for running sequences and cached prefixes together.
@@ -36,6 +39,7 @@ impl Default for EngineSettings {
         EngineSettings {
             n_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             max_batch_tokens: 512,
+            guess_batch_tokens: 12,
             max_sequences: 64,
             kv_bytes: 2 << 30,
             queue_len: 1024,
@@ -51,6 +55,7 @@ impl Default for EngineSettings {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) max_batch_tokens: usize,
+    pub(crate) guess_batch_tokens: usize,
     pub(crate) max_sequences: usize,
     pub(crate) context_len: usize,
     pub(crate) vocab_size: usize,
@@ -91,6 +96,7 @@ impl Limits {
         }
         Ok(Limits {
             max_batch_tokens: settings.max_batch_tokens,
+            guess_batch_tokens: settings.guess_batch_tokens.min(settings.max_batch_tokens),
             max_sequences: settings.max_sequences,
             context_len,
             vocab_size: config.vocab_size,

@@ -1,10 +1,11 @@
 //! One forward pass for many sequences, in which each can only fail alone.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use model::ModelError;
-use model::forward::{Forward, LogitRows, Logits, Segment};
+use model::forward::{Forward, Logits, Segment};
 
 use crate::error::EngineError;
 use crate::sequence::panic_message;
@@ -23,36 +24,48 @@ impl Network for Forward {
 
 /// The outcome of a step, segment by segment.
 pub(crate) enum Outcome {
-    /// All went well; rows in the order of the segments that wanted one.
-    Together { logits: Logits, rows: Vec<Option<usize>> },
+    /// All went well; of each segment, which rows it has.
+    Together { logits: Logits, rows: Vec<Range<usize>> },
     /// The segments were computed one by one, since together they failed.
-    Apart(Vec<Result<Option<Logits>, EngineError>>),
+    Apart(Vec<Result<Logits, EngineError>>),
 }
 
-/// What a step says of a segment's last token.
+/// What a step says of a segment: a row for each of its last tokens, as many as it wanted.
+#[derive(Clone)]
+pub(crate) struct Rows<'a> {
+    logits: &'a Logits,
+    rows: Range<usize>,
+}
+
+/// What a step says of one token.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'a> {
-    /// `[vocab]`
+    /// `[vocab]`, or as many as the segment named tokens.
     pub(crate) logits: &'a [f32],
     /// `[hidden]`
     pub(crate) state: &'a [f32],
 }
 
-impl<'a> Row<'a> {
-    fn of(logits: &'a Logits, row: usize) -> Row<'a> {
-        Row { logits: logits.row(row), state: logits.state(row) }
+impl<'a> Rows<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(crate) fn row(&self, at: usize) -> Row<'a> {
+        let row = self.rows.start + at;
+        Row { logits: self.logits.row(row), state: self.logits.state(row) }
     }
 }
 
 impl Outcome {
-    /// The row of a segment, or `None` if it wanted none.
-    pub(crate) fn row(&self, segment_idx: usize) -> Result<Option<Row<'_>>, EngineError> {
+    /// The rows of a segment.
+    pub(crate) fn rows(&self, segment_idx: usize) -> Result<Rows<'_>, EngineError> {
         match self {
             Outcome::Together { logits, rows } => {
-                Ok(rows[segment_idx].map(|row| Row::of(logits, row)))
+                Ok(Rows { logits, rows: rows[segment_idx].clone() })
             }
             Outcome::Apart(parts) => match &parts[segment_idx] {
-                Ok(logits) => Ok(logits.as_ref().map(|logits| Row::of(logits, 0))),
+                Ok(logits) => Ok(Rows { logits, rows: 0..logits.n_rows() }),
                 Err(error) => Err(error.clone()),
             },
         }
@@ -69,10 +82,9 @@ pub(crate) fn run(network: &mut impl Network, segments: &mut [Segment<'_>]) -> O
         Ok(logits) => {
             let mut n_rows = 0;
             let rows = segments.iter().map(|segment| {
-                wants_row(segment).then(|| {
-                    n_rows += 1;
-                    n_rows - 1
-                })
+                let start = n_rows;
+                n_rows += segment.logits.n_rows(segment.tokens.len());
+                start..n_rows
             });
             Outcome::Together { rows: rows.collect(), logits }
         }
@@ -80,16 +92,11 @@ pub(crate) fn run(network: &mut impl Network, segments: &mut [Segment<'_>]) -> O
         Err(_) => {
             let apart = segments.iter_mut().zip(starts).map(|(segment, start)| {
                 segment.kv.len = start;
-                let logits = attempt(network, std::slice::from_mut(segment))?;
-                Ok(wants_row(segment).then_some(logits))
+                attempt(network, std::slice::from_mut(segment))
             });
             Outcome::Apart(apart.collect())
         }
     }
-}
-
-fn wants_row(segment: &Segment<'_>) -> bool {
-    matches!(segment.logits, LogitRows::Last)
 }
 
 fn attempt(

@@ -45,7 +45,7 @@ fn alone(seed: u64) -> Vec<Bits> {
     let n_requests = requests(seed).len();
     (0..n_requests)
         .map(|idx| {
-            let engine = engine(settings());
+            let engine = engine(EngineSettings { guess_batch_tokens: 0, ..settings() });
             let request = requests(seed).swap_remove(idx);
             bits(&run_together(&engine, vec![request])[0])
         })
@@ -60,6 +60,8 @@ fn replies_do_not_depend_on_anything_but_the_request() {
         ("two threads", EngineSettings { n_threads: 2, ..settings() }),
         ("one token a step", EngineSettings { max_batch_tokens: 1, ..settings() }),
         ("seven tokens a step", EngineSettings { max_batch_tokens: 7, ..settings() }),
+        ("no guesses", EngineSettings { guess_batch_tokens: 0, ..settings() }),
+        ("many guesses", EngineSettings { guess_batch_tokens: 100, ..settings() }),
         ("two at once", EngineSettings { max_sequences: 2, n_threads: 2, ..settings() }),
         ("little memory", EngineSettings { kv_bytes: small, ..settings() }),
         (
@@ -67,6 +69,7 @@ fn replies_do_not_depend_on_anything_but_the_request() {
             EngineSettings {
                 kv_bytes: small,
                 max_batch_tokens: 19,
+                guess_batch_tokens: 19,
                 max_sequences: 5,
                 ..settings()
             },
@@ -97,4 +100,35 @@ fn random_streams_differ_by_seed_alone() {
     let run = |seed| bits(&run_together(&engine, vec![sampled(tokens(1, 20), 30, seed)])[0]);
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
+}
+
+/// Where few tokens may come, their logits alone are computed; where the others are forbidden, all are.
+#[test]
+fn allowing_few_is_forbidding_the_rest() {
+    let vocab_size = tiny::model().config().vocab_size as u32;
+    let masks = |seed: u64| (0..24).map(move |at| tokens(seed + at, 1 + at as usize % 4));
+    let allowed = |seed| masks(seed).map(|few| Next::Allow(TokenMask::of(&few)));
+    let forbidden = |seed| {
+        let rest = move |few: Vec<u32>| (0..vocab_size).filter(move |token| !few.contains(token));
+        masks(seed).map(move |few| Next::Forbid(rest(few).collect()))
+    };
+    let engine = engine(settings());
+    for seed in [100, 200, 300] {
+        let request = |script: Vec<Next>| {
+            let sampling = match seed {
+                100 => engine::Sampling::default(),
+                _ => engine::Sampling { temperature: 1.5, top_p: 0.9, seed },
+            };
+            Request { sampling, ..guided(tokens(seed, 45), 24, tiny::Script::new(script)) }
+        };
+        let requests = vec![
+            request(allowed(seed).collect()),
+            greedy(tokens(seed, 50), 10),
+            request(forbidden(seed).collect()),
+        ];
+        let replies = run_together(&engine, requests);
+        assert_eq!(replies[0].tokens.len(), 24);
+        assert_eq!(replies[0].tokens, replies[2].tokens, "seed {seed}");
+        assert!(replies[0].tokens.iter().all(|event| !event.choices.is_empty()));
+    }
 }

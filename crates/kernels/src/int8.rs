@@ -12,8 +12,8 @@ use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
 
 /// Inputs that lie side by side.
 pub(crate) const QUAD: usize = 4;
-/// Activations of as many inputs.
-pub(crate) type Quad = [i8; QUAD];
+/// Activations of as many inputs, the first in the lowest byte.
+pub(crate) type Quad = i32;
 /// The largest integer of an activation or a weight, and minus the smallest.
 const MOST: f32 = 127.0;
 /// What stored 8-bit weights are raised by.
@@ -79,7 +79,7 @@ impl Recipe for Int8 {
 
     fn pack(_kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Packed {
         let n_in = x.len().checked_div(n_rows).unwrap_or(0);
-        let mut quads = vec![[0; QUAD]; x.len() / QUAD];
+        let mut quads: Vec<Quad> = vec![0; x.len() / QUAD];
         let mut scales = vec![0.0; x.len() / GROUP];
         let mut sums = vec![0; x.len() / GROUP];
         let groups: Vec<RowGroup> = Int8::groups(n_rows, n_in).collect();
@@ -100,9 +100,11 @@ impl Recipe for Int8 {
                 for (g, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
                     let (integers, scale) = integers(values);
                     scales[g * n + r] = scale;
-                    sums[g * n + r] = integers.iter().map(|&cell| i32::from(cell)).sum();
+                    sums[g * n + r] = integers.iter().sum();
                     for (at, quad) in integers.as_chunks::<QUAD>().0.iter().enumerate() {
-                        quads[(g * GROUP / QUAD + at) * n + r] = *quad;
+                        let [a, b, c, d] = *quad;
+                        quads[(g * GROUP / QUAD + at) * n + r] =
+                            a & 255 | (b & 255) << 8 | (c & 255) << 16 | d << 24;
                     }
                 }
             }
@@ -158,14 +160,14 @@ impl Recipe for Int8 {
 
 /// A group of values as integers in the order of quads, and what they are to be multiplied by. Where a value is
 /// infinite or no number, the scale is no number, so that the sum is none either.
-fn integers(values: &[f32; GROUP]) -> ([i8; GROUP], f32) {
+fn integers(values: &[f32; GROUP]) -> ([i32; GROUP], f32) {
     let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     // Zero, unless a value is not finite.
     let poison: f32 = values.iter().map(|value| value * 0.0).sum();
     let inverse = if most > NOTHING { MOST / most } else { 0.0 };
     let mut out = [0; GROUP];
     for (at, value) in values.iter().enumerate() {
-        out[in_quads(at)] = nearest(value * inverse) as i8;
+        out[in_quads(at)] = nearest(value * inverse).clamp(-127, 127);
     }
     (out, most / MOST + poison)
 }

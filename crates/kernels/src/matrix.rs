@@ -1,7 +1,10 @@
 //! A weight matrix as it lies in a checkpoint: packed bytes with a shape that has been checked.
 
+use std::ops::Range;
+
 use crate::arithmetic::Arithmetic;
 use crate::int8;
+use crate::slab::WIDE;
 
 /// Values that share one scale in MXFP4.
 pub const GROUP: usize = 32;
@@ -141,6 +144,33 @@ impl<'a> Matrix<'a> {
             (Arithmetic::Bf16, Cells::Mxfp4 { .. } | Cells::Bf16(_)) => Arithmetic::Bf16,
             _ => Arithmetic::Exact,
         }
+    }
+
+    /// Neighbouring rows as a matrix of their own: a product with it gives the same bits for these outputs.
+    ///
+    /// # Panics
+    /// When there are no such rows, or 8-bit integers' do not begin at a multiple of 32.
+    pub fn rows(&self, rows: Range<usize>) -> Matrix<'a> {
+        assert!(rows.start <= rows.end && rows.end <= self.n_out, "rows of {}", self.n_out);
+        let of = |bytes: &'a [u8], n_row: usize| &bytes[rows.start * n_row..rows.end * n_row];
+        let n_groups = self.n_in / GROUP;
+        let cells = match self.cells {
+            Cells::F32(bytes) => Cells::F32(of(bytes, self.n_in * 4)),
+            Cells::F16(bytes) => Cells::F16(of(bytes, self.n_in * 2)),
+            Cells::Bf16(bytes) => Cells::Bf16(of(bytes, self.n_in * 2)),
+            Cells::Mxfp4 { blocks, scales } => Cells::Mxfp4 {
+                blocks: of(blocks, n_groups * GROUP_BYTES),
+                scales: of(scales, n_groups),
+            },
+            Cells::Int8 { cells, scales } => {
+                assert!(rows.start.is_multiple_of(WIDE), "tiles stay whole");
+                let tiles = rows.start..rows.end.next_multiple_of(WIDE);
+                let of =
+                    |bytes: &'a [u8], n_row: usize| &bytes[tiles.start * n_row..tiles.end * n_row];
+                Cells::Int8 { cells: of(cells, self.n_in), scales: of(scales, n_groups * 2) }
+            }
+        };
+        Matrix { cells, n_out: rows.len(), n_in: self.n_in }
     }
 
     /// Rows: outputs of the product.

@@ -142,6 +142,15 @@ proptest! {
             });
             let scalar = twins.next().expect("scalar is always there");
             prop_assert!(twins.all(|other| other == scalar), "{}", name);
+            let (from, to) = (n_out / 3, n_out / 3 + n_out.div_ceil(2));
+            let part = w.rows(from..to);
+            prop_assert_eq!(part.n_bytes() * n_out, w.n_bytes() * part.n_out());
+            for kernels in tables() {
+                let mut out = vec![f32::NAN; n_rows * (to - from)];
+                kernels.matmul(&Pool::new(1), product(&x, part, &mut out));
+                let whole = scalar.chunks_exact(n_out).flat_map(|row| &row[from..to]);
+                prop_assert!(bits(&out).iter().eq(whole), "{}, rows {}..{}", name, from, to);
+            }
         }
     }
 

@@ -10,6 +10,8 @@ use kernels::{Arithmetic, Kernels, Pool, Product, Run};
 use crate::Model;
 use crate::config::Config;
 use crate::error::ModelError;
+use crate::head::Head;
+pub use crate::head::{LogitRows, Logits};
 use crate::kv::{BLOCK_LEN, KvTable};
 use crate::weights::{Dense, Experts, Layer};
 
@@ -21,44 +23,7 @@ pub struct Segment<'a> {
     /// The positions before, with blocks for the new ones too; its length grows by the tokens.
     pub kv: &'a mut KvTable,
     /// For which tokens logits are wanted.
-    pub logits: LogitRows,
-}
-
-/// Which of a segment's tokens get logits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogitRows {
-    /// None of them.
-    None,
-    /// The last one.
-    Last,
-    /// All.
-    All,
-}
-
-/// Rows of logits, in the order of the segments that wanted them, with the states that they are made from.
-#[derive(Clone, Debug)]
-pub struct Logits {
-    values: Vec<f32>,
-    vocab_size: usize,
-    states: Vec<f32>,
-    hidden_size: usize,
-}
-
-impl Logits {
-    /// One row, `[vocab]`.
-    pub fn row(&self, row: usize) -> &[f32] {
-        &self.values[row * self.vocab_size..][..self.vocab_size]
-    }
-
-    /// What the row is made from: the last layer's output behind the final norm, `[hidden]`.
-    pub fn state(&self, row: usize) -> &[f32] {
-        &self.states[row * self.hidden_size..][..self.hidden_size]
-    }
-
-    /// Rows there are.
-    pub fn n_rows(&self) -> usize {
-        self.values.len() / self.vocab_size
-    }
+    pub logits: LogitRows<'a>,
 }
 
 /// Sees every activation: its layer (`None` before the first and after the last), its name, its rows.
@@ -322,27 +287,19 @@ impl Forward {
     fn logits(&self, x: &[f32], segments: &[Segment<'_>], tap: Tap<'_>) -> Logits {
         let weights = self.model.weights();
         let hidden = self.model.config().hidden_size;
-        let mut wanted = Vec::new();
-        let mut start = 0;
+        let (mut wanted, mut wishes) = (Vec::new(), Vec::new());
+        let mut end = 0;
         for segment in segments {
-            let end = start + segment.tokens.len() * hidden;
-            let first = match segment.logits {
-                LogitRows::None => end,
-                LogitRows::Last => end - hidden.min(end - start),
-                LogitRows::All => start,
-            };
-            wanted.extend_from_slice(&x[first..end]);
-            start = end;
+            end += segment.tokens.len() * hidden;
+            let n_rows = segment.logits.n_rows(segment.tokens.len());
+            wanted.extend_from_slice(&x[end - n_rows * hidden..end]);
+            wishes.extend(std::iter::repeat_n(segment.logits.few(), n_rows));
         }
         let h = self.norm(&wanted, &weights.norm);
         tap(None, "final_norm", &h);
-        let [values] = self.products(&h, [&weights.head], self.arithmetic);
-        Logits {
-            values,
-            vocab_size: self.model.config().vocab_size,
-            states: h,
-            hidden_size: hidden,
-        }
+        let matrix = weights.dense(&weights.head);
+        let (kernels, pool, arithmetic) = (&self.kernels, &self.pool, self.arithmetic);
+        Head { kernels, pool, matrix, arithmetic }.logits(h, &wishes)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
@@ -385,7 +342,8 @@ impl std::fmt::Debug for Forward {
 fn check(segments: &[Segment<'_>], config: &Config) -> Result<(), ModelError> {
     let vocab_size = config.vocab_size;
     for segment in segments {
-        if let Some(&token) = segment.tokens.iter().find(|&&token| token as usize >= vocab_size) {
+        let mut tokens = segment.tokens.iter().chain(segment.logits.few().unwrap_or_default());
+        if let Some(&token) = tokens.find(|&&token| token as usize >= vocab_size) {
             return Err(ModelError::Token { token, vocab_size });
         }
         let limit = config.max_position_embeddings.min(segment.kv.blocks.len() * BLOCK_LEN);

@@ -250,7 +250,7 @@ impl Golden {
         let mut next = prompt.ids.clone();
         let mut found = Vec::new();
         for _ in &greedy.ids {
-            let segment = Segment { tokens: &next, kv: &mut kv, logits: LogitRows::Last };
+            let segment = Segment { tokens: &next, kv: &mut kv, logits: LogitRows::Last(1) };
             let logits = forward.run(&mut [segment])?;
             let token = argmax(logits.row(0)) as u32;
             found.push(token);

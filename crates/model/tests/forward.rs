@@ -111,7 +111,7 @@ fn a_shared_prefix_changes_no_bit() {
     let mut second = KvTable::with_room(model.config(), N_TOKENS);
     second.blocks[0] = Arc::clone(&first.blocks[0]);
     second.len = BLOCK_LEN;
-    let logits = run(&forward, &sequence[BLOCK_LEN..], &mut second, LogitRows::Last);
+    let logits = run(&forward, &sequence[BLOCK_LEN..], &mut second, LogitRows::Last(1));
     let logits = logits.expect("the shared block is only read");
     assert_eq!(bits(logits.row(0)), whole[N_TOKENS - 1]);
 }
@@ -126,7 +126,7 @@ fn only_wanted_rows_get_logits() {
     let (mut a, mut b, mut c) = (room(), room(), room());
     let mut segments = [
         Segment { tokens: &sequence, kv: &mut a, logits: LogitRows::None },
-        Segment { tokens: &sequence, kv: &mut b, logits: LogitRows::Last },
+        Segment { tokens: &sequence, kv: &mut b, logits: LogitRows::Last(1) },
         Segment { tokens: &sequence, kv: &mut c, logits: LogitRows::All },
     ];
     let logits = forward.run(&mut segments).expect("the step is sound");
@@ -137,29 +137,67 @@ fn only_wanted_rows_get_logits() {
 }
 
 #[test]
+fn few_tokens_get_the_bits_that_they_have_among_all() {
+    let model = model();
+    let sequence = tokens(8, 12);
+    let room = || KvTable::with_room(model.config(), 12);
+    let few: [&[u32]; 4] = [&[511], &[3, 31, 32, 200, 510], &[], &[64, 7]];
+    for isa in Isa::ALL {
+        let Some(forward) = forward(&model, isa, 2) else { continue };
+        let whole = alone(&model, &forward, &sequence, 12);
+        let mut tables: Vec<KvTable> = (0..6).map(|_| room()).collect();
+        let wishes = [
+            LogitRows::LastOf(few[0]),
+            LogitRows::Last(3),
+            LogitRows::LastOf(few[1]),
+            LogitRows::LastOf(few[2]),
+            LogitRows::Last(1),
+            LogitRows::LastOf(few[3]),
+        ];
+        let mut segments: Vec<Segment<'_>> = tables
+            .iter_mut()
+            .zip(wishes)
+            .map(|(kv, logits)| Segment { tokens: &sequence, kv, logits })
+            .collect();
+        let logits = forward.run(&mut segments).expect("the step is sound");
+        assert_eq!(logits.n_rows(), 8);
+        for (row, at) in [(1, 9), (2, 10), (3, 11), (6, 11)] {
+            assert_eq!(bits(logits.row(row)), whole[at], "{isa}, row {row}");
+        }
+        for (row, few) in [0, 4, 5, 7].into_iter().zip(few) {
+            let expected: Vec<u32> = few.iter().map(|&token| whole[11][token as usize]).collect();
+            assert_eq!(bits(logits.row(row)), expected, "{isa}, row {row}");
+            assert_eq!(bits(logits.state(row)), bits(logits.state(6)), "{isa}, row {row}");
+        }
+    }
+}
+
+#[test]
 fn steps_that_cannot_be_computed_change_no_length() {
     let model = model();
     let forward = forward(&model, Isa::Scalar, 1).expect("every CPU has it");
     let mut kv = KvTable::with_room(model.config(), BLOCK_LEN);
     run(&forward, &[1, 2, 3], &mut kv, LogitRows::None).expect("the step is sound");
 
-    let unknown = run(&forward, &[4, 512], &mut kv, LogitRows::Last);
+    let unknown = run(&forward, &[4, 512], &mut kv, LogitRows::Last(1));
     assert!(matches!(unknown, Err(ModelError::Token { token: 512, vocab_size: 512 })));
-    let too_long = run(&forward, &[4; BLOCK_LEN], &mut kv, LogitRows::Last);
+    let unknown = run(&forward, &[4], &mut kv, LogitRows::LastOf(&[3, 600]));
+    assert!(matches!(unknown, Err(ModelError::Token { token: 600, vocab_size: 512 })));
+    let too_long = run(&forward, &[4; BLOCK_LEN], &mut kv, LogitRows::Last(1));
     assert!(matches!(too_long, Err(ModelError::Position { limit: BLOCK_LEN, .. })));
     let other = Arc::clone(&kv.blocks[0]);
-    let shared = run(&forward, &[4], &mut kv, LogitRows::Last);
+    let shared = run(&forward, &[4], &mut kv, LogitRows::Last(1));
     assert!(matches!(shared, Err(ModelError::SharedBlock { block_idx: 0 })));
     drop(other);
     assert_eq!(kv.len, 3);
-    run(&forward, &[4], &mut kv, LogitRows::Last).expect("nothing was harmed");
+    run(&forward, &[4], &mut kv, LogitRows::Last(1)).expect("nothing was harmed");
 }
 
 fn run(
     forward: &Forward,
     tokens: &[u32],
     kv: &mut KvTable,
-    logits: LogitRows,
+    logits: LogitRows<'_>,
 ) -> Result<Logits, ModelError> {
     forward.run(&mut [Segment { tokens, kv, logits }])
 }

@@ -33,10 +33,10 @@ impl KvCache {
         let mut at = ROOT;
         let (mut n_cached, mut n_unused) = (0, 0);
         for block_tokens in tokens.chunks_exact(BLOCK_LEN) {
-            let Some((node, block)) = self.tree.child(at, block_tokens) else { break };
+            let Some((node, _)) = self.tree.child(at, block_tokens) else { break };
             at = node;
             n_cached += 1;
-            n_unused += usize::from(Arc::strong_count(block) == 1);
+            n_unused += usize::from(self.tree.is_unused(node));
         }
         (n_cached, n_unused)
     }

@@ -33,6 +33,7 @@ impl View {
             let next = &tokens[self.table.len..self.table.len + BLOCK_LEN];
             let Some((node, block)) = cache.tree.child(self.node, next) else { break };
             let block = Arc::clone(block);
+            cache.tree.hold(node);
             // Empty blocks that were lent in advance are not needed any more.
             for unused in self.table.blocks.drain(self.n_shared..) {
                 cache.give_back(unused);
@@ -66,6 +67,7 @@ impl View {
             let own = &mut self.table.blocks[self.n_shared];
             if let Some((node, block)) = cache.tree.child(self.node, block_tokens) {
                 let spare = std::mem::replace(own, Arc::clone(block));
+                cache.tree.hold(node);
                 self.node = node;
                 cache.give_back(spare);
             } else {
@@ -77,7 +79,7 @@ impl View {
 
     /// Gives everything back; the shared blocks stay cached until their memory is needed.
     pub(crate) fn release(&mut self, cache: &mut KvCache) {
-        cache.tree.touch(self.node);
+        cache.tree.let_go(self.node);
         let view = std::mem::replace(self, View::new());
         for block in view.table.blocks {
             cache.give_back(block);

@@ -78,8 +78,7 @@ unsafe fn row_groups(x: Activations<'_>, r: usize, w: Weights<'_>, totals: &mut 
         // SAFETY: group g lies inside all of them; the caller's promise.
         unsafe {
             for quad in g * quads..(g + 1) * quads {
-                let four = i32::from_ne_bytes(x.quads[quad * x.n + r].map(|cell| cell as u8));
-                let four = _mm256_set1_epi32(four);
+                let four = _mm256_set1_epi32(x.quads[quad * x.n + r]);
                 let line = w.cells.as_ptr().add(quad * WIDE * QUAD);
                 for at in 0..N {
                     let cells = _mm256_loadu_si256(line.add(at * LANES * QUAD).cast());

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::slab::{LANES, Rows, spread_scales, transposed};
-use crate::int8::{Activations, QUAD, Quad, Slab, Weights};
+use crate::int8::{Activations, QUAD, Slab, Weights};
 use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
 use crate::scalar;
 use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
@@ -82,11 +82,6 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
     unsafe { kernel(x, w, totals) }
 }
 
-/// A quad as a lane has it.
-fn word(quad: Quad) -> i32 {
-    i32::from_ne_bytes(quad.map(|cell| cell as u8))
-}
-
 /// # Safety
 /// AVX-512 F and VNNI; lengths as asserted by [`accumulate`] for `R` rows.
 #[target_feature(enable = "avx512f,avx512vnni")]
@@ -109,7 +104,7 @@ unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mu
                 ];
                 let quads = x.quads.as_ptr().add(quad * R);
                 for r in 0..R {
-                    let four = _mm512_set1_epi32(word(*quads.add(r)));
+                    let four = _mm512_set1_epi32(*quads.add(r));
                     sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], cells[0], four);
                     sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], cells[1], four);
                 }

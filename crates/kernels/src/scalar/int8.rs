@@ -39,11 +39,14 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
         for (r, totals) in totals.chunks_exact_mut(WIDE).enumerate() {
             let mut sums = [-i32::from(w.offset) * x.sums[g * x.n + r]; WIDE];
             for quad in g * quads..(g + 1) * quads {
-                let x = x.quads[quad * x.n + r];
+                let x = x.quads[quad * x.n + r].to_le_bytes();
                 let lines = w.cells[quad * WIDE * QUAD..].chunks_exact(QUAD);
                 for (sum, w) in sums.iter_mut().zip(lines) {
-                    *sum +=
-                        x.iter().zip(w).map(|(&x, &w)| i32::from(x) * i32::from(w)).sum::<i32>();
+                    *sum += x
+                        .iter()
+                        .zip(w)
+                        .map(|(&x, &w)| i32::from(x as i8) * i32::from(w))
+                        .sum::<i32>();
                 }
             }
             let scale = x.scales[g * x.n + r];
