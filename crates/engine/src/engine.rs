@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use kernels::{Arithmetic, Kernels, Pool};
+use kernels::{Arithmetic, Isa, Kernels, Pool};
 use model::Model;
 use model::forward::Forward;
 use model::kv::KvBlock;
@@ -29,6 +29,7 @@ use crate::step::Network;
 pub struct Engine {
     model: Arc<Model>,
     arithmetic: Arithmetic,
+    isa: Isa,
     limits: Limits,
     inbox: Arc<Inbox>,
     n_submitted: AtomicU64,
@@ -70,8 +71,8 @@ impl Engine {
             let model = Arc::clone(&model);
             KvCache::new(limits.n_blocks, move || KvBlock::new(model.config()))
         };
+        let isa = settings.isa.unwrap_or_else(|| Kernels::detect().isa());
         let disk = settings.prefix_cache.clone().map(|cache| {
-            let isa = settings.isa.unwrap_or_else(|| Kernels::detect().isa());
             let arithmetic = format!(
                 "{} {isa} {} {}",
                 model.fingerprint(),
@@ -91,6 +92,7 @@ impl Engine {
         Ok(Engine {
             model,
             arithmetic: settings.arithmetic,
+            isa,
             limits,
             inbox,
             n_submitted: AtomicU64::new(0),
@@ -108,7 +110,9 @@ impl Engine {
     pub fn identity(&self) -> String {
         match self.arithmetic {
             Arithmetic::Exact => self.model.fingerprint().to_owned(),
-            other => format!("{} {other}", self.model.fingerprint()),
+            Arithmetic::Int8 => format!("{} int8", self.model.fingerprint()),
+            // Its sums round differently on different instruction sets.
+            Arithmetic::Bf16 => format!("{} bf16 {}", self.model.fingerprint(), self.isa),
         }
     }
 

@@ -73,7 +73,9 @@ fn products(c: &mut Criterion) {
     for (format, arithmetic) in [
         ("mxfp4", Arithmetic::Exact),
         ("mxfp4", Arithmetic::Int8),
+        ("mxfp4", Arithmetic::Bf16),
         ("bf16", Arithmetic::Exact),
+        ("bf16", Arithmetic::Bf16),
         ("int8", Arithmetic::Int8),
     ] {
         let mut group = c.benchmark_group(format!("{format} {arithmetic}"));

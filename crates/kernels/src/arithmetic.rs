@@ -15,11 +15,14 @@ pub enum Arithmetic {
     /// Activations as 8-bit integers, with one scale for every 32 of a row, when they meet MXFP4 or 8-bit
     /// weights; these stay as they are stored. Sums of 32 products are exact.
     Int8,
+    /// Activations rounded to bfloat16 when they meet bfloat16 or MXFP4 weights; these stay as they are stored. Sums
+    /// are 32-bit floats, and differ between instruction sets by their rounding.
+    Bf16,
 }
 
 impl Arithmetic {
     /// All of them.
-    pub const ALL: [Arithmetic; 2] = [Arithmetic::Exact, Arithmetic::Int8];
+    pub const ALL: [Arithmetic; 3] = [Arithmetic::Exact, Arithmetic::Int8, Arithmetic::Bf16];
 }
 
 impl fmt::Display for Arithmetic {
@@ -27,6 +30,7 @@ impl fmt::Display for Arithmetic {
         f.write_str(match self {
             Arithmetic::Exact => "exact",
             Arithmetic::Int8 => "int8",
+            Arithmetic::Bf16 => "bf16",
         })
     }
 }

@@ -26,6 +26,7 @@ impl Kernels {
         let Burn { work, flops } = match arithmetic {
             Arithmetic::Exact => self.burn,
             Arithmetic::Int8 => self.burn_int8,
+            Arithmetic::Bf16 => self.burn_bf16,
         };
         pool.run(n_tasks, &|_| {
             black_box(work(n_rounds));

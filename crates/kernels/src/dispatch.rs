@@ -1,5 +1,6 @@
 //! The table of one instruction set's kernels, chosen once and passed down by reference.
 
+use crate::bf16;
 use crate::ceiling::Burn;
 use crate::int8::{self, Activations, Weights};
 use crate::isa::Isa;
@@ -13,7 +14,7 @@ type Scores = fn(&[f32], usize, &[f32], f32, &mut [f32], usize);
 /// The kernels of one instruction set.
 ///
 /// All inputs and sums are `f32`. Products and attention add in one order in every table, so their bits are the
-/// same; plain dot products differ by rounding.
+/// same; plain dot products, and products in bfloat16, differ by rounding.
 #[derive(Clone, Copy)]
 pub struct Kernels {
     pub(crate) isa: Isa,
@@ -33,6 +34,15 @@ pub struct Kernels {
     pub(crate) fill_int8: fn(&Matrix<'_>, Place, &[u8], &mut int8::Slab),
     /// Activations by weights in small integers, on top of totals `[rows, WIDE]`.
     pub(crate) accumulate_int8: fn(Activations<'_>, Weights<'_>, &mut [f32]),
+    /// Rounds a row of activations to bfloat16, into lines so many lines apart.
+    pub(crate) round_bf16: fn(&[f32], &mut [bf16::Line], usize),
+    /// Fills `DEEP` inputs of a slab of bfloat16 from their place in a matrix of bfloat16 or MXFP4, and asks the memory for
+    /// what is next.
+    pub(crate) fill_bf16: fn(&Matrix<'_>, Place, &[u8], &mut [u16]),
+    /// Activations by weights in bfloat16, on top of totals `[rows, WIDE]` of whole tiles of rows.
+    pub(crate) accumulate_bf16: fn(bf16::Activations<'_>, &bf16::Slab, &mut [f32]),
+    /// Runs a task with the unit switched on that these sums need.
+    pub(crate) around_bf16: fn(&mut dyn FnMut()),
     /// Queries by a block's keys, scaled.
     pub(crate) scores: Scores,
     /// Scores into weights, beside a sink.
@@ -46,15 +56,16 @@ pub struct Kernels {
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
     /// `out += factor * x`
     pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),
-    /// What products do, with nothing around it: exact ones, and those of 8-bit integers.
+    /// What products do, with nothing around it: exact ones, those of 8-bit integers, and those in bfloat16.
     pub(crate) burn: Burn,
     pub(crate) burn_int8: Burn,
+    pub(crate) burn_bf16: Burn,
     /// Reads bytes, a multiple of 1,024 of them.
     pub(crate) scan: fn(&[u8]) -> u64,
 }
 
 impl Kernels {
-    /// The best table for this CPU. `SAFEGUARD_ISA` = `scalar`, `avx2` or `avx512` may lower the
+    /// The best table for this CPU. `SAFEGUARD_ISA` = `scalar`, `avx2`, `avx512` or `amx` may lower the
     /// choice; it never raises it, and other values change nothing.
     pub fn detect() -> Kernels {
         let best = Isa::best();
@@ -75,12 +86,26 @@ impl Kernels {
 
     fn table(isa: Isa) -> Kernels {
         match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if Isa::has_vnni() => crate::avx512::KERNELS,
-            // The first CPUs with AVX-512 lack the sums of four products.
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Isa::Amx => Kernels {
+                isa,
+                accumulate_bf16: crate::amx::bf16::accumulate,
+                around_bf16: crate::amx::bf16::around,
+                burn_bf16: crate::amx::bf16::BURN,
+                ..Kernels::table(Isa::Avx512)
+            },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
-                Kernels { accumulate_int8: crate::avx2::int8::accumulate, ..crate::avx512::KERNELS }
+                let mut kernels = crate::avx512::KERNELS;
+                // The first CPUs with AVX-512 lack the sums of products of small numbers.
+                if !Isa::has_vnni() {
+                    kernels.accumulate_int8 = crate::avx2::int8::accumulate;
+                }
+                if !Isa::has_bf16() {
+                    kernels.accumulate_bf16 = crate::avx2::bf16::accumulate;
+                    kernels.burn_bf16 = kernels.burn;
+                }
+                kernels
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => crate::avx2::KERNELS,

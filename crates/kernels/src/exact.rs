@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::dispatch::Kernels;
-use crate::matmul::{Recipe, RowGroup, Slabs, row_groups};
+use crate::matmul::{Recipe, RowGroup, Slabs};
 use crate::matrix::Matrix;
 use crate::pool::{Pool, SharedOut};
 use crate::slab::{Place, Slab};
@@ -17,7 +17,7 @@ impl Recipe for Exact {
     type Packed<'x> = Cow<'x, [f32]>;
     type View<'s> = &'s Slab;
 
-    fn pack<'x>(pool: &Pool, x: &'x [f32], n_rows: usize) -> Cow<'x, [f32]> {
+    fn pack<'x>(_kernels: &Kernels, pool: &Pool, x: &'x [f32], n_rows: usize) -> Cow<'x, [f32]> {
         // One row is its own packing.
         if n_rows > 1 { Cow::Owned(pack(pool, x, n_rows)) } else { Cow::Borrowed(x) }
     }
@@ -49,7 +49,7 @@ fn pack(pool: &Pool, x: &[f32], n_rows: usize) -> Vec<f32> {
     let n_in = x.len() / n_rows;
     let mut packed = vec![0.0; x.len()];
     let out = SharedOut::new(&mut packed);
-    let groups: Vec<RowGroup> = row_groups(n_rows, n_in, Exact::ROWS).collect();
+    let groups: Vec<RowGroup> = Exact::groups(n_rows, n_in).collect();
     pool.run(groups.len(), &|at| {
         let RowGroup { start, n, .. } = groups[at];
         // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.

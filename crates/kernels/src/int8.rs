@@ -5,7 +5,7 @@
 //! adds to a sum is the offset times the sum of the activations, and is taken off before.
 
 use crate::dispatch::Kernels;
-use crate::matmul::{Recipe, RowGroup, Slabs, row_groups};
+use crate::matmul::{Recipe, RowGroup, Slabs};
 use crate::matrix::{Cells, GROUP, Matrix};
 use crate::pool::{Pool, SharedOut};
 use crate::slab::{DEEP, Place, WIDE};
@@ -78,16 +78,16 @@ pub(crate) enum Int8 {}
 
 impl Recipe for Int8 {
     const ROWS: usize = 12;
-    const DEPTH: usize = DEPTH;
+    const DEEP: usize = DEPTH;
     type Packed<'x> = Packed;
     type View<'s> = Weights<'s>;
 
-    fn pack(pool: &Pool, x: &[f32], n_rows: usize) -> Packed {
+    fn pack(_kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Packed {
         let n_in = x.len().checked_div(n_rows).unwrap_or(0);
         let mut quads: Vec<Quad> = vec![0; x.len() / QUAD];
         let mut scales = vec![0.0; x.len() / GROUP];
         let mut sums = vec![0; x.len() / GROUP];
-        let groups: Vec<RowGroup> = row_groups(n_rows, n_in, Int8::ROWS).collect();
+        let groups: Vec<RowGroup> = Int8::groups(n_rows, n_in).collect();
         let (all_quads, all_scales, all_sums) =
             (SharedOut::new(&mut quads), SharedOut::new(&mut scales), SharedOut::new(&mut sums));
         pool.run(groups.len(), &|at| {

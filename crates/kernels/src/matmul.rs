@@ -1,12 +1,13 @@
 //! The one matrix product: fill a slab of weights, then use it for all rows of `x`.
 //!
 //! A pair of row and output is summed group by group of 32 inputs: a group's sum times its scale on top of the
-//! total. What a group's sum is, [`Recipe`]s differ in (`exact.rs`, `int8.rs`); it depends on nothing but the row, the
+//! total. What a group's sum is, [`Recipe`]s differ in (`exact.rs`, `int8.rs`, `bf16.rs`); it depends on nothing but the row, the
 //! output and the number of inputs.
 
 use std::cell::RefCell;
 
 use crate::arithmetic::Arithmetic;
+use crate::bf16::{self, Bf16};
 use crate::dispatch::Kernels;
 use crate::exact::Exact;
 use crate::int8::{self, Int8};
@@ -16,6 +17,8 @@ use crate::slab::{DEEP, Place, Slab, WIDE, unpack_f32};
 
 /// Slabs' widths that a thread takes at once: enough that threads rarely meet, few enough that they end together.
 const TILES: usize = 2;
+/// Floats of a line of the cache.
+const LINE: usize = 16;
 
 /// One product of many: `out[r, n] = sum over k of x[r, k] * w[n, k], + bias[n]`.
 #[derive(Debug)]
@@ -36,15 +39,27 @@ pub struct Product<'a> {
 pub(crate) trait Recipe {
     /// Rows that are summed together, at most.
     const ROWS: usize;
-    /// Inputs of a place, at most: whole multiples of [`DEEP`].
-    const DEPTH: usize = DEEP;
+    /// Totals of a group come in multiples of so many rows; nobody looks at those of rows that there are not.
+    const ROUND: usize = 1;
+    /// Inputs that are summed at once: as many as slabs hold, or a multiple of that.
+    const DEEP: usize = DEEP;
     /// Rows of `x` in the form that sums want, group of rows behind group of rows.
     type Packed<'x>: Sync;
     /// Weights as sums want them.
     type View<'s>;
 
+    /// The rows cut into groups.
+    fn groups(n_rows: usize, n_in: usize) -> impl Iterator<Item = RowGroup> {
+        row_groups(n_rows, n_in, Self::ROWS)
+    }
+
     /// Packs the groups of `x` `[n_rows, n_in]`.
-    fn pack<'x>(pool: &Pool, x: &'x [f32], n_rows: usize) -> Self::Packed<'x>;
+    fn pack<'x>(kernels: &Kernels, pool: &Pool, x: &'x [f32], n_rows: usize) -> Self::Packed<'x>;
+
+    /// Runs a thread's task with whatever its sums need switched on.
+    fn around(_kernels: &Kernels, task: &mut dyn FnMut()) {
+        task();
+    }
 
     /// The weights of a place; `ahead` are bytes that are needed next.
     fn fill<'s>(
@@ -55,7 +70,8 @@ pub(crate) trait Recipe {
         scratch: &'s mut Slabs,
     ) -> Self::View<'s>;
 
-    /// Sums the inputs of a place for one group of rows, on top of `totals` `[rows of the group, WIDE]`.
+    /// Sums the inputs of a place for one group of rows, on top of `totals` `[rows of the group, WIDE]`, which begin at
+    /// a multiple of 64 bytes.
     fn accumulate(
         kernels: &Kernels,
         packed: &Self::Packed<'_>,
@@ -77,7 +93,7 @@ pub(crate) struct RowGroup {
 
 impl RowGroup {
     /// The cells of the inputs of a place, `[n_k, n]`, among packed rows with `1 / per` cells an input.
-    pub(crate) fn part<'a, T>(self, packed: &'a [T], place: Place, per: usize) -> &'a [T] {
+    pub(crate) fn part<T>(self, packed: &[T], place: Place, per: usize) -> &[T] {
         &packed[(self.start * self.n_in + place.k * self.n) / per..][..place.n_k * self.n / per]
     }
 }
@@ -97,12 +113,19 @@ struct Job<'a, 'x, R: Recipe> {
 pub(crate) struct Slabs {
     pub(crate) exact: Box<Slab>,
     pub(crate) int8: Box<int8::Slab>,
+    pub(crate) bf16: Box<bf16::Slab>,
+}
+
+impl Slabs {
+    fn new() -> Slabs {
+        Slabs { exact: Slab::boxed(), int8: int8::Slab::boxed(), bf16: bf16::Slab::boxed() }
+    }
 }
 
 thread_local! {
     /// What a thread keeps between tasks: slabs, and totals `[n_rows, WIDE]`.
     static SCRATCH: RefCell<(Slabs, Vec<f32>)> =
-        RefCell::new((Slabs { exact: Slab::boxed(), int8: int8::Slab::boxed() }, Vec::new()));
+        RefCell::new((Slabs::new(), Vec::new()));
 }
 
 impl Kernels {
@@ -120,11 +143,17 @@ impl Kernels {
     /// # Panics
     /// As [`Kernels::matmul`].
     pub fn matmuls(&self, pool: &Pool, products: &mut [Product<'_>]) {
-        let (int8, exact): (Vec<_>, Vec<_>) = products
-            .iter_mut()
-            .partition(|product| product.w.way(product.arithmetic) == Arithmetic::Int8);
+        let (mut exact, mut int8, mut bf16) = (Vec::new(), Vec::new(), Vec::new());
+        for product in products {
+            match product.w.way(product.arithmetic) {
+                Arithmetic::Exact => exact.push(product),
+                Arithmetic::Int8 => int8.push(product),
+                Arithmetic::Bf16 => bf16.push(product),
+            }
+        }
         self.multiply::<Exact>(pool, exact);
         self.multiply::<Int8>(pool, int8);
+        self.multiply::<Bf16>(pool, bf16);
     }
 
     fn multiply<R: Recipe>(&self, pool: &Pool, products: Vec<&mut Product<'_>>) {
@@ -134,7 +163,7 @@ impl Kernels {
         for product in &products {
             // Products of the same rows share their packing.
             if !last.is_some_and(|x| std::ptr::eq(x, product.x)) {
-                packed.push(R::pack(pool, product.x, product.check()));
+                packed.push(R::pack(self, pool, product.x, product.check()));
                 last = Some(product.x);
             }
             jobs_packed.push(packed.len() - 1);
@@ -153,7 +182,7 @@ impl Kernels {
             let job = jobs.partition_point(|job| job.first_task <= task) - 1;
             let job = &jobs[job];
             SCRATCH.with_borrow_mut(|(slabs, totals)| {
-                self.tiles(job, task - job.first_task, slabs, totals);
+                R::around(self, &mut || self.tiles(job, task - job.first_task, slabs, totals));
             });
         });
     }
@@ -170,9 +199,11 @@ impl Kernels {
         for first in (task * TILES * WIDE..end).step_by(WIDE) {
             let n_tile = WIDE.min(end - first);
             totals.clear();
-            totals.resize(job.n_rows * WIDE, 0.0);
+            totals.resize(job.n_rows.next_multiple_of(R::ROUND) * WIDE + LINE, 0.0);
+            let start = totals.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+            let totals = &mut totals[start..];
             self.sum_tile(job, first, n_tile, slabs, totals);
-            for (row, totals) in totals.chunks_exact(WIDE).enumerate() {
+            for (row, totals) in totals.chunks_exact(WIDE).take(job.n_rows).enumerate() {
                 // SAFETY: row < n_rows and first + n_tile <= n_out, so the range is inside `out`; the
                 // tasks' column ranges are disjoint, so no other thread touches it.
                 let target = unsafe { job.out.range(row * job.w.n_out + first, n_tile) };
@@ -197,11 +228,12 @@ impl Kernels {
         totals: &mut [f32],
     ) {
         let n_in = job.w.n_in;
-        for k in (0..n_in).step_by(R::DEPTH) {
-            let place = Place { row: first, n_rows: n_tile, k, n_k: R::DEPTH.min(n_in - k) };
+        for k in (0..n_in).step_by(R::DEEP) {
+            let place = Place { row: first, n_rows: n_tile, k, n_k: R::DEEP.min(n_in - k) };
             let weights = R::fill(self, &job.w, place, ahead(&job.w, place), slabs);
-            for rows in row_groups(job.n_rows, n_in, R::ROWS) {
-                let totals = &mut totals[rows.start * WIDE..][..rows.n * WIDE];
+            for rows in R::groups(job.n_rows, n_in) {
+                let n_totals = rows.n.next_multiple_of(R::ROUND) * WIDE;
+                let totals = &mut totals[rows.start * WIDE..][..n_totals];
                 R::accumulate(self, job.packed, rows, place, &weights, totals);
             }
         }

@@ -141,6 +141,7 @@ impl<'a> Matrix<'a> {
     pub fn way(&self, wanted: Arithmetic) -> Arithmetic {
         match (wanted, self.cells) {
             (Arithmetic::Int8, Cells::Mxfp4 { .. } | Cells::Int8 { .. }) => Arithmetic::Int8,
+            (Arithmetic::Bf16, Cells::Mxfp4 { .. } | Cells::Bf16(_)) => Arithmetic::Bf16,
             _ => Arithmetic::Exact,
         }
     }

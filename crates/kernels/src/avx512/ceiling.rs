@@ -17,6 +17,13 @@ pub(crate) const BURN_INT8: Burn = Burn {
     flops: 2 * 16 * 16 * 4,
 };
 
+/// Sixteen sums of 16 lanes of two products.
+pub(crate) const BURN_BF16: Burn = Burn {
+    // SAFETY: the table has this only where the CPU has AVX-512 with bfloat16.
+    work: |n_rounds| unsafe { burn_pairs(n_rounds) },
+    flops: 2 * 16 * 16 * 2,
+};
+
 /// # Safety
 /// AVX-512 F.
 #[target_feature(enable = "avx512f")]
@@ -46,6 +53,22 @@ unsafe fn burn_quads(n_rounds: usize) -> f32 {
     }
     let sums = sums.into_iter().map(|sum| _mm512_reduce_add_epi32(sum) as f32);
     sums.sum()
+}
+
+/// # Safety
+/// AVX-512 F and BF16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn burn_pairs(n_rounds: usize) -> f32 {
+    let mut sums = [_mm512_setzero_ps(); 16];
+    let factor = _mm512_cvtne2ps_pbh(_mm512_set1_ps(1.0), _mm512_set1_ps(1.0));
+    for round in 0..n_rounds {
+        let value = _mm512_set1_ps(round as f32);
+        let pairs = _mm512_cvtne2ps_pbh(value, value);
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, pairs, factor);
+        }
+    }
+    sums.into_iter().map(|sum| _mm512_reduce_add_ps(sum)).sum()
 }
 
 /// Reads all bytes, a whole number of 1,024.

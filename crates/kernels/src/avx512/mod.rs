@@ -1,6 +1,7 @@
 //! 16 lanes; twin of `scalar/`. The table exists only where the CPU has the set.
 
 pub(crate) mod attend;
+pub(crate) mod bf16;
 pub(crate) mod ceiling;
 pub(crate) mod gate;
 pub(crate) mod int8;
@@ -10,6 +11,7 @@ pub(crate) mod unpack;
 
 use crate::dispatch::Kernels;
 use crate::isa::Isa;
+use crate::scalar;
 
 pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Avx512,
@@ -21,6 +23,10 @@ pub(crate) const KERNELS: Kernels = Kernels {
     accumulate: product::accumulate,
     fill_int8: int8::fill,
     accumulate_int8: int8::accumulate,
+    round_bf16: bf16::round,
+    fill_bf16: bf16::fill,
+    accumulate_bf16: bf16::accumulate,
+    around_bf16: scalar::bf16::around,
     scores: attend::scores,
     weigh: attend::weigh,
     mix: attend::mix,
@@ -30,5 +36,6 @@ pub(crate) const KERNELS: Kernels = Kernels {
     add_scaled: product::add_scaled,
     burn: ceiling::BURN,
     burn_int8: ceiling::BURN_INT8,
+    burn_bf16: ceiling::BURN_BF16,
     scan: ceiling::scan,
 };

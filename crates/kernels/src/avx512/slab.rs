@@ -104,6 +104,23 @@ impl Rows {
         }
         lines
     }
+
+    /// The first four bytes of every piece of a strip.
+    ///
+    /// # Safety
+    /// AVX-512 F; four bytes a row.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) unsafe fn words(self, strip: usize) -> __m512i {
+        let mut words = [0_u32; LANES];
+        for (lane, word) in words.iter_mut().enumerate() {
+            let row = (strip * LANES + lane).min(self.last);
+            // SAFETY: every row has four bytes.
+            *word = unsafe { self.start.add(row * self.stride).cast::<u32>().read_unaligned() };
+        }
+        // SAFETY: a strip has 16 words.
+        unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+    }
 }
 
 /// Every word of the rows is eight codes; it is shifted, and its low four bits choose the value.
@@ -153,14 +170,8 @@ unsafe fn bf16_strip(rows: Rows, strip: usize, cells: &mut [f32]) {
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
     let smallest = _mm512_set1_epi32(scalar::unpack::scale(0).to_bits() as i32);
-    let mut words = [0_u32; LANES];
-    for (lane, word) in words.iter_mut().enumerate() {
-        let row = (strip * LANES + lane).min(rows.last);
-        // SAFETY: every row has four bytes.
-        *word = unsafe { rows.start.add(row * rows.stride).cast::<u32>().read_unaligned() };
-    }
-    // SAFETY: a strip has 16 words.
-    let mut words = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
+    // SAFETY: the caller's promise.
+    let mut words = unsafe { rows.words(strip) };
     for line in scales.as_chunks_mut::<WIDE>().0 {
         let bytes = _mm512_and_si512(words, _mm512_set1_epi32(255));
         let is_zero = _mm512_testn_epi32_mask(bytes, bytes);

@@ -1,6 +1,7 @@
 //! Plain Rust, short enough to check against the formats by eye; the twin of the vector folders.
 
 pub(crate) mod attend;
+pub(crate) mod bf16;
 pub(crate) mod ceiling;
 pub(crate) mod gate;
 pub(crate) mod int8;
@@ -21,6 +22,10 @@ pub(crate) const KERNELS: Kernels = Kernels {
     accumulate: product::accumulate,
     fill_int8: int8::fill,
     accumulate_int8: int8::accumulate,
+    round_bf16: bf16::round,
+    fill_bf16: bf16::fill,
+    accumulate_bf16: bf16::accumulate,
+    around_bf16: bf16::around,
     scores: attend::scores,
     weigh: attend::weigh,
     mix: attend::mix,
@@ -30,5 +35,6 @@ pub(crate) const KERNELS: Kernels = Kernels {
     add_scaled: product::add_scaled,
     burn: ceiling::BURN,
     burn_int8: ceiling::BURN_INT8,
+    burn_bf16: ceiling::BURN,
     scan: ceiling::scan,
 };

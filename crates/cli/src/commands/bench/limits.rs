@@ -14,6 +14,8 @@ pub(super) struct Limits {
     pub(super) exact: f64,
     /// The same in 8-bit integers.
     pub(super) int8: f64,
+    /// The same in bfloat16.
+    pub(super) bf16: f64,
 }
 
 /// What a step waits for.
@@ -37,6 +39,7 @@ impl Limits {
             read: best(|| kernels.scan(pool, &bytes)),
             exact: best(|| kernels.burn(pool, Arithmetic::Exact, N_ROUNDS)),
             int8: best(|| kernels.burn(pool, Arithmetic::Int8, N_ROUNDS)),
+            bf16: best(|| kernels.burn(pool, Arithmetic::Bf16, N_ROUNDS)),
         }
     }
 
@@ -45,6 +48,7 @@ impl Limits {
             / match sums.arithmetic {
                 Arithmetic::Exact => self.exact,
                 Arithmetic::Int8 => self.int8,
+                Arithmetic::Bf16 => self.bf16,
             }
     }
 

@@ -80,16 +80,13 @@ impl Report {
     }
 
     fn machine_line(&self) -> String {
-        let unused = match Isa::unused_units().as_slice() {
-            [] => String::new(),
-            units => format!(" (not used: {})", units.join(", ")),
-        };
         format!(
-            "this machine: {} threads, kernels {}{unused}, reads {:.1} GB/s, multiplies {:.0} GFLOP/s in float32 and {:.0} Gop/s in int8",
+            "this machine: {} threads, kernels {}, reads {:.1} GB/s, multiplies {:.0} GFLOP/s in float32, {:.0} in bfloat16 and {:.0} Gop/s in int8",
             self.n_threads,
             self.isa,
             self.limits.read / 1e9,
             self.limits.exact / 1e9,
+            self.limits.bf16 / 1e9,
             self.limits.int8 / 1e9
         )
     }
@@ -163,9 +160,9 @@ impl Report {
             "machine": {
                 "threads": self.n_threads,
                 "isa": self.isa.to_string(),
-                "unused_units": Isa::unused_units(),
                 "read_bytes_per_second": self.limits.read,
                 "float32_flops": self.limits.exact,
+                "bfloat16_flops": self.limits.bf16,
                 "int8_ops": self.limits.int8,
             },
             "arithmetic": self.arithmetic.to_string(),

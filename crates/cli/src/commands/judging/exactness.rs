@@ -9,8 +9,9 @@ use model::Model;
 /// verdicts that were remembered without them are not used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
 pub(crate) struct Exactness {
-    /// exact computes in 32-bit floats; int8 rounds activations to 8-bit integers, which is faster and changes some tokens
-    #[arg(long, value_name = "exact|int8", default_value_t, hide_default_value = false)]
+    /// exact computes in 32-bit floats; int8 rounds activations to 8-bit integers and bf16 rounds them to bfloat16, which
+    /// is faster where the CPU has units for it and changes some tokens
+    #[arg(long, value_name = "exact|int8|bf16", default_value_t, hide_default_value = false)]
     arithmetic: Arithmetic,
     /// Keep the matrices of attention and the output head as they are stored, or as 8-bit integers
     #[arg(long, value_enum, default_value_t)]

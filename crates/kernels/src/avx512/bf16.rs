@@ -1,0 +1,296 @@
+//! Weights and activations as pairs of bfloat16, and their sums: two products a lane at once.
+
+use std::arch::x86_64::*;
+use std::ops::RangeInclusive;
+
+use super::slab::{LANES, Rows, transposed};
+use crate::bf16::{Activations, Line, PAIR, Slab};
+use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
+use crate::scalar;
+use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
+
+/// As the scalar twin.
+pub(crate) fn round(row: &[f32], lines: &mut [Line], stride: usize) {
+    let (whole, rest) = row.as_chunks::<GROUP>();
+    let mut lines = lines.iter_mut().step_by(stride);
+    for (values, line) in whole.iter().zip(&mut lines) {
+        // SAFETY: this table exists only where the CPU has AVX-512.
+        unsafe { round_line(values, line) };
+    }
+    if let Some(line) = lines.next() {
+        scalar::bf16::round(rest, std::slice::from_mut(line), 1);
+    }
+}
+
+/// # Safety
+/// AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn round_line(values: &[f32; GROUP], line: &mut Line) {
+    let (below_half, one) = (_mm512_set1_epi32(0x7fff), _mm512_set1_epi32(1));
+    for (values, cells) in
+        values.as_chunks::<LANES>().0.iter().zip(line.0.as_chunks_mut::<LANES>().0)
+    {
+        // SAFETY: 16 floats are there.
+        let values = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+        let bits = _mm512_castps_si512(values);
+        let last = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), one);
+        let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(below_half, last));
+        let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+        let quiet = _mm512_set1_epi32(0x0040_0000);
+        let rounded = _mm512_mask_or_epi32(rounded, is_nan, bits, quiet);
+        let upper = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded));
+        // SAFETY: 16 cells are there.
+        unsafe { _mm256_storeu_si256(cells.as_mut_ptr().cast(), upper) };
+    }
+}
+
+/// As the scalar twin. Rows are turned over pair by pair, packed ones before they are unpacked.
+pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], cells: &mut [u16]) {
+    assert!(cells.len() == DEEP * WIDE);
+    match w.cells {
+        Cells::Mxfp4 { blocks, scales } => {
+            let Some(exponents) = exponents(w, scales, place) else {
+                return scalar::bf16::fill(w, place, ahead, cells);
+            };
+            let n_row = w.n_in / GROUP * GROUP_BYTES;
+            let (offset, n) = (place.k / GROUP * GROUP_BYTES, place.n_k / GROUP * GROUP_BYTES);
+            let rows = Rows::new(blocks, n_row, place, offset, n);
+            for strip in 0..WIDE / LANES {
+                let rows = rows.asking(ahead, strip * LANES);
+                // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
+                unsafe { mxfp4_strip(rows, &exponents, strip, cells) };
+            }
+        }
+        Cells::Bf16(bytes) => {
+            for k in (0..place.n_k).step_by(GROUP) {
+                let n_cells = (place.n_k - k).min(GROUP);
+                let rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
+                for strip in 0..WIDE / LANES {
+                    let rows = rows.asking(ahead, k + strip * LANES);
+                    // SAFETY: as above; the cells from k on hold a group.
+                    unsafe { bf16_strip(rows, strip, &mut cells[k * WIDE..]) };
+                }
+            }
+        }
+        _ => unreachable!("other formats are multiplied otherwise"),
+    }
+}
+
+/// What the groups' scales take from a bfloat16, the same in both halves of a word: the exponent of one over the scale.
+#[repr(C, align(64))]
+struct Exponents([[u32; WIDE]; N_GROUPS]);
+
+/// Scale bytes up to that of 1 with which all values stay normal numbers. Weights hardly ever have others.
+const USUAL: RangeInclusive<u8> = 2..=127;
+
+/// `None` where a scale is not [`USUAL`].
+fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<Exponents> {
+    let mut exponents = Exponents([[0; WIDE]; N_GROUPS]);
+    if place.n_k == DEEP && place.n_rows == WIDE {
+        let rows = Rows::new(scales, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS);
+        // SAFETY: AVX-512 is present, and every row has a word.
+        let mut strips =
+            (0..WIDE / LANES).map(|strip| unsafe { spread(rows, strip, &mut exponents) });
+        return strips.all(|is_usual| is_usual).then_some(exponents);
+    }
+    for row in 0..place.n_rows {
+        for (line, byte) in exponents.0.iter_mut().zip(place.scales(w, scales, row)) {
+            if !USUAL.contains(&byte) {
+                return None;
+            }
+            let taken = u32::from(USUAL.end() - byte) << 7;
+            line[row] = taken << 16 | taken;
+        }
+    }
+    Some(exponents)
+}
+
+/// The exponents of a strip; whether all its scales are [`USUAL`].
+///
+/// # Safety
+/// AVX-512 F and BW; four bytes a row.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn spread(rows: Rows, strip: usize, exponents: &mut Exponents) -> bool {
+    // SAFETY: the caller's promise.
+    let words = unsafe { rows.words(strip) };
+    let mut below = _mm512_sub_epi8(_mm512_set1_epi8(*USUAL.end() as i8), words);
+    let most = _mm512_set1_epi8((*USUAL.end() - *USUAL.start()) as i8);
+    let is_usual = _mm512_cmpgt_epu8_mask(below, most) == 0;
+    for line in &mut exponents.0 {
+        let lower = _mm512_slli_epi32::<7>(_mm512_and_si512(below, _mm512_set1_epi32(255)));
+        let both = _mm512_or_si512(lower, _mm512_slli_epi32::<16>(lower));
+        let out = line.as_chunks_mut::<LANES>().0[strip].as_mut_ptr();
+        // SAFETY: 16 words are there, at a multiple of 64 bytes.
+        unsafe { _mm512_store_si512(out.cast(), both) };
+        below = _mm512_srli_epi32::<8>(below);
+    }
+    is_usual
+}
+
+/// The 16 values of a 4-bit float in bfloat16, twice: what chooses among 32 looks at five bits. Either zero is a plain
+/// one, from which nothing can be taken.
+const FP4: [u16; 32] = {
+    let mut cells = [0; 32];
+    let mut at = 0;
+    while at < 32 {
+        if at % 8 != 0 {
+            cells[at] = (scalar::unpack::FP4[at % 16].to_bits() >> 16) as u16;
+        }
+        at += 1;
+    }
+    cells
+};
+
+/// Every word of the rows is eight codes, every byte of it a pair.
+///
+/// # Safety
+/// AVX-512 F and BW; `cells` is `[DEEP / 2, WIDE, 2]`.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn mxfp4_strip(rows: Rows, exponents: &Exponents, strip: usize, cells: &mut [u16]) {
+    // SAFETY: the caller's promise.
+    let words = transposed(unsafe { rows.load(strip) });
+    // SAFETY: the table has 32 cells.
+    let values = unsafe { _mm512_loadu_si512(FP4.as_ptr().cast()) };
+    // The lower half of a word in both halves, and the upper.
+    let lower = _mm512_set1_epi32(0x0100_0100);
+    let upper = _mm512_set1_epi32(0x0302_0302);
+    let within = _mm512_broadcast_i32x4(_mm_set_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0));
+    let halves = [_mm512_add_epi8(within, lower), _mm512_add_epi8(within, upper)];
+    let shifts = [_mm512_set1_epi32(4 << 16), _mm512_set1_epi32(12 << 16 | 8)];
+    for (at, (word, lines)) in
+        words.into_iter().zip(cells.as_chunks_mut::<{ 8 * WIDE }>().0).enumerate()
+    {
+        let taken = exponents.0[at * 8 / GROUP].as_chunks::<LANES>().0[strip].as_ptr();
+        // SAFETY: 16 words are there, at a multiple of 64 bytes.
+        let taken = unsafe { _mm512_load_si512(taken.cast()) };
+        for (pair, line) in lines.as_chunks_mut::<{ WIDE * PAIR }>().0.iter_mut().enumerate() {
+            let codes =
+                _mm512_srlv_epi16(_mm512_shuffle_epi8(word, halves[pair / 2]), shifts[pair % 2]);
+            let scaled = _mm512_subs_epu16(_mm512_permutexvar_epi16(codes, values), taken);
+            let out = line.as_chunks_mut::<{ LANES * PAIR }>().0[strip].as_mut_ptr();
+            // SAFETY: 64 bytes are there.
+            unsafe { _mm512_storeu_si512(out.cast(), scaled) };
+        }
+    }
+}
+
+/// Every word of the rows is a pair.
+///
+/// # Safety
+/// AVX-512 F and BW; `cells` is `[32 / 2, WIDE, 2]` or longer.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn bf16_strip(rows: Rows, strip: usize, cells: &mut [u16]) {
+    // SAFETY: the caller's promise.
+    let words = transposed(unsafe { rows.load(strip) });
+    for (word, line) in words.into_iter().zip(cells.as_chunks_mut::<{ WIDE * PAIR }>().0) {
+        let out = line.as_chunks_mut::<{ LANES * PAIR }>().0[strip].as_mut_ptr();
+        // SAFETY: 64 bytes are there.
+        unsafe { _mm512_storeu_si512(out.cast(), word) };
+    }
+}
+
+/// Rows whose sums are held in registers together, at most.
+const ROWS: usize = 12;
+
+/// As the scalar twin.
+pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
+    assert!(x.lines.len() >= x.n_groups * x.n && totals.len() >= x.n * WIDE);
+    assert!(x.n_groups * GROUP * WIDE <= slab.cells.len());
+    let n_parts = x.n.div_ceil(ROWS);
+    for part in 0..n_parts {
+        let (start, end) = (part * x.n / n_parts, (part + 1) * x.n / n_parts);
+        let kernel = match end - start {
+            1 => rows_at_once::<1, 4>,
+            2 => rows_at_once::<2, 4>,
+            3 => rows_at_once::<3, 2>,
+            4 => rows_at_once::<4, 2>,
+            5 => rows_at_once::<5, 1>,
+            6 => rows_at_once::<6, 1>,
+            7 => rows_at_once::<7, 1>,
+            8 => rows_at_once::<8, 1>,
+            9 => rows_at_once::<9, 1>,
+            10 => rows_at_once::<10, 1>,
+            11 => rows_at_once::<11, 1>,
+            12 => rows_at_once::<12, 1>,
+            n => unreachable!("rows come at most 12 at once, not {n}"),
+        };
+        // SAFETY: the table has this kernel only where the CPU has AVX-512 with bfloat16; the lengths were just checked.
+        unsafe { kernel(x, start, slab, &mut totals[start * WIDE..end * WIDE]) };
+    }
+}
+
+/// `G` groups at once where few rows leave room for more sums under way; the order of each sum is the same.
+///
+/// # Safety
+/// AVX-512 F and BF16; rows `start..start + R` are in `x`, and `totals` is `[R, WIDE]`.
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn rows_at_once<const R: usize, const G: usize>(
+    x: Activations<'_>,
+    start: usize,
+    slab: &Slab,
+    totals: &mut [f32],
+) {
+    let mut g = 0;
+    while g + G <= x.n_groups {
+        // SAFETY: G groups follow g.
+        unsafe { groups::<R, G>(x, start, slab, g, totals) };
+        g += G;
+    }
+    while g < x.n_groups {
+        // SAFETY: a group follows g.
+        unsafe { groups::<R, 1>(x, start, slab, g, totals) };
+        g += 1;
+    }
+}
+
+/// # Safety
+/// As [`rows_at_once`]; `G` groups from `first` on are in `x` and in the slab.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+#[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
+unsafe fn groups<const R: usize, const G: usize>(
+    x: Activations<'_>,
+    start: usize,
+    slab: &Slab,
+    first: usize,
+    totals: &mut [f32],
+) {
+    let mut sums = [[[_mm512_setzero_ps(); 2]; R]; G];
+    // SAFETY: the caller's promise.
+    unsafe {
+        let lines = x.lines.as_ptr().add(first * x.n + start);
+        let cells = slab.cells.as_ptr().add(first * GROUP * WIDE);
+        for pair in 0..GROUP / PAIR {
+            for g in 0..G {
+                let line = cells.add((g * GROUP + pair * PAIR) * WIDE);
+                let w = [pairs(line), pairs(line.add(LANES * PAIR))];
+                for r in 0..R {
+                    let value = lines.add(g * x.n + r).cast::<i32>().add(pair).read();
+                    let value = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(value));
+                    sums[g][r][0] = _mm512_dpbf16_ps(sums[g][r][0], w[0], value);
+                    sums[g][r][1] = _mm512_dpbf16_ps(sums[g][r][1], w[1], value);
+                }
+            }
+        }
+        for g in 0..G {
+            for r in 0..R {
+                for half in 0..2 {
+                    let total = totals.as_mut_ptr().add(r * WIDE + half * LANES);
+                    _mm512_storeu_ps(
+                        total,
+                        _mm512_add_ps(_mm512_loadu_ps(total), sums[g][r][half]),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// AVX-512 F; 64 bytes are there, at a multiple of 64.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn pairs(cells: *const u16) -> __m512bh {
+    // SAFETY: the caller's promise; the types are one register.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_load_si512(cells.cast())) }
+}
