@@ -91,6 +91,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let folder = OwnFolder::new();
     let settings = EngineSettings {
         n_threads,
+        // Random tokens say nothing of how well replies are guessed.
+        guess_batch_tokens: 0,
         prefix_cache: Some(folder.prefix_cache()),
         max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).max().unwrap_or(1),
         ..EngineSettings::default()
