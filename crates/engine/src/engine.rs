@@ -20,6 +20,7 @@ use crate::scheduler::Scheduler;
 use crate::sequence::Sequence;
 use crate::settings::{EngineSettings, Limits};
 use crate::step::Network;
+use crate::totals::{Tally, Totals};
 
 /// Runs many requests at once over one model, on a thread of its own.
 ///
@@ -32,6 +33,7 @@ pub struct Engine {
     isa: Isa,
     limits: Limits,
     inbox: Arc<Inbox>,
+    tally: Arc<Tally>,
     n_submitted: AtomicU64,
     grammars: OnceLock<Result<GrammarCompiler, EngineError>>,
     thread: Option<JoinHandle<()>>,
@@ -82,6 +84,7 @@ impl Engine {
             Disk::new(cache, &arithmetic, limits.block_bytes)
         });
         let scheduler = Scheduler::new(Arc::clone(&inbox), network, cache, disk, limits);
+        let tally = scheduler.tally();
         let close = CloseAtEnd(Arc::clone(&inbox));
         let run = move || {
             let _close = close;
@@ -95,6 +98,7 @@ impl Engine {
             isa,
             limits,
             inbox,
+            tally,
             n_submitted: AtomicU64::new(0),
             grammars: OnceLock::new(),
             thread: Some(thread),
@@ -119,6 +123,11 @@ impl Engine {
     /// Most tokens of prompt and reply together.
     pub fn context_len(&self) -> usize {
         self.limits.context_len
+    }
+
+    /// What was computed so far, for all requests together.
+    pub fn totals(&self) -> Totals {
+        self.tally.totals()
     }
 
     /// The compiler of grammars over this model's tokenizer, made at its first use: for the

@@ -8,10 +8,9 @@
 /// How one sequence guesses.
 #[derive(Debug, Default)]
 pub(crate) struct Guesser {
-    /// Steps to go without a guess.
-    rest: usize,
-    /// Steps that the last wrong guess cost; twice as many after the next.
-    penalty: usize,
+    /// What guesses earned: two for each token that came true, less one for each that was guessed. Below zero none is
+    /// made, and every step without one adds one.
+    balance: i32,
 }
 
 /// Most tokens of a guess. Of longer ones too few come true to be worth their arithmetic.
@@ -19,14 +18,14 @@ const MAX_GUESS: usize = 4;
 /// A place is like the end of a sequence if at least so many tokens before it are the same, and is the more so up to
 /// so many.
 const ALIKE: (usize, usize) = (2, 4);
-/// Most steps without a guess after a wrong one: what is not quoting now may be later.
-const MAX_REST: usize = 16;
+/// The balance's upper end, so that what no longer comes true is soon noticed.
+const MAX_BALANCE: i32 = 16;
 
 impl Guesser {
     /// Up to `n_max` tokens that may follow `tokens`, taken from these or from `said`.
     pub(crate) fn guess<'a>(&self, tokens: &'a [u32], said: &'a [u32], n_max: usize) -> &'a [u32] {
         let n_max = n_max.min(MAX_GUESS);
-        if self.rest > 0 || n_max == 0 {
+        if self.balance < 0 || n_max == 0 {
             return &[];
         }
         let ([own, other], least) = ([tokens, said].map(|text| most_alike(text, tokens)), ALIKE.0);
@@ -36,14 +35,10 @@ impl Guesser {
 
     /// Takes note of a step: how many tokens were guessed and how many of these came.
     pub(crate) fn learn(&mut self, n_guessed: usize, n_true: usize) {
-        if n_guessed == 0 {
-            self.rest = self.rest.saturating_sub(1);
-        } else if n_true == 0 {
-            self.penalty = (self.penalty * 2).clamp(1, MAX_REST);
-            self.rest = self.penalty;
-        } else {
-            self.penalty = 0;
-        }
+        self.balance = match n_guessed {
+            0 => self.balance + i32::from(self.balance < 0),
+            _ => (self.balance + 2 * n_true as i32 - n_guessed as i32).min(MAX_BALANCE),
+        };
     }
 }
 
@@ -97,20 +92,21 @@ mod tests {
     }
 
     #[test]
-    fn wrong_guesses_make_longer_and_longer_rests() {
+    fn wrong_guesses_are_paid_for_by_steps_without() {
         let tokens = [1, 2, 3, 4, 1, 2, 3];
         let mut guesser = Guesser::default();
-        let mut rest = |n_true| {
-            guesser.learn(2, n_true);
+        let mut rest = |n_guessed, n_true| {
+            guesser.learn(n_guessed, n_true);
             let mut n_steps = 0;
-            while guesser.guess(&tokens, &[], 2).is_empty() {
+            while guesser.guess(&tokens, &[], 4).is_empty() {
                 guesser.learn(0, 0);
                 n_steps += 1;
             }
             n_steps
         };
-        let rests: Vec<usize> = (0..6).map(|_| rest(0)).collect();
-        assert_eq!(rests, [1, 2, 4, 8, 16, 16]);
-        assert_eq!([rest(1), rest(2), rest(0)], [0, 0, 1]);
+        assert_eq!([rest(4, 0), rest(4, 1), rest(4, 2), rest(1, 0)], [4, 2, 0, 1]);
+        // What was right before makes up for some that are wrong, but not for ever.
+        (0..100).for_each(|_| assert_eq!(rest(4, 4), 0));
+        assert_eq!([0; 5].map(|_| rest(4, 0)), [0, 0, 0, 0, 4]);
     }
 }

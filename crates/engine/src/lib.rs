@@ -23,6 +23,7 @@ mod scheduler;
 mod sequence;
 mod settings;
 mod step;
+mod totals;
 
 pub use engine::Engine;
 pub use error::EngineError;
@@ -35,3 +36,4 @@ pub use kv::{PrefixCache, PrefixProblem, Warn};
 pub use mask::TokenMask;
 pub use request::{Request, Sampling};
 pub use settings::EngineSettings;
+pub use totals::Totals;

@@ -23,6 +23,7 @@ use crate::sampler::Sampler;
 use crate::sequence::Sequence;
 use crate::settings::Limits;
 use crate::step::{self, Network};
+use crate::totals::Tally;
 
 pub(crate) struct Scheduler<N> {
     inbox: Arc<Inbox>,
@@ -30,6 +31,7 @@ pub(crate) struct Scheduler<N> {
     cache: KvCache,
     disk: Option<Disk>,
     said: Said,
+    tally: Arc<Tally>,
     limits: Limits,
     sampler: Sampler,
     /// In order of submission.
@@ -53,11 +55,17 @@ impl<N: Network> Scheduler<N> {
             cache,
             disk,
             said: Said::default(),
+            tally: Arc::default(),
             limits,
             sampler: Sampler::default(),
             running: Vec::new(),
             preempted: VecDeque::new(),
         }
+    }
+
+    /// Where it counts what it does.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     /// Steps until the inbox is closed; then everybody is told.
@@ -145,12 +153,15 @@ impl<N: Network> Scheduler<N> {
         let mut segments: Vec<Segment<'_>> =
             planned.iter_mut().map(|sequence| sequence.segment()).collect();
         let outcome = step::run(&mut self.network, &mut segments);
+        self.tally.count_step();
         for (segment_idx, sequence) in planned.into_iter().enumerate() {
             sequence.n_steps += 1;
             match outcome.rows(segment_idx) {
                 Ok(rows) => {
                     if !rows.is_empty() {
-                        sequence.continue_by(&rows, &mut self.sampler, &self.limits);
+                        let (n_guessed, n_true) =
+                            sequence.continue_by(&rows, &mut self.sampler, &self.limits);
+                        self.tally.count_guess(n_guessed, n_true);
                     }
                     sequence.view.publish(&mut self.cache, &sequence.tokens);
                     keep_prefix(self.disk.as_mut(), sequence);

@@ -148,8 +148,13 @@ impl Sequence {
     }
 
     /// Continues the reply by what follows its last token, and goes on while what comes was guessed. Of the guess,
-    /// the view keeps what came true.
-    pub(crate) fn continue_by(&mut self, rows: &Rows<'_>, sampler: &mut Sampler, limits: &Limits) {
+    /// the view keeps what came true. Returns how many tokens were guessed, and how many of them came.
+    pub(crate) fn continue_by(
+        &mut self,
+        rows: &Rows<'_>,
+        sampler: &mut Sampler,
+        limits: &Limits,
+    ) -> (usize, usize) {
         let start = self.tokens.len();
         let draft = std::mem::take(&mut self.draft);
         let guess = draft.get(self.n_step..).unwrap_or_default();
@@ -166,8 +171,10 @@ impl Sequence {
         }
         self.view.table.len = start + n_true;
         self.n_guessed += n_true;
-        self.guesser.learn(guess.len(), n_true);
+        let n_guessed = guess.len();
+        self.guesser.learn(n_guessed, n_true);
         self.draft = draft;
+        (n_guessed, n_true)
     }
 
     /// Continues the reply by what follows its last token. `row` has the logits of `few`, or of all tokens.
@@ -296,9 +303,9 @@ impl Sequence {
     }
 }
 
-/// At most this part of the vocabulary is few. In parts of 32 rows, as which the head is read, even tokens far from
-/// each other then lie in a quarter of it.
-const FEW: usize = 128;
+/// At most this part of the vocabulary is few: even tokens far from each other then lie in a quarter of the head, which
+/// is read in tiles.
+const FEW: usize = 4 * kernels::TILE;
 
 /// The tokens that may come next, lowest id first, if they are few.
 fn few(next: &Next, vocab_size: usize) -> Option<Vec<u32>> {

@@ -189,6 +189,9 @@ fn an_engine_follows_a_grammar() {
     let request = || guided(tokens(3, 50), 300, grammar.clone());
     let alone = &run_together(&engine, vec![request()])[0];
     assert!(matches!(alone.finish, Finish::GuideStop), "{:?}", alone.finish);
+    let n_chosen = alone.tokens.iter().filter(|event| !event.forced).count();
+    // What is forced takes no step of its own.
+    assert_eq!(alone.usage.steps + alone.usage.guessed, n_chosen);
     let text: String =
         tokenizer.decode(&alone.tokens.iter().map(|event| event.token).collect::<Vec<_>>());
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");

@@ -39,5 +39,5 @@ pub use attend::{BLOCK, Run};
 pub use dispatch::Kernels;
 pub use isa::Isa;
 pub use matmul::Product;
-pub use matrix::{GROUP, Matrix, MatrixError, NAN_SCALE};
+pub use matrix::{GROUP, Matrix, MatrixError, NAN_SCALE, TILE};
 pub use pool::Pool;

@@ -6,6 +6,8 @@ use crate::arithmetic::Arithmetic;
 use crate::int8;
 use crate::slab::WIDE;
 
+/// Outputs that a product takes at once.
+pub const TILE: usize = WIDE;
 /// Values that share one scale in MXFP4.
 pub const GROUP: usize = 32;
 /// The scale byte that the OCP microscaling standard reserves for "not a number".
@@ -146,12 +148,14 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Neighbouring rows as a matrix of their own: a product with it gives the same bits for these outputs.
+    /// Neighbouring tiles of [`TILE`] rows as a matrix of their own; the last of all may have fewer. A product with it
+    /// gives the same bits for these outputs.
     ///
     /// # Panics
-    /// When there are no such rows, or 8-bit integers' do not begin at a multiple of 32.
-    pub fn rows(&self, rows: Range<usize>) -> Matrix<'a> {
-        assert!(rows.start <= rows.end && rows.end <= self.n_out, "rows of {}", self.n_out);
+    /// When there are no such tiles.
+    pub fn tiles(&self, tiles: Range<usize>) -> Matrix<'a> {
+        let rows = tiles.start * TILE..self.n_out.min(tiles.end * TILE);
+        assert!(rows.start <= rows.end, "tiles {tiles:?} of {} rows", self.n_out);
         let of = |bytes: &'a [u8], n_row: usize| &bytes[rows.start * n_row..rows.end * n_row];
         let n_groups = self.n_in / GROUP;
         let cells = match self.cells {
@@ -163,10 +167,9 @@ impl<'a> Matrix<'a> {
                 scales: of(scales, n_groups),
             },
             Cells::Int8 { cells, scales } => {
-                assert!(rows.start.is_multiple_of(WIDE), "tiles stay whole");
-                let tiles = rows.start..rows.end.next_multiple_of(WIDE);
-                let of =
-                    |bytes: &'a [u8], n_row: usize| &bytes[tiles.start * n_row..tiles.end * n_row];
+                let of = |bytes: &'a [u8], n_row: usize| {
+                    &bytes[rows.start * n_row..rows.end.next_multiple_of(TILE) * n_row]
+                };
                 Cells::Int8 { cells: of(cells, self.n_in), scales: of(scales, n_groups * 2) }
             }
         };

@@ -1,6 +1,6 @@
 //! Every instruction set of this CPU against plain sums in `f64`, and a row's bits in any company.
 
-use kernels::{Arithmetic, BLOCK, GROUP, Isa, Kernels, Matrix, Pool, Product, Run};
+use kernels::{Arithmetic, BLOCK, GROUP, Isa, Kernels, Matrix, Pool, Product, Run, TILE};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -142,8 +142,11 @@ proptest! {
             });
             let scalar = twins.next().expect("scalar is always there");
             prop_assert!(twins.all(|other| other == scalar), "{}", name);
-            let (from, to) = (n_out / 3, n_out / 3 + n_out.div_ceil(2));
-            let part = w.rows(from..to);
+            let n_tiles = n_out.div_ceil(TILE);
+            let tiles = n_tiles / 3..n_tiles.div_ceil(2);
+            let (from, to) = (tiles.start * TILE, n_out.min(tiles.end * TILE));
+            let part = w.tiles(tiles);
+            prop_assert_eq!((part.n_out(), part.n_in()), (to - from, n_in));
             prop_assert_eq!(part.n_bytes() * n_out, w.n_bytes() * part.n_out());
             for kernels in tables() {
                 let mut out = vec![f32::NAN; n_rows * (to - from)];

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use kernels::{Arithmetic, Kernels, Matrix, Pool, Product};
+use kernels::{Arithmetic, Kernels, Matrix, Pool, Product, TILE};
 
 /// Which of a segment's tokens get logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,35 +132,34 @@ fn split<'a>(
     (wide.into(), narrow.into())
 }
 
-/// Outputs that a part begins and ends at: as many as the products unpack at once.
-const STEP: usize = 32;
-
 /// Parts of the head that together hold all tokens that narrow rows want.
 struct Parts {
-    /// Rows of the head, ascending, not touching each other.
-    ranges: Vec<Range<usize>>,
+    /// Tiles of the head, ascending, not touching each other.
+    tiles: Vec<Range<usize>>,
     /// Of each part the logits of all narrow rows, `[n_rows, rows of the part]`.
     values: Vec<Vec<f32>>,
+    n_rows: usize,
 }
 
 impl Parts {
     fn with(few: &[&[u32]], vocab_size: usize) -> Parts {
         let tokens = few.iter().copied().flatten();
-        let mut steps: Vec<usize> = tokens.map(|&token| token as usize / STEP).collect();
-        steps.sort_unstable();
-        steps.dedup();
-        let touching = steps.chunk_by(|step, next| step + 1 == *next);
-        let ranges: Vec<Range<usize>> = touching
-            .map(|steps| steps[0] * STEP..((steps[0] + steps.len()) * STEP).min(vocab_size))
-            .collect();
-        let values = ranges.iter().map(|range| vec![0.0; few.len() * range.len()]).collect();
-        Parts { ranges, values }
+        let mut wanted: Vec<usize> = tokens.map(|&token| token as usize / TILE).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let touching = wanted.chunk_by(|tile, next| tile + 1 == *next);
+        let tiles: Vec<Range<usize>> =
+            touching.map(|tiles| tiles[0]..tiles[0] + tiles.len()).collect();
+        let n_rows = few.len();
+        let n_part = |tiles: &Range<usize>| vocab_size.min(tiles.end * TILE) - tiles.start * TILE;
+        let values = tiles.iter().map(|tiles| vec![0.0; n_rows * n_part(tiles)]).collect();
+        Parts { tiles, values, n_rows }
     }
 
     fn products<'a>(&'a mut self, head: &Head<'a>, x: &'a [f32]) -> Vec<Product<'a>> {
-        let parts = self.ranges.iter().zip(&mut self.values);
-        let product = |(range, out): (&Range<usize>, &'a mut Vec<f32>)| {
-            head.product(x, head.matrix.rows(range.clone()), out)
+        let parts = self.tiles.iter().zip(&mut self.values);
+        let product = |(tiles, out): (&Range<usize>, &'a mut Vec<f32>)| {
+            head.product(x, head.matrix.tiles(tiles.clone()), out)
         };
         parts.map(product).collect()
     }
@@ -168,9 +167,9 @@ impl Parts {
     /// One narrow row's logit of a token that it named.
     fn logit(&self, row: usize, token: u32) -> f32 {
         let token = token as usize;
-        let part = self.ranges.partition_point(|range| range.end <= token);
-        let range = &self.ranges[part];
-        self.values[part][row * range.len() + token - range.start]
+        let part = self.tiles.partition_point(|tiles| tiles.end * TILE <= token);
+        let n_part = self.values[part].len() / self.n_rows;
+        self.values[part][row * n_part + token - self.tiles[part].start * TILE]
     }
 }
 
@@ -179,10 +178,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_whole_steps_and_touching_ones_are_one() {
-        let ranges = |few: &[&[u32]]| Parts::with(few, 200).ranges;
-        assert!(ranges(&[]).is_empty());
-        assert_eq!(ranges(&[&[0, 31], &[5]]), [0..32]);
-        assert_eq!(ranges(&[&[199, 33], &[64, 160]]), [32..96, 160..200]);
+    fn parts_are_whole_tiles_and_touching_ones_are_one() {
+        let parts = |few: &[&[u32]]| {
+            let parts = Parts::with(few, 200);
+            parts.tiles.into_iter().zip(parts.values.iter().map(Vec::len)).collect::<Vec<_>>()
+        };
+        assert!(parts(&[]).is_empty());
+        assert_eq!(parts(&[&[0, 31], &[5]]), [(0..1, 64)]);
+        assert_eq!(parts(&[&[199, 33], &[64, 160]]), [(1..3, 128), (5..7, 80)]);
     }
 }

@@ -95,6 +95,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let settings = EngineSettings {
         n_threads,
         arithmetic: args.exactness.arithmetic(),
+        // Random tokens say nothing of how well replies are guessed.
+        guess_batch_tokens: 0,
         prefix_cache: Some(folder.prefix_cache()),
         max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).max().unwrap_or(1),
         ..EngineSettings::default()
