@@ -29,6 +29,7 @@ fn random_weights_go_through_the_real_engine() {
         [
             "prefill of 70 tokens",
             "known prefix from disk",
+            "first token behind it",
             "decode, 1 streams",
             "decode, 2 streams",
             "3 items"
@@ -43,6 +44,17 @@ fn random_weights_go_through_the_real_engine() {
     assert!(report["model"]["ready_seconds"].as_f64() > Some(0.0));
     assert_eq!(report["estimates"].as_array().map(Vec::len), Some(3));
     assert!(report["machine"]["read_bytes_per_second"].as_f64() > Some(0.0));
+}
+
+#[test]
+fn every_arithmetic_can_be_measured() {
+    let sizes = ["--prefix", "40", "--items", "1", "--item-tokens", "4", "--generate", "2"];
+    for arithmetic in ["exact", "int8", "bf16"] {
+        let how = ["--arithmetic", arithmetic, "--dense", "int8", "--streams", "1"];
+        let report = measured(&[&["--shape", "tiny"][..], &how[..], &sizes[..]].concat());
+        assert_eq!(report["arithmetic"], arithmetic);
+        assert_eq!(names(&report).len(), 5);
+    }
 }
 
 #[test]
@@ -73,6 +85,7 @@ fn what_cannot_be_measured_ends_with_2() {
         (&["--shape", "7b"][..], "there are 20b, 120b and tiny"),
         (&["--shape", "tiny", "--model", "x"], "cannot be used with"),
         (&["--streams", "0"], "0 is not in"),
+        (&["--arithmetic", "int4"], "there are exact, int8"),
         (&["--policy", "nowhere.md"], "cannot be read"),
         (&["--model", "./nowhere"], "./nowhere"),
     ] {

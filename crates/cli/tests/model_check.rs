@@ -60,6 +60,34 @@ fn json_has_every_number() {
     assert_eq!(report["inner"]["experts"], json!({"n_equal": 57, "n_all": 57}));
 }
 
+/// What rounding does is told in the same table; it is not the reference's arithmetic, and says so.
+#[test]
+fn rounded_arithmetic_is_measured_and_told_apart() {
+    let error = |more: &[&str]| {
+        let all = [&["--format", "json"][..], more].concat();
+        let output = check(&fixture("tiny-a"), &fixture("tiny-a/golden"), &all);
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        report["max_relative"].as_f64().expect("a number")
+    };
+    for more in [
+        &["--arithmetic", "int8"][..],
+        &["--arithmetic", "bf16"],
+        &["--dense", "int8"],
+        &["--arithmetic", "int8", "--dense", "int8"],
+    ] {
+        let error = error(more);
+        assert!((1e-4..0.3).contains(&error), "{more:?}: {error}");
+    }
+    let output = check(
+        &fixture("tiny-a"),
+        &fixture("tiny-a/golden"),
+        &["--arithmetic", "int8", "--dense", "int8"],
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("arithmetic int8"), "{text}");
+}
+
 /// What each mistake in the arithmetic would do, made by telling the network another number.
 #[test]
 fn another_model_ends_with_1() {

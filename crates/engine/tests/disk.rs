@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::{Engine, EngineSettings, PrefixCache, Request, Warn};
+use kernels::{Arithmetic, Pool};
 use tiny::{bits, engine, run_together, settings, tokens};
 
 const N_PREFIX: usize = 100;
@@ -42,6 +43,28 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+/// Each arithmetic, and each form of the dense matrices, has its own numbers.
+#[test]
+fn a_prefix_is_of_one_arithmetic_and_one_form_of_the_weights() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let n_cached = |arithmetic, model: std::sync::Arc<model::Model>| {
+        let prefix_cache =
+            Some(PrefixCache { dir: dir.path().to_owned(), max_bytes: 1 << 30, warn: quiet() });
+        let settings = EngineSettings { prefix_cache, arithmetic, ..settings() };
+        judge(Engine::start(model, settings).expect("the settings hold"), request(1, 1)).1
+    };
+    let int8_dense = || {
+        let model = std::sync::Arc::into_inner(tiny::model()).expect("nobody else has it");
+        std::sync::Arc::new(model.with_int8_dense(&Pool::new(1)).expect("96 inputs"))
+    };
+    for round in [0, N_KEPT] {
+        for arithmetic in Arithmetic::ALL {
+            assert_eq!(n_cached(arithmetic, tiny::model()), round, "{arithmetic}");
+            assert_eq!(n_cached(arithmetic, int8_dense()), round, "{arithmetic}, int8");
+        }
+    }
 }
 
 #[test]

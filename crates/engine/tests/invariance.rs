@@ -4,6 +4,7 @@
 mod tiny;
 
 use engine::{EngineSettings, Next, Request, TokenMask};
+use kernels::Arithmetic;
 use tiny::{bits, blocks, engine, greedy, guided, run_together, sampled, settings, tokens};
 
 /// Requests of many shapes. Some share prefixes; the lengths lie around the borders of blocks.
@@ -41,11 +42,12 @@ fn script(seed: u64) -> tiny::Script {
 type Bits = Vec<(u32, u32, bool)>;
 
 /// Each request on an engine of its own.
-fn alone(seed: u64) -> Vec<Bits> {
+fn alone(seed: u64, arithmetic: Arithmetic) -> Vec<Bits> {
     let n_requests = requests(seed).len();
     (0..n_requests)
         .map(|idx| {
-            let engine = engine(EngineSettings { guess_batch_tokens: 0, ..settings() });
+            let settings = EngineSettings { guess_batch_tokens: 0, arithmetic, ..settings() };
+            let engine = engine(settings);
             let request = requests(seed).swap_remove(idx);
             bits(&run_together(&engine, vec![request])[0])
         })
@@ -76,7 +78,7 @@ fn replies_do_not_depend_on_anything_but_the_request() {
         ),
     ];
     for seed in 1..4 {
-        let expected = alone(seed);
+        let expected = alone(seed, Arithmetic::Exact);
         for (name, settings) in &cases {
             let engine = engine(settings.clone());
             // The second round finds what the first left in the cache.
@@ -89,6 +91,27 @@ fn replies_do_not_depend_on_anything_but_the_request() {
                         "{name}, seed {seed}, {round}, request {idx}"
                     );
                 }
+            }
+        }
+    }
+}
+
+/// Rounding changes what a request's reply is, and nothing about what it depends on.
+#[test]
+fn rounded_replies_depend_on_the_request_and_the_arithmetic() {
+    let exact = alone(1, Arithmetic::Exact);
+    for arithmetic in [Arithmetic::Int8, Arithmetic::Bf16] {
+        let expected = alone(1, arithmetic);
+        assert_ne!(expected, exact, "{arithmetic}");
+        for more in [
+            EngineSettings { n_threads: 2, ..settings() },
+            EngineSettings { max_batch_tokens: 7, ..settings() },
+        ] {
+            let engine = engine(EngineSettings { arithmetic, ..more });
+            for round in 0..2 {
+                let replies = run_together(&engine, requests(1));
+                let found: Vec<Bits> = replies.iter().map(bits).collect();
+                assert_eq!(found, expected, "{arithmetic}, {round}");
             }
         }
     }

@@ -16,6 +16,8 @@ use crate::output::{Format, align_numbers, hinted};
 
 /// Compare a checkpoint's outputs with recorded ones of a reference implementation
 ///
+/// With --arithmetic or --dense it tells what their rounding does to logits and tokens.
+///
 /// Exit status: 0 the same model (relative error at most 1e-4, the same experts, the same greedy
 /// continuation), 1 another one, 2 could not be compared.
 #[derive(Debug, clap::Args)]
@@ -45,13 +47,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let report =
         golden.compare(&model, kernels, n_threads, args.exactness.arithmetic(), &mut |_| {})?;
     match args.format {
-        Format::Text => print_text(&model, kernels.isa(), &report),
-        Format::Json => print_json(&model, kernels.isa(), &report)?,
+        Format::Text => print_text(&model, kernels.isa(), args.exactness, &report),
+        Format::Json => print_json(&model, kernels.isa(), args.exactness, &report)?,
     }
     Ok(if report.passes() { Exit::Clear } else { Exit::Found })
 }
 
-fn print_text(model: &Model, isa: Isa, report: &Report) {
+fn print_text(model: &Model, isa: Isa, exactness: Exactness, report: &Report) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
         "prompt",
@@ -77,11 +79,16 @@ fn print_text(model: &Model, isa: Isa, report: &Report) {
             of(inner.experts)
         );
     }
-    let verdict = if report.passes() { "the same model" } else { "NOT the same model" };
+    let verdict = match (report.passes(), exactness.is_given()) {
+        (true, _) => "the same model",
+        (false, false) => "NOT the same model",
+        (false, true) => "not the same numbers, which rounding does not give",
+    };
     let error = report.max_relative();
     anstream::println!(
-        "{}: {verdict} (relative error {error:.1e}, {TOLERANCE:.0e} allowed; {isa})",
-        model.name()
+        "{}: {verdict} (relative error {error:.1e}, {TOLERANCE:.0e} allowed; {isa}, arithmetic {})",
+        model.name(),
+        exactness.arithmetic()
     );
 }
 
@@ -100,10 +107,11 @@ fn of(agreement: Agreement) -> String {
     format!("{} of {}", agreement.n_equal, agreement.n_all)
 }
 
-fn print_json(model: &Model, isa: Isa, report: &Report) -> Result<()> {
+fn print_json(model: &Model, isa: Isa, exactness: Exactness, report: &Report) -> Result<()> {
     let mut whole = serde_json::to_value(report)?;
     whole["model"] = json!(model.name());
     whole["isa"] = json!(isa.to_string());
+    whole["arithmetic"] = json!(exactness.arithmetic().to_string());
     whole["tolerance"] = json!(TOLERANCE);
     whole["max_relative"] = json!(report.max_relative());
     whole["passes"] = json!(report.passes());
