@@ -14,6 +14,7 @@ mod guide;
 mod inbox;
 mod kv;
 mod mask;
+mod panics;
 mod plan;
 mod random;
 mod request;

@@ -155,7 +155,7 @@ impl<N: Network> Scheduler<N> {
         let outcome = step::run(&mut self.network, &mut segments);
         self.tally.count_step();
         for (segment_idx, sequence) in planned.into_iter().enumerate() {
-            sequence.n_steps += 1;
+            sequence.n_steps_done += 1;
             match outcome.rows(segment_idx) {
                 Ok(rows) => {
                     if !rows.is_empty() {

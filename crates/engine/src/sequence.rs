@@ -3,7 +3,6 @@
 //! A sequence knows nothing of its neighbours. The scheduler decides how many of its tokens a step
 //! computes; what a row of logits leads to is decided here.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 
 use model::forward::{LogitRows, Segment};
@@ -13,6 +12,7 @@ use crate::generation::{Canceller, Clock, Done, Event, Finish, TokenEvent, Usage
 use crate::guess::Guesser;
 use crate::guide::{Guide, Next};
 use crate::kv::{KvCache, View};
+use crate::panics::guarded;
 use crate::request::{Request, Sampling};
 use crate::said::{PrefixHash, Said};
 use crate::sampler::Sampler;
@@ -30,7 +30,7 @@ pub(crate) struct Sequence {
     /// What the planned step computes where it guesses: the `n_step` tokens, then the guess. Empty where it does not.
     pub(crate) draft: Vec<u32>,
     /// Forward passes so far.
-    pub(crate) n_steps: usize,
+    pub(crate) n_steps_done: usize,
     /// Whether its memory was taken for an older one in the step being planned.
     pub(crate) is_preempted: bool,
     /// Whether that ever happened: what it finds in the cache from then on, it computed itself.
@@ -77,7 +77,7 @@ impl Sequence {
             view: View::new(),
             n_step: 0,
             draft: Vec::new(),
-            n_steps: 0,
+            n_steps_done: 0,
             is_preempted: false,
             was_preempted: false,
             finish: None,
@@ -243,7 +243,7 @@ impl Sequence {
             cached_tokens: self.n_cached.min(self.n_prompt),
             generated: self.tokens.len() - self.n_prompt,
             guessed: self.n_guessed,
-            steps: self.n_steps,
+            steps: self.n_steps_done,
             ..Usage::default()
         };
         self.clock.write_to(&mut usage);
@@ -315,17 +315,4 @@ fn few(next: &Next, vocab_size: usize) -> Option<Vec<u32>> {
         }
         _ => None,
     }
-}
-
-/// Runs a guide's code. A panic there is its own request's failure.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, EngineError> {
-    catch_unwind(AssertUnwindSafe(call))
-        .map_err(|panic| EngineError::GuidePanicked { message: panic_message(panic.as_ref()) })
-}
-
-/// The words of a panic.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -8,7 +8,7 @@ use model::ModelError;
 use model::forward::{Forward, Logits, Segment};
 
 use crate::error::EngineError;
-use crate::sequence::panic_message;
+use crate::panics::panic_message;
 
 /// What computes a step. A trait so that tests can make single requests fail.
 pub(crate) trait Network: Send {

@@ -32,8 +32,13 @@ fn golden(name: &str, n_cases: usize) -> (Policy, Vec<Content>) {
 }
 
 /// One after the other; without the seconds, in which alone they may differ.
-fn verdicts(judge: &LocalJudge, policy: &Policy, contents: &[Content]) -> Vec<Verdict> {
-    let settings = JudgeSettings { seed: Some(1), ..JudgeSettings::default() };
+fn verdicts(
+    judge: &LocalJudge,
+    policy: &Policy,
+    contents: &[Content],
+    temperature: f32,
+) -> Vec<Verdict> {
+    let settings = JudgeSettings { seed: Some(1), temperature, ..JudgeSettings::default() };
     let verdict = |content| {
         let mut verdict = judge.judge(policy, content, &settings, &mut Silent);
         verdict.usage.seconds = 0.0;
@@ -44,10 +49,13 @@ fn verdicts(judge: &LocalJudge, policy: &Policy, contents: &[Content]) -> Vec<Ve
 
 #[test]
 fn guesses_change_no_verdict_and_spare_steps() {
-    let (policy, contents) = golden("fraud-phishing", 5);
+    let (policy, contents) = golden("fraud-phishing", 4);
     let (plain, guessing) = (judge(0), judge(EngineSettings::default().guess_batch_tokens));
-    let expected = verdicts(&plain, &policy, &contents);
-    assert_eq!(verdicts(&guessing, &policy, &contents), expected);
+    for temperature in [0.0, 1.0] {
+        let [expected, guessed] =
+            [&plain, &guessing].map(|judge| verdicts(judge, &policy, &contents, temperature));
+        assert_eq!(guessed, expected);
+    }
     let [without, with] = [&plain, &guessing].map(|judge| judge.engine().totals());
     assert_eq!((without.guessed, without.came_true), (0, 0));
     assert!(with.came_true > 0 && with.steps < without.steps, "{with:?}, {without:?}");
@@ -55,28 +63,30 @@ fn guesses_change_no_verdict_and_spare_steps() {
 
 /// The figures of the page on performance.
 #[test]
-#[ignore = "takes a minute"]
-fn steps_of_all_golden_cases() {
+#[ignore = "takes minutes"]
+fn steps_of_golden_cases() {
     let mut names: Vec<String> = std::fs::read_dir(policies())
         .expect("the folder is there")
         .map(|entry| entry.expect("readable").file_name().into_string().expect("plain names"))
         .filter(|name| policies().join(name).join("golden.jsonl").exists())
         .collect();
     names.sort();
-    for guess_batch_tokens in [0, EngineSettings::default().guess_batch_tokens] {
-        let judge = judge(guess_batch_tokens);
-        let mut n_verdicts = 0;
-        for name in &names {
-            let (policy, contents) = golden(name, usize::MAX);
-            n_verdicts += verdicts(&judge, &policy, &contents).len();
+    for temperature in [0.0, 1.0] {
+        for guess_batch_tokens in [0, EngineSettings::default().guess_batch_tokens] {
+            let judge = judge(guess_batch_tokens);
+            let mut n_verdicts = 0;
+            for name in &names {
+                let (policy, contents) = golden(name, 20);
+                n_verdicts += verdicts(&judge, &policy, &contents, temperature).len();
+            }
+            let Totals { steps, guessed, came_true, .. } = judge.engine().totals();
+            let each = |n: u64| n as f64 / n_verdicts as f64;
+            println!(
+                "temperature {temperature}, {n_verdicts} verdicts: {:.1} steps each, {:.1} tokens guessed, {:.1} came",
+                each(steps),
+                each(guessed),
+                each(came_true)
+            );
         }
-        let Totals { steps, guessed, came_true, .. } = judge.engine().totals();
-        let each = |n: u64| n as f64 / n_verdicts as f64;
-        println!(
-            "{n_verdicts} verdicts: {:.1} steps each, {:.1} tokens guessed, {:.1} came",
-            each(steps),
-            each(guessed),
-            each(came_true)
-        );
     }
 }
