@@ -65,7 +65,7 @@ fn json_has_every_number() {
 fn rounded_arithmetic_is_measured_and_told_apart() {
     let error = |more: &[&str]| {
         let all = [&["--format", "json"][..], more].concat();
-        let output = check(&fixture("tiny-a"), &fixture("tiny-a/golden"), &all);
+        let output = check(&fixture("tiny-d"), &fixture("tiny-d/golden"), &all);
         assert_eq!(output.status.code(), Some(1), "{more:?}");
         let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         report["max_relative"].as_f64().expect("a number")
@@ -80,8 +80,8 @@ fn rounded_arithmetic_is_measured_and_told_apart() {
         assert!((1e-4..0.3).contains(&error), "{more:?}: {error}");
     }
     let output = check(
-        &fixture("tiny-a"),
-        &fixture("tiny-a/golden"),
+        &fixture("tiny-d"),
+        &fixture("tiny-d/golden"),
         &["--arithmetic", "int8", "--dense", "int8"],
     );
     let text = String::from_utf8(output.stdout).expect("UTF-8");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use kernels::{Arithmetic, Isa, Kernels, Pool};
+use kernels::{Arithmetic, Kernels, Pool};
 use model::Model;
 use model::forward::Forward;
 use model::kv::KvBlock;
@@ -30,7 +30,7 @@ use crate::totals::{Tally, Totals};
 pub struct Engine {
     model: Arc<Model>,
     arithmetic: Arithmetic,
-    isa: Isa,
+    bf16_unit: &'static str,
     limits: Limits,
     inbox: Arc<Inbox>,
     tally: Arc<Tally>,
@@ -73,10 +73,11 @@ impl Engine {
             let model = Arc::clone(&model);
             KvCache::new(limits.n_blocks, move || KvBlock::new(model.config()))
         };
-        let isa = settings.isa.unwrap_or_else(|| Kernels::detect().isa());
+        let kernels = settings.isa.and_then(Kernels::with_isa).unwrap_or_else(Kernels::detect);
+        let bf16_unit = kernels.bf16_unit();
         let disk = settings.prefix_cache.clone().map(|cache| {
             let arithmetic = format!(
-                "{} {isa} {} {}",
+                "{} {bf16_unit} {} {}",
                 model.fingerprint(),
                 settings.arithmetic,
                 kernels::ARITHMETIC
@@ -95,7 +96,7 @@ impl Engine {
         Ok(Engine {
             model,
             arithmetic: settings.arithmetic,
-            isa,
+            bf16_unit,
             limits,
             inbox,
             tally,
@@ -110,13 +111,13 @@ impl Engine {
         &self.model
     }
 
-    /// What decides a reply beside its request: the weights, and how exactly they are computed with.
+    /// What decides a reply beside its request: the weights, and how exactly they are computed with. The last bits of
+    /// sums may change with the version of this program.
     pub fn identity(&self) -> String {
         match self.arithmetic {
             Arithmetic::Exact => self.model.fingerprint().to_owned(),
             Arithmetic::Int8 => format!("{} int8", self.model.fingerprint()),
-            // Its sums round differently on different instruction sets.
-            Arithmetic::Bf16 => format!("{} bf16 {}", self.model.fingerprint(), self.isa),
+            Arithmetic::Bf16 => format!("{} bf16 {}", self.model.fingerprint(), self.bf16_unit),
         }
     }
 

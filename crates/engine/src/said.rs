@@ -1,6 +1,7 @@
 //! What replies said lately, by the prefix of their requests: the next one behind the same prefix often says the same.
 //!
-//! It serves guesses only, so what is remembered changes no reply. It ends with the engine and never leaves memory.
+//! It serves guesses only, so what is remembered changes no reply, only how soon it comes. It ends with the engine and
+//! never leaves memory.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -39,7 +40,7 @@ impl Said {
 
     /// Remembers a reply.
     pub(crate) fn add(&mut self, prefix: Option<PrefixHash>, reply: &[u32]) {
-        let Some(prefix) = prefix else { return };
+        let Some(prefix) = prefix.filter(|_| !reply.is_empty()) else { return };
         let known = self.texts.iter().position(|(of, _)| *of == prefix);
         let (_, mut text) =
             known.and_then(|at| self.texts.remove(at)).unwrap_or((prefix, Vec::new()));

@@ -60,7 +60,7 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`EngineError::NonFinite`] if any logit is not a finite number,
+    /// [`EngineError::NonFinite`] if the logit of a token that may come is not a finite number,
     /// [`EngineError::GuideDeadEnd`] if nothing is allowed.
     pub(crate) fn choose(
         &mut self,
@@ -69,13 +69,13 @@ impl Sampler {
         sampling: &Sampling,
         position: usize,
     ) -> Result<Choice, EngineError> {
-        check_finite(logits, Tokens::All, position)?;
         if matches!(next, Next::Free) {
+            check_finite(logits, Tokens::All, position)?;
             return self.choose_open(logits, Tokens::All, sampling, position);
         }
         self.collect_allowed(logits, next);
         let (allowed, open) = (std::mem::take(&mut self.allowed), std::mem::take(&mut self.logits));
-        let choice = self.choose_open(&open, Tokens::Few(&allowed), sampling, position);
+        let choice = self.choose_of_few(&allowed, &open, sampling, position);
         (self.allowed, self.logits) = (allowed, open);
         choice
     }
@@ -273,14 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn anything_not_finite_is_an_error() {
+    fn what_may_come_must_be_finite() {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let logits = [1.0, value];
-            let next = Next::Allow(TokenMask::of(&[0]));
-            let error = Sampler::default()
-                .choose(&logits, &next, &Sampling::default(), 5)
-                .expect_err("not finite");
-            assert!(matches!(error, EngineError::NonFinite { position: 5, token: 1, .. }));
+            let logits = [1.0, value, 2.0];
+            let choose = |next| Sampler::default().choose(&logits, &next, &Sampling::default(), 5);
+            for next in [Next::Free, Next::Allow(TokenMask::of(&[0, 1])), Next::Forbid(vec![0])] {
+                let error = choose(next).expect_err("not finite");
+                assert!(matches!(error, EngineError::NonFinite { position: 5, token: 1, .. }));
+            }
+            // One rule with and without the other tokens' logits: what may not come is not looked at.
+            assert_eq!(choose(Next::Forbid(vec![1])).expect("finite").token, 2);
         }
     }
 

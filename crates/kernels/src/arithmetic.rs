@@ -13,7 +13,8 @@ pub enum Arithmetic {
     #[default]
     Exact,
     /// Activations as 8-bit integers, with one scale for every 32 of a row, when they meet MXFP4 or 8-bit
-    /// weights; these stay as they are stored. Sums of 32 products are exact.
+    /// weights; these stay as they are stored. Sums of 32 products are exact,
+    /// and the bits are the same on every instruction set.
     Int8,
     /// Activations rounded to bfloat16 when they meet bfloat16 or MXFP4 weights; these stay as they are stored. Sums
     /// are 32-bit floats, and differ between instruction sets by their rounding.

@@ -13,11 +13,12 @@ type Scores = fn(&[f32], usize, &[f32], f32, &mut [f32], usize);
 
 /// The kernels of one instruction set.
 ///
-/// All inputs and sums are `f32`. Products and attention add in one order in every table, so their bits are the
-/// same; plain dot products, and products in bfloat16, differ by rounding.
+/// Exact and 8-bit products and attention add in one order in every table, so their bits are the same; products in
+/// bfloat16 differ by rounding.
 #[derive(Clone, Copy)]
 pub struct Kernels {
     pub(crate) isa: Isa,
+    pub(crate) bf16_unit: &'static str,
     /// 32-value groups of packed MXFP4 into `f32`: blocks, scales, out.
     pub(crate) unpack_mxfp4: fn(&[u8], &[u8], &mut [f32]),
     /// Little-endian bfloat16 into `f32`.
@@ -79,6 +80,11 @@ impl Kernels {
         isa.is_present().then(|| Kernels::table(isa))
     }
 
+    /// What sums products in bfloat16 here: sums of other units differ by their rounding.
+    pub fn bf16_unit(&self) -> &'static str {
+        self.bf16_unit
+    }
+
     /// Which instruction set this table uses.
     pub fn isa(&self) -> Isa {
         self.isa
@@ -89,6 +95,7 @@ impl Kernels {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Isa::Amx => Kernels {
                 isa,
+                bf16_unit: "tiles",
                 accumulate_bf16: crate::amx::bf16::accumulate,
                 around_bf16: crate::amx::bf16::around,
                 burn_bf16: crate::amx::bf16::BURN,
@@ -100,8 +107,10 @@ impl Kernels {
                 // The first CPUs with AVX-512 lack the sums of products of small numbers.
                 if !Isa::has_vnni() {
                     kernels.accumulate_int8 = crate::avx2::int8::accumulate;
+                    kernels.burn_int8 = crate::avx2::ceiling::BURN_INT8;
                 }
                 if !Isa::has_bf16() {
+                    kernels.bf16_unit = "float32";
                     kernels.accumulate_bf16 = crate::avx2::bf16::accumulate;
                     kernels.burn_bf16 = kernels.burn;
                 }

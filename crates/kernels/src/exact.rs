@@ -1,4 +1,4 @@
-//! Products in 32-bit floats: the recipe whose every instruction set gives the same bits.
+//! Products in 32-bit floats, the same bits on every instruction set.
 
 use std::borrow::Cow;
 

@@ -20,25 +20,23 @@ const MOST: f32 = 127.0;
 const OFFSET: u8 = 128;
 /// What doubled 4-bit floats are raised by: the largest of them.
 pub(crate) const FP4_OFFSET: u8 = 12;
+/// The bfloat16 that stands for "not a number".
+const NO_NUMBER: u16 = 0x7fc0;
 /// Groups without a larger activation count as zeros: the inverse of their scale would be no number.
 const NOTHING: f32 = 1e-30;
 
-/// Inputs of a slab: 16 KB of cells, and 256 bytes of every row that is unpacked, which memory gives faster than
-/// shorter pieces.
-pub(crate) const DEPTH: usize = 4 * DEEP;
-
-/// `DEPTH` inputs of `WIDE` outputs of an MXFP4 matrix.
+/// [`Int8::DEEP`] inputs of `WIDE` outputs of an MXFP4 matrix.
 #[repr(C, align(64))]
 pub(crate) struct Slab {
-    /// `[DEPTH / 4, WIDE, 4]`: twice the 4-bit float, raised by [`FP4_OFFSET`].
-    pub(crate) cells: [u8; DEPTH * WIDE],
-    /// `[DEPTH / 32, WIDE]`
-    pub(crate) scales: [f32; DEPTH / GROUP * WIDE],
+    /// `[DEEP / 4, WIDE, 4]`: twice the 4-bit float, raised by [`FP4_OFFSET`].
+    pub(crate) cells: [u8; Int8::DEEP * WIDE],
+    /// `[DEEP / 32, WIDE]`
+    pub(crate) scales: [f32; Int8::DEEP / GROUP * WIDE],
 }
 
 impl Slab {
     pub(crate) fn boxed() -> Box<Slab> {
-        Box::new(Slab { cells: [0; DEPTH * WIDE], scales: [0.0; DEPTH / GROUP * WIDE] })
+        Box::new(Slab { cells: [0; Int8::DEEP * WIDE], scales: [0.0; Int8::DEEP / GROUP * WIDE] })
     }
 }
 
@@ -51,6 +49,8 @@ pub(crate) struct Weights<'a> {
     pub(crate) scales: &'a [f32],
     /// What the cells are raised by.
     pub(crate) offset: u8,
+    /// What the scales are to be multiplied by, a power of two: half where the cells are doubled.
+    pub(crate) factor: f32,
 }
 
 /// Activations, group of rows behind group of rows.
@@ -78,7 +78,8 @@ pub(crate) enum Int8 {}
 
 impl Recipe for Int8 {
     const ROWS: usize = 12;
-    const DEEP: usize = DEPTH;
+    /// 256 bytes of every row that is unpacked, which memory gives faster than shorter pieces.
+    const DEEP: usize = 4 * DEEP;
     type Packed<'x> = Packed;
     type View<'s> = Weights<'s>;
 
@@ -132,7 +133,7 @@ impl Recipe for Int8 {
                 let scales = &scales[start / GROUP * 2..][..n_scales * 2];
                 (kernels.unpack_bf16)(scales, &mut slab.scales[..n_scales]);
                 let cells = &cells[start..][..place.n_k * WIDE];
-                Weights { cells, scales: &slab.scales[..n_scales], offset: OFFSET }
+                Weights { cells, scales: &slab.scales[..n_scales], offset: OFFSET, factor: 1.0 }
             }
             _ => {
                 (kernels.fill_int8)(w, place, ahead, slab);
@@ -140,6 +141,7 @@ impl Recipe for Int8 {
                     cells: &slab.cells[..place.n_k * WIDE],
                     scales: &slab.scales[..n_scales],
                     offset: FP4_OFFSET,
+                    factor: 0.5,
                 }
             }
         }
@@ -249,6 +251,10 @@ impl Kernels {
 /// Writes one output's group of 32 into its lines; returns the scale as bfloat16.
 fn store(values: &[f32; GROUP], lines: &mut [u8], lane: usize) -> u16 {
     let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    if values.iter().any(|value| !value.is_finite()) {
+        // No number, and so is every sum with it.
+        return NO_NUMBER;
+    }
     // Rounded up: no cell is then beyond the largest integer.
     let upper = ((most / MOST).to_bits() + 0xffff) >> 16;
     let scale = f32::from_bits(upper << 16);

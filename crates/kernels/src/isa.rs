@@ -16,15 +16,15 @@ pub enum Isa {
 }
 
 /// The bits of AMX's tiles, and of their products in bfloat16, in CPUID 7.0, EDX.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const AMX_TILE: u32 = 1 << 24;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const AMX_BF16: u32 = 1 << 22;
 /// The leaf of CPUID that says how large tiles are.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const TILE_LEAF: u32 = 0x1d;
 /// What the system saves of tiles, in XCR0: how they are set up, and their contents.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const XCR0_TILES: u64 = 0b11 << 17;
 
 impl Isa {
@@ -61,19 +61,15 @@ impl Isa {
     }
 
     /// Whether this CPU sums products of bfloat16 in vectors of 512 bits.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_bf16() -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return Isa::Avx512.is_present() && is_x86_feature_detected!("avx512bf16");
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        Isa::Avx512.is_present() && is_x86_feature_detected!("avx512bf16")
     }
 
     /// Whether this CPU sums products of 8-bit integers in vectors of 512 bits.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_vnni() -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return is_x86_feature_detected!("avx512vnni");
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        is_x86_feature_detected!("avx512vnni")
     }
 
     /// Whether this CPU multiplies tiles of bfloat16, eight of 16 rows of 64 bytes, and the system saves them. The

@@ -32,7 +32,7 @@ mod scalar;
 mod slab;
 
 /// Raised whenever a sum here changes its order: numbers computed before are then not those computed now.
-pub const ARITHMETIC: u32 = 3;
+pub const ARITHMETIC: u32 = 4;
 
 pub use arithmetic::Arithmetic;
 pub use attend::{BLOCK, Run};

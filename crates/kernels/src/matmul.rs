@@ -1,10 +1,10 @@
 //! The one matrix product: fill a slab of weights, then use it for all rows of `x`.
 //!
-//! A pair of row and output is summed group by group of 32 inputs: a group's sum times its scale on top of the
-//! total. What a group's sum is, [`Recipe`]s differ in (`exact.rs`, `int8.rs`, `bf16.rs`); it depends on nothing but the row, the
-//! output and the number of inputs.
+//! How a pair of row and output is summed, [`Recipe`]s differ in (`exact.rs`, `int8.rs`, `bf16.rs`); in each it depends on
+//! nothing but the row, the output and the number of inputs.
 
 use std::cell::RefCell;
+use std::sync::OnceLock;
 
 use crate::arithmetic::Arithmetic;
 use crate::bf16::{self, Bf16};
@@ -44,7 +44,7 @@ pub(crate) trait Recipe {
     /// Inputs that are summed at once: as many as slabs hold, or a multiple of that.
     const DEEP: usize = DEEP;
     /// Rows of `x` in the form that sums want, group of rows behind group of rows.
-    type Packed<'x>: Sync;
+    type Packed<'x>: Send + Sync;
     /// Weights as sums want them.
     type View<'s>;
 
@@ -157,21 +157,16 @@ impl Kernels {
     }
 
     fn multiply<R: Recipe>(&self, pool: &Pool, products: Vec<&mut Product<'_>>) {
-        let mut packed: Vec<R::Packed<'_>> = Vec::new();
-        let mut jobs_packed = Vec::with_capacity(products.len());
-        let mut last: Option<&[f32]> = None;
-        for product in &products {
-            // Products of the same rows share their packing.
-            if !last.is_some_and(|x| std::ptr::eq(x, product.x)) {
-                packed.push(R::pack(self, pool, product.x, product.check()));
-                last = Some(product.x);
-            }
-            jobs_packed.push(packed.len() - 1);
-        }
+        // Products of the same rows share their packing.
+        let mut rows: Vec<(&[f32], usize)> = products.iter().map(|p| (p.x, p.check())).collect();
+        rows.dedup_by(|rows, before| same(*rows, *before));
+        let packed = self.pack_all::<R>(pool, &rows);
+        let mut packed_idx = 0;
         let mut n_tasks = 0;
         let mut jobs: Vec<Job<'_, '_, R>> = Vec::with_capacity(products.len());
-        for (product, packed_idx) in products.into_iter().zip(jobs_packed) {
+        for product in products {
             let (n_rows, first_task) = (product.check(), n_tasks);
+            packed_idx += usize::from(!same((product.x, n_rows), rows[packed_idx]));
             if n_rows > 0 {
                 n_tasks += product.w.n_out.div_ceil(WIDE * TILES);
             }
@@ -185,6 +180,23 @@ impl Kernels {
                 R::around(self, &mut || self.tiles(job, task - job.first_task, slabs, totals));
             });
         });
+    }
+
+    /// Packs rows: many at a time where there are many products, otherwise the groups of one at a time.
+    fn pack_all<'x, R: Recipe>(
+        &self,
+        pool: &Pool,
+        all: &[(&'x [f32], usize)],
+    ) -> Vec<R::Packed<'x>> {
+        if all.len() < 2 * pool.n_threads() {
+            return all.iter().map(|&(x, n_rows)| R::pack(self, pool, x, n_rows)).collect();
+        }
+        let packed: Vec<OnceLock<R::Packed<'x>>> = all.iter().map(|_| OnceLock::new()).collect();
+        pool.run(all.len(), &|at| {
+            let (x, n_rows) = all[at];
+            packed[at].get_or_init(|| R::pack(self, &Pool::new(1), x, n_rows));
+        });
+        packed.into_iter().map(|packed| packed.into_inner().expect("all were packed")).collect()
     }
 
     /// The outputs of one task.
@@ -275,6 +287,11 @@ impl Kernels {
         assert_eq!(a.len(), b.len());
         (self.dot)(a, b)
     }
+}
+
+/// Whether these are the same rows of the same length.
+fn same(a: (&[f32], usize), b: (&[f32], usize)) -> bool {
+    std::ptr::eq(a.0, b.0) && a.1 == b.1
 }
 
 impl Product<'_> {

@@ -29,9 +29,9 @@ pub(crate) struct Place {
     pub(crate) row: usize,
     /// Outputs, up to `WIDE`; the cells of the others are not used.
     pub(crate) n_rows: usize,
-    /// First input, a multiple of `DEEP`.
+    /// First input, a multiple of a recipe's depth.
     pub(crate) k: usize,
-    /// Inputs, up to `DEEP`.
+    /// Inputs, up to a recipe's depth.
     pub(crate) n_k: usize,
 }
 

@@ -162,6 +162,24 @@ proptest! {
     }
 }
 
+#[test]
+fn weights_that_are_not_finite_stay_so() {
+    for bad in [f32::NAN, f32::INFINITY] {
+        for n_bad in [1, 96] {
+            let mut weights = noise(2 * 96, 5);
+            weights[..n_bad].fill(bad);
+            let cells: Vec<u8> = weights.iter().flat_map(|cell| cell.to_le_bytes()).collect();
+            let dense = Matrix::f32(&cells, 2, 96).expect("the shape fits");
+            for kernels in tables() {
+                let stored = kernels.to_int8(&Pool::new(1), &dense);
+                let w = Matrix::int8(&stored, 2, 96).expect("the shape fits");
+                let out = rounded(&kernels, &Pool::new(1), &noise(96, 6), w);
+                assert!(out[0].is_nan() && out[1].is_finite(), "{bad} {kernels:?}");
+            }
+        }
+    }
+}
+
 /// What is no number before rounding is none after it: a failure must not look like a logit.
 #[test]
 fn what_is_not_finite_stays_so() {

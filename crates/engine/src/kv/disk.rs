@@ -102,7 +102,10 @@ impl Disk {
         let path = self.path(&identity);
         let Ok(mut input) = File::open(&path) else { return };
         let mut view = View::new();
-        view.reserve(memory, tokens.len());
+        if view.reserve(memory, tokens.len()) < tokens.len() {
+            view.release(memory);
+            return;
+        }
         let blocks = view.table.blocks.iter_mut().filter_map(Arc::get_mut);
         if matches!(file::read(&mut input, &identity, tokens, blocks), Ok(true)) {
             view.table.len = tokens.len();

@@ -139,7 +139,7 @@ impl<B> Tree<B> {
         node.block
     }
 
-    /// Blocks that nobody holds: all of them can be evicted, one after the other.
+    /// Blocks that nobody holds: all of them can be evicted, one after the other, but for those on their way to disk.
     pub(crate) fn n_unused(&self) -> usize {
         self.n_unused
     }

@@ -89,7 +89,7 @@ unsafe fn row_groups(x: Activations<'_>, r: usize, w: Weights<'_>, totals: &mut 
                     sums[at] = _mm256_add_epi32(sums[at], _mm256_madd_epi16(pairs, ones));
                 }
             }
-            let own = _mm256_set1_ps(x.scales[g * x.n + r]);
+            let own = _mm256_set1_ps(x.scales[g * x.n + r] * w.factor);
             for at in 0..N {
                 let scales = _mm256_loadu_ps(w.scales.as_ptr().add(g * WIDE + at * LANES));
                 let total = totals.as_mut_ptr().add(at * LANES);

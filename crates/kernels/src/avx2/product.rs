@@ -3,15 +3,18 @@
 use std::arch::x86_64::*;
 
 use crate::matrix::GROUP;
+use crate::scalar;
 use crate::slab::{DEEP, Slab, WIDE};
 
-/// Floats a step: two vectors.
-const STEP: usize = 16;
-
+/// As the scalar twin.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    // SAFETY: AVX2 and FMA are present; the lengths agree.
-    unsafe { dots([a.as_ptr()], [b.as_ptr()], a.len())[0][0] }
+    // SAFETY: this table exists only where the CPU has these features.
+    unsafe { dot_lanes(a, b) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
+    scalar::product::dot(a, b)
 }
 
 pub(crate) fn add_scaled(out: &mut [f32], factor: f32, x: &[f32]) {
@@ -40,56 +43,6 @@ unsafe fn add_scaled_lanes(out: &mut [f32], factor: f32, x: &[f32]) {
     for at in whole..x.len() {
         out[at] = x[at].mul_add(factor, out[at]);
     }
-}
-
-/// `R` rows by `N` rows; each pair is summed alike whatever `R` and `N` are.
-///
-/// # Safety
-/// AVX2 and FMA; `n` floats behind every pointer.
-#[target_feature(enable = "avx2,fma")]
-#[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
-unsafe fn dots<const R: usize, const N: usize>(
-    x: [*const f32; R],
-    w: [*const f32; N],
-    n: usize,
-) -> [[f32; N]; R] {
-    let mut sums = [[[_mm256_setzero_ps(); 2]; N]; R];
-    let whole = n / STEP * STEP;
-    let mut at = 0;
-    while at < whole {
-        for half in 0..2 {
-            let place = at + half * 8;
-            for c in 0..N {
-                // SAFETY: place + 8 <= n.
-                let weights = unsafe { _mm256_loadu_ps(w[c].add(place)) };
-                for r in 0..R {
-                    // SAFETY: place + 8 <= n.
-                    let values = unsafe { _mm256_loadu_ps(x[r].add(place)) };
-                    sums[r][c][half] = _mm256_fmadd_ps(values, weights, sums[r][c][half]);
-                }
-            }
-        }
-        at += STEP;
-    }
-    let mut out = [[0.0; N]; R];
-    for r in 0..R {
-        for c in 0..N {
-            let mut sum = lanes_sum(_mm256_add_ps(sums[r][c][0], sums[r][c][1]));
-            for at in whole..n {
-                // SAFETY: at < n.
-                sum = unsafe { (*x[r].add(at)).mul_add(*w[c].add(at), sum) };
-            }
-            out[r][c] = sum;
-        }
-    }
-    out
-}
-
-#[target_feature(enable = "avx2")]
-fn lanes_sum(v: __m256) -> f32 {
-    let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }
 
 /// Floats of a vector.

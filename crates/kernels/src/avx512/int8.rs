@@ -39,7 +39,6 @@ fn fill_scales(w: &Matrix<'_>, scales: &[u8], place: Place, own: &mut [f32]) {
         // SAFETY: AVX-512 is present, and every row has a word.
         unsafe { spread_scales(rows, strip, own) };
     }
-    own.iter_mut().for_each(|scale| *scale *= 0.5);
 }
 
 /// Every word of the rows is eight codes: the low halves of its bytes are one quad, the high ones the next.
@@ -121,7 +120,7 @@ unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mu
             let scales = w.scales.as_ptr().add(g * WIDE);
             let scales = [_mm512_loadu_ps(scales), _mm512_loadu_ps(scales.add(LANES))];
             for r in 0..R {
-                let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r));
+                let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r) * w.factor);
                 for half in 0..2 {
                     let total = totals.as_mut_ptr().add(r * WIDE + half * LANES);
                     let scale = _mm512_mul_ps(own, scales[half]);

@@ -15,6 +15,7 @@ use crate::scalar;
 
 pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Avx512,
+    bf16_unit: "avx512-bf16",
     unpack_mxfp4: unpack::mxfp4,
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,

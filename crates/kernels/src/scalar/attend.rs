@@ -49,6 +49,7 @@ pub(crate) fn share(sums: [f32; LANES], sink: f32) -> f32 {
 }
 
 /// The lanes' sum, by halves.
+#[inline(always)]
 pub(crate) fn sum_of(mut sums: [f32; LANES]) -> f32 {
     for half in [8, 4, 2, 1] {
         for lane in 0..half {

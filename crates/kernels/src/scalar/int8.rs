@@ -25,10 +25,10 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], slab: &mut Slab)
     }
 }
 
-/// Sets one row's scales: half of what is stored, since the values are doubled.
+/// Sets one row's scales.
 pub(crate) fn set_scales(row: usize, bytes: &[u8], scales: &mut [f32]) {
     for (scales, byte) in scales.chunks_exact_mut(WIDE).zip(bytes) {
-        scales[row] = scalar::unpack::scale(*byte) * 0.5;
+        scales[row] = scalar::unpack::scale(*byte);
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
                         .sum::<i32>();
                 }
             }
-            let scale = x.scales[g * x.n + r];
+            let scale = x.scales[g * x.n + r] * w.factor;
             for ((total, sum), own) in totals.iter_mut().zip(sums).zip(scales) {
                 *total = (sum as f32).mul_add(scale * own, *total);
             }

@@ -14,6 +14,7 @@ use crate::isa::Isa;
 
 pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Scalar,
+    bf16_unit: "float32",
     unpack_mxfp4: unpack::mxfp4,
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,

@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     bar.finish_and_clear();
     let report = Report {
         isa: kernels.isa(),
-        arithmetic: settings.arithmetic,
+        exactness: args.exactness,
         n_threads,
         model: model.name().to_owned(),
         ready_seconds,

@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
-use kernels::{Arithmetic, Isa};
+use kernels::Isa;
 use serde_json::{Value, json};
 
 use super::limits::{Bound, Limits};
 use super::machine::Memory;
+use crate::commands::judging::Exactness;
 use crate::output::{align_numbers, print_result};
 
 /// One figure beside its limit.
@@ -30,7 +31,7 @@ pub(super) enum Unit {
 /// All of a run.
 pub(super) struct Report {
     pub(super) isa: Isa,
-    pub(super) arithmetic: Arithmetic,
+    pub(super) exactness: Exactness,
     pub(super) n_threads: usize,
     pub(super) model: String,
     /// Seconds until its weights and vocabulary could be used, random ones made included.
@@ -93,10 +94,11 @@ impl Report {
 
     fn model_line(&self) -> String {
         format!(
-            "{}: {:.2} GB of weights, products {}, ready after {:.2} s; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
+            "{}: {:.2} GB of weights, products {}, dense matrices {}, ready after {:.2} s; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
             self.model,
             self.n_weight_bytes as f64 / 1e9,
-            self.arithmetic,
+            self.exactness.arithmetic(),
+            self.exactness.dense(),
             self.ready_seconds,
             self.n_prefix,
             self.n_items,
@@ -165,7 +167,8 @@ impl Report {
                 "bfloat16_flops": self.limits.bf16,
                 "int8_ops": self.limits.int8,
             },
-            "arithmetic": self.arithmetic.to_string(),
+            "arithmetic": self.exactness.arithmetic().to_string(),
+            "dense": self.exactness.dense(),
             "model": { "name": self.model, "weight_bytes": self.n_weight_bytes, "ready_seconds": self.ready_seconds },
             "sizes": {
                 "prefix_tokens": self.n_prefix,

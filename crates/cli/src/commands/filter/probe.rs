@@ -26,7 +26,7 @@ impl Probe {
     /// reasoning behind the probe finds the policy computed.
     pub(crate) fn new(judge: Arc<LocalJudge>, policy: Policy) -> Probe {
         let effort = JudgeSettings::default().effort_for(&policy);
-        let model = judge.engine().model().fingerprint();
+        let model = judge.engine().identity();
         let identity = format!("probe {model} {} {effort} {VERDICT_FORM}", policy.id.0);
         Probe { judge, policy, effort, identity }
     }

@@ -90,12 +90,6 @@ impl ChosenModel {
                 "give its URL with --model",
             ));
         }
-        if matches!(self, ChosenModel::Url(_)) && room.exactness.is_given() {
-            return Err(hinted(
-                anyhow!("--arithmetic and --dense are for a model in this process"),
-                "what a chat server computes with is set where it is started",
-            ));
-        }
         let model = match self {
             ChosenModel::Builtin => {
                 report_note(

@@ -125,6 +125,12 @@ impl From<EffortName> for Effort {
 impl ModelArgs {
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
+        if matches!(self.model, ChosenModel::Url(_)) && self.exactness.is_given() {
+            return Err(hinted(
+                anyhow!("--arithmetic and --dense are for a model in this process"),
+                "what a chat server computes with is set where it is started",
+            ));
+        }
         let room = Room {
             n_threads: self.n_threads(),
             exactness: self.exactness,

@@ -82,13 +82,14 @@ fn print_text(model: &Model, isa: Isa, exactness: Exactness, report: &Report) {
     let verdict = match (report.passes(), exactness.is_given()) {
         (true, _) => "the same model",
         (false, false) => "NOT the same model",
-        (false, true) => "not the same numbers, which rounding does not give",
+        (false, true) => "not the same numbers, as expected of rounding",
     };
     let error = report.max_relative();
     anstream::println!(
-        "{}: {verdict} (relative error {error:.1e}, {TOLERANCE:.0e} allowed; {isa}, arithmetic {})",
+        "{}: {verdict} (relative error {error:.1e}, {TOLERANCE:.0e} allowed; {isa}, arithmetic {}, dense matrices {})",
         model.name(),
-        exactness.arithmetic()
+        exactness.arithmetic(),
+        exactness.dense()
     );
 }
 
@@ -112,6 +113,7 @@ fn print_json(model: &Model, isa: Isa, exactness: Exactness, report: &Report) ->
     whole["model"] = json!(model.name());
     whole["isa"] = json!(isa.to_string());
     whole["arithmetic"] = json!(exactness.arithmetic().to_string());
+    whole["dense"] = json!(exactness.dense());
     whole["tolerance"] = json!(TOLERANCE);
     whole["max_relative"] = json!(report.max_relative());
     whole["passes"] = json!(report.passes());
