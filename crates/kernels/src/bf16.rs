@@ -5,9 +5,9 @@
 //! instructions have it so.
 
 use crate::dispatch::Kernels;
-use crate::matmul::{Recipe, RowGroup, Slabs};
 use crate::matrix::{GROUP, Matrix};
 use crate::pool::{Pool, SharedOut};
+use crate::recipe::{Recipe, RowGroup, Slabs};
 use crate::slab::{DEEP, Place, WIDE};
 
 /// Rows of a tile. So many are summed even where there are fewer.

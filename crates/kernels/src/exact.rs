@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use crate::dispatch::Kernels;
-use crate::matmul::{Recipe, RowGroup, Slabs};
 use crate::matrix::Matrix;
 use crate::pool::{Pool, SharedOut};
+use crate::recipe::{Recipe, RowGroup, Slabs};
 use crate::slab::{Place, Slab};
 
 /// A group is summed in ascending order.

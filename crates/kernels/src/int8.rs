@@ -5,9 +5,9 @@
 //! adds to a sum is the offset times the sum of the activations, and is taken off before.
 
 use crate::dispatch::Kernels;
-use crate::matmul::{Recipe, RowGroup, Slabs};
 use crate::matrix::{Cells, GROUP, Matrix};
 use crate::pool::{Pool, SharedOut};
+use crate::recipe::{Recipe, RowGroup, Slabs};
 use crate::slab::{DEEP, Place, WIDE};
 
 /// Inputs that lie side by side.

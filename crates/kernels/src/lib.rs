@@ -2,7 +2,7 @@
 //!
 //! It knows numbers and layouts, never what they mean. [`Kernels`] is the table of one instruction
 //! set, made once at start (`dispatch.rs`, after asking the CPU in `isa.rs`); [`Kernels::matmul`] is
-//! the one matrix product (`slab.rs` is what it unpacks weights into) and [`Kernels::attend`] the one attention.
+//! the one matrix product (`recipe.rs` is what arithmetics differ in, `slab.rs` what weights are unpacked into) and [`Kernels::attend`] the one attention.
 //! `scalar/` is the plain twin of `avx2/` and `avx512/`: same file names, same function names. `amx/` adds tiles to the
 //! last of them.
 //!
@@ -28,6 +28,7 @@ mod matmul;
 mod matrix;
 mod pointwise;
 mod pool;
+mod recipe;
 mod scalar;
 mod slab;
 

@@ -3,8 +3,8 @@
 use crate::amx::tile::{burn, one_block, two_blocks, with_tiles};
 use crate::bf16::{Activations, Bf16, Line, Slab, TILE_ROWS, nearest};
 use crate::ceiling::Burn;
-use crate::matmul::Recipe;
 use crate::matrix::GROUP;
+use crate::recipe::Recipe;
 use crate::scalar;
 use crate::slab::WIDE;
 
