@@ -7,7 +7,8 @@ use model::kv::{BLOCK_LEN, KvBlock};
 use crate::error::EngineError;
 use crate::kv::PrefixCache;
 
-/// How much of the machine an engine may use. Nothing but the arithmetic changes a single token of a reply.
+/// How much of the machine an engine may use. Nothing but the arithmetic, and under bfloat16 the
+/// instruction set, changes a single token of a reply.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineSettings {
     /// Threads of the forward pass, the engine's own among them.

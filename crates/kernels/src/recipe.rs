@@ -38,7 +38,7 @@ pub(crate) trait Recipe {
         w: &Matrix<'s>,
         place: Place,
         ahead: &[u8],
-        scratch: &'s mut Slabs,
+        slabs: &'s mut Slabs,
     ) -> Self::View<'s>;
 
     /// Sums the inputs of a place for one group of rows, on top of `totals` `[rows of the group, WIDE]`, which begin at

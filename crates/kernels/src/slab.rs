@@ -97,6 +97,12 @@ pub(crate) fn unpack_f32(bytes: &[u8], out: &mut [f32]) {
 }
 
 impl Place {
+    /// The same outputs, in pieces of `DEEP` inputs.
+    pub(crate) fn pieces(self) -> impl Iterator<Item = Place> {
+        let starts = (0..self.n_k).step_by(DEEP);
+        starts.map(move |k| Place { k: self.k + k, n_k: DEEP.min(self.n_k - k), ..self })
+    }
+
     /// The bytes of one row, `n_cell` a cell.
     pub(crate) fn cells<'a>(
         self,
@@ -122,14 +128,6 @@ impl Place {
             some[..scales.len()].copy_from_slice(scales);
             some
         })
-    }
-}
-
-impl Place {
-    /// The same outputs, in pieces of `DEEP` inputs.
-    pub(crate) fn pieces(self) -> impl Iterator<Item = Place> {
-        let starts = (0..self.n_k).step_by(DEEP);
-        starts.map(move |k| Place { k: self.k + k, n_k: DEEP.min(self.n_k - k), ..self })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::slab::WIDE;
 /// Four sums under way, as in products of two blocks of rows.
 pub(crate) const BURN: Burn = Burn {
     work: |n_rounds| {
-        // SAFETY: this table exists only where `works` said yes, and the tiles are switched on.
+        // SAFETY: the CPU has tiles, the process may use them (`works` asks first), and they are switched on.
         around(&mut || unsafe { burn(n_rounds) });
         0.0
     },
@@ -20,7 +20,7 @@ pub(crate) const BURN: Burn = Burn {
 
 /// Runs a task with the tiles switched on.
 pub(crate) fn around(task: &mut dyn FnMut()) {
-    // SAFETY: this table exists only where `works` said yes.
+    // SAFETY: as above, where tiles are switched on by this very call.
     unsafe { with_tiles(task) }
 }
 

@@ -44,7 +44,7 @@ fn fill_scales(w: &Matrix<'_>, scales: &[u8], place: Place, own: &mut [f32]) {
 /// Every word of the rows is eight codes: the low halves of its bytes are one quad, the high ones the next.
 ///
 /// # Safety
-/// AVX-512 F and BW; `cells` is `[DEEP / 4, WIDE, 4]`.
+/// AVX-512 F and BW; `cells` is `[DEEP / 4, WIDE, 4]` and begins at a multiple of 64 bytes, as slabs do.
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn codes_strip(rows: Rows, strip: usize, cells: &mut [u8]) {
     // SAFETY: the caller's promise.
