@@ -48,14 +48,7 @@ impl Engine {
     pub fn start(model: Arc<Model>, settings: EngineSettings) -> Result<Engine, EngineError> {
         // A zero is refused before it reaches the pool.
         Limits::of(&settings, model.config())?;
-        let kernels = match settings.isa {
-            None => Kernels::detect(),
-            Some(isa) => Kernels::with_isa(isa).ok_or_else(|| EngineError::Setting {
-                setting: "isa",
-                found: format!("{isa:?}"),
-                expected: "this CPU lacks it".to_owned(),
-            })?,
-        };
+        let kernels = kernels_for(&settings)?;
         let pool = Pool::new(settings.n_threads);
         let forward = Forward::new(Arc::clone(&model), kernels, pool, settings.arithmetic);
         Engine::start_on(model, &settings, forward)
@@ -73,8 +66,7 @@ impl Engine {
             let model = Arc::clone(&model);
             KvCache::new(limits.n_blocks, move || KvBlock::new(model.config()))
         };
-        let kernels = settings.isa.and_then(Kernels::with_isa).unwrap_or_else(Kernels::detect);
-        let bf16_unit = kernels.bf16_unit();
+        let bf16_unit = kernels_for(settings)?.bf16_unit();
         let disk = settings.prefix_cache.clone().map(|cache| {
             let arithmetic = format!(
                 "{} {bf16_unit} {} {}",
@@ -189,6 +181,18 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
     }
+}
+
+/// # Errors
+///
+/// [`EngineError::Setting`] for an instruction set that this CPU lacks.
+fn kernels_for(settings: &EngineSettings) -> Result<Kernels, EngineError> {
+    let Some(isa) = settings.isa else { return Ok(Kernels::detect()) };
+    Kernels::with_isa(isa).ok_or_else(|| EngineError::Setting {
+        setting: "isa",
+        found: format!("{isa:?}"),
+        expected: "this CPU lacks it".to_owned(),
+    })
 }
 
 /// Leaves nobody waiting for a thread that is gone, however it went.

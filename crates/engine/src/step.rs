@@ -31,7 +31,6 @@ pub(crate) enum Outcome {
 }
 
 /// What a step says of a segment: a row for each of its last tokens, as many as it wanted.
-#[derive(Clone)]
 pub(crate) struct Rows<'a> {
     logits: &'a Logits,
     rows: Range<usize>,

@@ -70,12 +70,11 @@ impl Recipe for Bf16 {
         let n_lines = n_in.div_ceil(GROUP);
         let mut lines = vec![Line([0; GROUP]); n_rows * n_lines + TILE_ROWS];
         let out = SharedOut::new(&mut lines);
-        let groups: Vec<RowGroup> = Bf16::groups(n_rows, n_in).collect();
-        pool.run(groups.len(), &|at| {
-            let RowGroup { start, n, .. } = groups[at];
+        Bf16::for_groups(pool, n_rows, n_in, &|group| {
+            let RowGroup { start, n, .. } = group;
             // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
             let lines = unsafe { out.range(start * n_lines, n * n_lines) };
-            for (r, row) in x[start * n_in..][..n * n_in].chunks_exact(n_in).enumerate() {
+            for (r, row) in group.rows(x).enumerate() {
                 (kernels.round_bf16)(row, &mut lines[r..], n);
             }
         });

@@ -49,12 +49,11 @@ fn pack(pool: &Pool, x: &[f32], n_rows: usize) -> Vec<f32> {
     let n_in = x.len() / n_rows;
     let mut packed = vec![0.0; x.len()];
     let out = SharedOut::new(&mut packed);
-    let groups: Vec<RowGroup> = Exact::groups(n_rows, n_in).collect();
-    pool.run(groups.len(), &|at| {
-        let RowGroup { start, n, .. } = groups[at];
+    Exact::for_groups(pool, n_rows, n_in, &|group| {
+        let RowGroup { start, n, .. } = group;
         // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
         let out = unsafe { out.range(start * n_in, n * n_in) };
-        for (r, row) in x[start * n_in..][..n * n_in].chunks_exact(n_in).enumerate() {
+        for (r, row) in group.rows(x).enumerate() {
             for (k, value) in row.iter().enumerate() {
                 out[k * n + r] = *value;
             }

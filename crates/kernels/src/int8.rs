@@ -4,6 +4,7 @@
 //! odd ones, which is how packed MXFP4 comes apart. Weights are raised by an offset so that none is negative; what that
 //! adds to a sum is the offset times the sum of the activations, and is taken off before.
 
+use crate::bf16::widened;
 use crate::dispatch::Kernels;
 use crate::matrix::{Cells, GROUP, Matrix};
 use crate::pool::{Pool, SharedOut};
@@ -88,11 +89,10 @@ impl Recipe for Int8 {
         let mut quads: Vec<Quad> = vec![0; x.len() / QUAD];
         let mut scales = vec![0.0; x.len() / GROUP];
         let mut sums = vec![0; x.len() / GROUP];
-        let groups: Vec<RowGroup> = Int8::groups(n_rows, n_in).collect();
         let (all_quads, all_scales, all_sums) =
             (SharedOut::new(&mut quads), SharedOut::new(&mut scales), SharedOut::new(&mut sums));
-        pool.run(groups.len(), &|at| {
-            let RowGroup { start, n, .. } = groups[at];
+        Int8::for_groups(pool, n_rows, n_in, &|group| {
+            let RowGroup { start, n, .. } = group;
             // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
             let (quads, scales, sums) = unsafe {
                 let (first, n_scales) = (start * n_in / GROUP, n * n_in / GROUP);
@@ -102,7 +102,7 @@ impl Recipe for Int8 {
                     all_sums.range(first, n_scales),
                 )
             };
-            for (r, row) in x[start * n_in..][..n * n_in].chunks_exact(n_in).enumerate() {
+            for (r, row) in group.rows(x).enumerate() {
                 for (g, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
                     let (integers, scale) = integers(values);
                     scales[g * n + r] = scale;
@@ -168,22 +168,28 @@ impl Recipe for Int8 {
 /// A group of values as integers in the order of quads, and what they are to be multiplied by. Where a value is
 /// infinite or no number, the scale is no number, so that the sum is none either.
 fn integers(values: &[f32; GROUP]) -> ([i32; GROUP], f32) {
-    let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    let most = largest(values);
     // Zero, unless a value is not finite.
     let poison: f32 = values.iter().map(|value| value * 0.0).sum();
     let inverse = if most > NOTHING { MOST / most } else { 0.0 };
     let mut out = [0; GROUP];
     for (at, value) in values.iter().enumerate() {
-        out[in_quads(at)] = nearest(value * inverse).clamp(-127, 127);
+        out[in_quads(at)] = integer(value * inverse);
     }
     (out, most / MOST + poison)
 }
 
-/// The nearest integer, of two the even one; for magnitudes below 2^22.
-fn nearest(value: f32) -> i32 {
+/// The largest magnitude; what is no number does not count.
+fn largest(values: &[f32; GROUP]) -> f32 {
+    values.iter().fold(0.0, |most, value| most.max(value.abs()))
+}
+
+/// The nearest integer that a cell can hold, of two the even one; for magnitudes below 2^22.
+fn integer(value: f32) -> i32 {
     // In this range the floats are the whole numbers.
     const WHOLE: f32 = 12_582_912.0;
-    (value + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i32
+    let nearest = (value + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i32;
+    nearest.clamp(-(MOST as i32), MOST as i32)
 }
 
 /// Where an input stands among the quads.
@@ -210,8 +216,7 @@ pub(crate) fn unscaled(cells: &[u8], n_in: usize, row: usize, k: usize) -> f32 {
 /// The scale of one row's group of 32.
 pub(crate) fn scale(scales: &[u8], n_in: usize, row: usize, group: usize) -> f32 {
     let at = (row / WIDE * n_in / GROUP + group) * WIDE + row % WIDE;
-    let bits = u16::from_le_bytes([scales[2 * at], scales[2 * at + 1]]);
-    f32::from_bits(u32::from(bits) << 16)
+    widened(u16::from_le_bytes([scales[2 * at], scales[2 * at + 1]]))
 }
 
 impl Kernels {
@@ -250,7 +255,7 @@ impl Kernels {
 
 /// Writes one output's group of 32 into its lines; returns the scale as bfloat16.
 fn store(values: &[f32; GROUP], lines: &mut [u8], lane: usize) -> u16 {
-    let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    let most = largest(values);
     if values.iter().any(|value| !value.is_finite()) {
         // No number, and so is every sum with it.
         return NO_NUMBER;
@@ -261,7 +266,7 @@ fn store(values: &[f32; GROUP], lines: &mut [u8], lane: usize) -> u16 {
     let inverse = if most > NOTHING { 1.0 / scale } else { 0.0 };
     for (at, value) in values.iter().enumerate() {
         let place = in_quads(at);
-        let cell = nearest(value * inverse).clamp(-127, 127) + i32::from(OFFSET);
+        let cell = integer(value * inverse) + i32::from(OFFSET);
         lines[place / QUAD * QUAD * WIDE + lane * QUAD + place % QUAD] = cell as u8;
     }
     upper as u16

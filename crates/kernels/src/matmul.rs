@@ -116,10 +116,11 @@ impl Kernels {
         if all.len() < 2 * pool.n_threads() {
             return all.iter().map(|&(x, n_rows)| R::pack(self, pool, x, n_rows)).collect();
         }
+        let alone = Pool::new(1);
         let packed: Vec<OnceLock<R::Packed<'x>>> = all.iter().map(|_| OnceLock::new()).collect();
         pool.run(all.len(), &|at| {
             let (x, n_rows) = all[at];
-            packed[at].get_or_init(|| R::pack(self, &Pool::new(1), x, n_rows));
+            packed[at].get_or_init(|| R::pack(self, &alone, x, n_rows));
         });
         packed.into_iter().map(|packed| packed.into_inner().expect("all were packed")).collect()
     }

@@ -24,6 +24,12 @@ pub(crate) trait Recipe {
         row_groups(n_rows, n_in, Self::ROWS)
     }
 
+    /// Calls `task` with each group, on any thread.
+    fn for_groups(pool: &Pool, n_rows: usize, n_in: usize, task: &(dyn Fn(RowGroup) + Sync)) {
+        let groups: Vec<RowGroup> = Self::groups(n_rows, n_in).collect();
+        pool.run(groups.len(), &|at| task(groups[at]));
+    }
+
     /// Packs the groups of `x` `[n_rows, n_in]`.
     fn pack<'x>(kernels: &Kernels, pool: &Pool, x: &'x [f32], n_rows: usize) -> Self::Packed<'x>;
 
@@ -63,6 +69,11 @@ pub(crate) struct RowGroup {
 }
 
 impl RowGroup {
+    /// The group's rows of `x`.
+    pub(crate) fn rows(self, x: &[f32]) -> impl Iterator<Item = &[f32]> {
+        x[self.start * self.n_in..][..self.n * self.n_in].chunks_exact(self.n_in)
+    }
+
     /// The cells of the inputs of a place, `[n_k, n]`, among packed rows with `1 / per` cells an input.
     pub(crate) fn part<T>(self, packed: &[T], place: Place, per: usize) -> &[T] {
         &packed[(self.start * self.n_in + place.k * self.n) / per..][..place.n_k * self.n / per]

@@ -56,13 +56,12 @@ impl Kernels {
             let out = &mut out[..place.n_k];
             match w.cells {
                 Cells::Mxfp4 { blocks, scales } => {
-                    let scale_bytes = place.scales(w, scales, row);
                     (self.unpack_mxfp4)(
                         place.blocks(w, blocks, row),
                         &ONES[..place.n_k / GROUP],
                         out,
                     );
-                    slab.set_scales(row, scale_bytes);
+                    set_scales(&mut slab.scales, row, place.scales(w, scales, row));
                 }
                 Cells::Int8 { cells, scales } => {
                     for (at, value) in out.iter_mut().enumerate() {
@@ -120,22 +119,15 @@ impl Place {
             [..self.n_k / GROUP * GROUP_BYTES]
     }
 
-    /// The scale bytes of one row of MXFP4; behind the last, whatever is there.
-    pub(crate) fn scales(self, w: &Matrix<'_>, scales: &[u8], row: usize) -> [u8; N_GROUPS] {
-        let scales = &scales[((self.row + row) * w.n_in + self.k) / GROUP..];
-        scales.first_chunk().copied().unwrap_or_else(|| {
-            let mut some = ONES;
-            some[..scales.len()].copy_from_slice(scales);
-            some
-        })
+    /// The scale bytes of one row of MXFP4.
+    pub(crate) fn scales<'a>(self, w: &Matrix<'_>, scales: &'a [u8], row: usize) -> &'a [u8] {
+        &scales[((self.row + row) * w.n_in + self.k) / GROUP..][..self.n_k / GROUP]
     }
 }
 
-impl Slab {
-    /// Sets one row's scales.
-    pub(crate) fn set_scales(&mut self, row: usize, bytes: [u8; N_GROUPS]) {
-        for (scales, byte) in self.scales.chunks_exact_mut(WIDE).zip(bytes) {
-            scales[row] = scalar::unpack::scale(byte);
-        }
+/// Sets one row's scales, `[groups, WIDE]`, from the bytes that MXFP4 has of them.
+pub(crate) fn set_scales(scales: &mut [f32], row: usize, bytes: &[u8]) {
+    for (scales, byte) in scales.chunks_exact_mut(WIDE).zip(bytes) {
+        scales[row] = scalar::unpack::scale(*byte);
     }
 }

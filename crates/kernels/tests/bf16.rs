@@ -1,14 +1,10 @@
 //! Products in bfloat16: near the exact ones by what rounding allows, and a row's bits in any company.
 
-use kernels::{Arithmetic, GROUP, Isa, Kernels, Matrix, Pool, Product};
+use kernels::{Arithmetic, GROUP, Kernels, Matrix, Pool, Product};
 use proptest::prelude::*;
 
 mod numbers;
-use numbers::{bits, bytes, noise};
-
-fn tables() -> impl Iterator<Item = Kernels> {
-    Isa::ALL.into_iter().filter_map(Kernels::with_isa)
-}
+use numbers::{bits, bytes, noise, tables};
 
 fn product(
     kernels: &Kernels,

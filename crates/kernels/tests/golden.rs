@@ -1,14 +1,13 @@
 //! Unit values made by an independent reference in `f64` (`fixtures/ops_golden.json`).
 
-use kernels::{BLOCK, GROUP, Isa, Kernels, Matrix, Run};
+use kernels::{BLOCK, GROUP, Matrix, Run};
 use serde_json::Value;
+
+mod numbers;
+use numbers::tables;
 
 fn golden() -> Value {
     serde_json::from_str(include_str!("fixtures/ops_golden.json")).expect("the fixture is JSON")
-}
-
-fn tables() -> impl Iterator<Item = Kernels> {
-    Isa::ALL.into_iter().filter_map(Kernels::with_isa)
 }
 
 fn floats(value: &Value) -> Vec<f32> {

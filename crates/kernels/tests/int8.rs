@@ -4,11 +4,7 @@ use kernels::{Arithmetic, GROUP, Isa, Kernels, Matrix, Pool, Product};
 use proptest::prelude::*;
 
 mod numbers;
-use numbers::{bits, bytes, noise};
-
-fn tables() -> impl Iterator<Item = Kernels> {
-    Isa::ALL.into_iter().filter_map(Kernels::with_isa)
-}
+use numbers::{bits, bytes, noise, tables};
 
 /// A product of `x` with `w`, activations rounded.
 fn rounded(kernels: &Kernels, pool: &Pool, x: &[f32], w: Matrix<'_>) -> Vec<f32> {

@@ -1,15 +1,11 @@
 //! Every instruction set of this CPU against plain sums in `f64`, and a row's bits in any company.
 
-use kernels::{Arithmetic, BLOCK, GROUP, Isa, Kernels, Matrix, Pool, Product, Run, TILE};
+use kernels::{Arithmetic, BLOCK, GROUP, Kernels, Matrix, Pool, Product, Run, TILE};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 mod numbers;
-use numbers::{bits, bytes, noise};
-
-fn tables() -> impl Iterator<Item = Kernels> {
-    Isa::ALL.into_iter().filter_map(Kernels::with_isa)
-}
+use numbers::{bits, bytes, noise, tables};
 
 /// How far a sum in `f32` may be from the exact one: `2 n eps sum |a b|`.
 fn slack(a: &[f32], b: &[f32]) -> f64 {

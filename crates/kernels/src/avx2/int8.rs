@@ -2,10 +2,11 @@
 
 use std::arch::x86_64::*;
 
+use super::slab::ask_for;
 use crate::int8::{Activations, QUAD, Slab, Weights};
 use crate::matrix::{Cells, GROUP, Matrix};
 use crate::scalar;
-use crate::slab::{Place, WIDE};
+use crate::slab::{Place, WIDE, set_scales};
 
 /// Outputs of a vector.
 const LANES: usize = 8;
@@ -15,15 +16,11 @@ const N: usize = WIDE / LANES;
 /// As the scalar twin, 32 codes at a time.
 pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
     let Cells::Mxfp4 { blocks, scales } = w.cells else { unreachable!("only MXFP4 is filled in") };
-    for line in ahead.chunks(64) {
-        // SAFETY: a hint; it reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
-    }
+    ask_for(ahead);
     for row in 0..place.n_rows {
         // SAFETY: this table exists only where the CPU has AVX2; row is below WIDE.
         unsafe { codes_row(place.blocks(w, blocks, row), row, &mut slab.cells) };
-        let first = ((place.row + row) * w.n_in + place.k) / GROUP;
-        scalar::int8::set_scales(row, &scales[first..][..place.n_k / GROUP], &mut slab.scales);
+        set_scales(&mut slab.scales, row, place.scales(w, scales, row));
     }
 }
 

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::slab::{LANES, Rows, transposed};
 use crate::bf16::{Activations, Line, PAIR, Slab};
-use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
+use crate::matrix::{Cells, GROUP, Matrix};
+use crate::recipe::{RowGroup, row_groups};
 use crate::scalar;
 use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
 
@@ -52,9 +53,7 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], cells: &mut [u16]
             let Some(exponents) = exponents(w, scales, place) else {
                 return scalar::bf16::fill(w, place, ahead, cells);
             };
-            let n_row = w.n_in / GROUP * GROUP_BYTES;
-            let (offset, n) = (place.k / GROUP * GROUP_BYTES, place.n_k / GROUP * GROUP_BYTES);
-            let rows = Rows::new(blocks, n_row, place, offset, n);
+            let rows = Rows::codes(w, blocks, place);
             for strip in 0..WIDE / LANES {
                 let rows = rows.asking(ahead, strip * LANES);
                 // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
@@ -86,8 +85,7 @@ const USUAL: RangeInclusive<u8> = 2..=127;
 /// `None` where a scale is not [`USUAL`].
 fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<Exponents> {
     let mut exponents = Exponents([[0; WIDE]; N_GROUPS]);
-    if place.n_k == DEEP && place.n_rows == WIDE {
-        let rows = Rows::new(scales, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS);
+    if let Some(rows) = Rows::scales(w, scales, place) {
         // SAFETY: AVX-512 is present, and every row has a word.
         let mut strips =
             (0..WIDE / LANES).map(|strip| unsafe { spread(rows, strip, &mut exponents) });
@@ -95,7 +93,7 @@ fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<Exponents> {
     }
     for row in 0..place.n_rows {
         for (line, byte) in exponents.0.iter_mut().zip(place.scales(w, scales, row)) {
-            if !USUAL.contains(&byte) {
+            if !USUAL.contains(byte) {
                 return None;
             }
             let taken = u32::from(USUAL.end() - byte) << 7;
@@ -196,10 +194,8 @@ const ROWS: usize = 12;
 pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
     assert!(x.lines.len() >= x.n_groups * x.n && totals.len() >= x.n * WIDE);
     assert!(x.n_groups * GROUP * WIDE <= slab.cells.len());
-    let n_parts = x.n.div_ceil(ROWS);
-    for part in 0..n_parts {
-        let (start, end) = (part * x.n / n_parts, (part + 1) * x.n / n_parts);
-        let kernel = match end - start {
+    for RowGroup { start, n, .. } in row_groups(x.n, x.n_groups * GROUP, ROWS) {
+        let kernel = match n {
             1 => rows_at_once::<1, 4>,
             2 => rows_at_once::<2, 4>,
             3 => rows_at_once::<3, 2>,
@@ -215,7 +211,7 @@ pub(crate) fn accumulate(x: Activations<'_>, slab: &Slab, totals: &mut [f32]) {
             n => unreachable!("rows come at most 12 at once, not {n}"),
         };
         // SAFETY: the table has this kernel only where the CPU has AVX-512 with bfloat16; the lengths were just checked.
-        unsafe { kernel(x, start, slab, &mut totals[start * WIDE..end * WIDE]) };
+        unsafe { kernel(x, start, slab, &mut totals[start * WIDE..][..n * WIDE]) };
     }
 }
 

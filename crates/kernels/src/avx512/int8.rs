@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::slab::{LANES, Rows, spread_scales, transposed};
+use super::slab::{LANES, Rows, fill_scales, transposed};
 use crate::int8::{Activations, QUAD, Slab, Weights};
-use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
+use crate::matrix::{Cells, GROUP, Matrix};
 use crate::scalar;
 use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
 
@@ -14,30 +14,13 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) 
     let pieces = slab.cells.chunks_exact_mut(DEEP * WIDE);
     let pieces = pieces.zip(slab.scales.chunks_exact_mut(N_GROUPS * WIDE)).zip(place.pieces());
     for (piece, ((cells, own), place)) in pieces.enumerate() {
-        let n_row = w.n_in / GROUP * GROUP_BYTES;
-        let (offset, n) = (place.k / GROUP * GROUP_BYTES, place.n_k / GROUP * GROUP_BYTES);
-        let rows = Rows::new(blocks, n_row, place, offset, n);
+        let rows = Rows::codes(w, blocks, place);
         for strip in 0..WIDE / LANES {
             let rows = rows.asking(ahead, piece * WIDE + strip * LANES);
             // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
             unsafe { codes_strip(rows, strip, cells) };
         }
         fill_scales(w, scales, place, own);
-    }
-}
-
-fn fill_scales(w: &Matrix<'_>, scales: &[u8], place: Place, own: &mut [f32]) {
-    if place.n_k < DEEP || place.n_rows < WIDE {
-        for row in 0..place.n_rows {
-            let first = ((place.row + row) * w.n_in + place.k) / GROUP;
-            scalar::int8::set_scales(row, &scales[first..][..place.n_k / GROUP], own);
-        }
-        return;
-    }
-    let rows = Rows::new(scales, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS);
-    for strip in 0..WIDE / LANES {
-        // SAFETY: AVX-512 is present, and every row has a word.
-        unsafe { spread_scales(rows, strip, own) };
     }
 }
 

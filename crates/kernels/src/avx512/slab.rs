@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use crate::dispatch::Kernels;
 use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
 use crate::scalar;
-use crate::slab::{DEEP, N_GROUPS, Place, Slab, WIDE};
+use crate::slab::{DEEP, N_GROUPS, Place, Slab, WIDE, set_scales};
 
 /// Outputs of a vector.
 pub(super) const LANES: usize = 16;
@@ -14,20 +14,13 @@ pub(super) const LANES: usize = 16;
 pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
     match w.cells {
         Cells::Mxfp4 { blocks, scales } => {
-            let n = place.n_k / GROUP * GROUP_BYTES;
-            let rows = Rows::new(
-                blocks,
-                w.n_in / GROUP * GROUP_BYTES,
-                place,
-                place.k / GROUP * GROUP_BYTES,
-                n,
-            );
+            let rows = Rows::codes(w, blocks, place);
             for strip in 0..WIDE / LANES {
                 let rows = rows.asking(ahead, strip * LANES);
                 // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
                 unsafe { mxfp4_strip(rows, strip, &mut slab.cells) };
             }
-            fill_scales(w, scales, place, slab);
+            fill_scales(w, scales, place, &mut slab.scales);
         }
         Cells::Bf16(bytes) => {
             for k in (0..place.n_k).step_by(32) {
@@ -45,17 +38,17 @@ pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8]
     }
 }
 
-fn fill_scales(w: &Matrix<'_>, scales: &[u8], place: Place, slab: &mut Slab) {
-    if place.n_k < DEEP || place.n_rows < WIDE {
+/// The scales of a place of MXFP4 as floats, `[N_GROUPS, WIDE]`.
+pub(super) fn fill_scales(w: &Matrix<'_>, bytes: &[u8], place: Place, scales: &mut [f32]) {
+    let Some(rows) = Rows::scales(w, bytes, place) else {
         for row in 0..place.n_rows {
-            slab.set_scales(row, place.scales(w, scales, row));
+            set_scales(scales, row, place.scales(w, bytes, row));
         }
         return;
-    }
-    let rows = Rows::new(scales, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS);
+    };
     for strip in 0..WIDE / LANES {
         // SAFETY: AVX-512 is present, and every row has a word.
-        unsafe { spread_scales(rows, strip, &mut slab.scales) };
+        unsafe { spread_scales(rows, strip, scales) };
     }
 }
 
@@ -79,6 +72,18 @@ impl Rows {
         let (start, last) = (place.row * stride + offset, place.n_rows - 1);
         assert!(n <= 64 && start + last * stride + n <= bytes.len());
         Rows { start: bytes[start..].as_ptr(), stride, last, n, ahead: bytes.as_ptr() }
+    }
+
+    /// The packed bytes of a place of MXFP4.
+    pub(super) fn codes(w: &Matrix<'_>, blocks: &[u8], place: Place) -> Rows {
+        let n_bytes = |n_inputs: usize| n_inputs / GROUP * GROUP_BYTES;
+        Rows::new(blocks, n_bytes(w.n_in), place, n_bytes(place.k), n_bytes(place.n_k))
+    }
+
+    /// The scale bytes of a place of MXFP4, a word a row; `None` where it is not whole.
+    pub(super) fn scales(w: &Matrix<'_>, bytes: &[u8], place: Place) -> Option<Rows> {
+        let is_whole = place.n_k == DEEP && place.n_rows == WIDE;
+        is_whole.then(|| Rows::new(bytes, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS))
     }
 
     /// The same, asking meanwhile for the bytes `ahead` from so many lines of 64 on; a place to ask for, not to read.
@@ -168,7 +173,7 @@ unsafe fn bf16_strip(rows: Rows, strip: usize, cells: &mut [f32]) {
 /// # Safety
 /// AVX-512 F; four bytes a row.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
+unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
     let smallest = _mm512_set1_epi32(scalar::unpack::scale(0).to_bits() as i32);
     // SAFETY: the caller's promise.
     let mut words = unsafe { rows.words(strip) };

@@ -2,8 +2,7 @@
 
 use crate::int8::{Activations, FP4_OFFSET, QUAD, Slab, Weights};
 use crate::matrix::{Cells, GROUP, Matrix};
-use crate::scalar;
-use crate::slab::{Place, WIDE};
+use crate::slab::{Place, WIDE, set_scales};
 
 /// Twice the 16 values of a 4-bit float, raised by [`FP4_OFFSET`].
 pub(crate) const CODES: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
@@ -20,15 +19,7 @@ pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], slab: &mut Slab)
                 slab.cells[(line + WIDE) * QUAD + at] = CODES[usize::from(byte >> 4)];
             }
         }
-        let first = ((place.row + row) * w.n_in + place.k) / GROUP;
-        set_scales(row, &scales[first..][..place.n_k / GROUP], &mut slab.scales);
-    }
-}
-
-/// Sets one row's scales.
-pub(crate) fn set_scales(row: usize, bytes: &[u8], scales: &mut [f32]) {
-    for (scales, byte) in scales.chunks_exact_mut(WIDE).zip(bytes) {
-        scales[row] = scalar::unpack::scale(*byte);
+        set_scales(&mut slab.scales, row, place.scales(w, scales, row));
     }
 }
 

@@ -1,4 +1,11 @@
-//! Numbers for tests, from a seed.
+//! What the tests of kernels share: every table of this CPU, and numbers from a seed.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use kernels::{Isa, Kernels};
+
+pub(crate) fn tables() -> impl Iterator<Item = Kernels> {
+    Isa::ALL.into_iter().filter_map(Kernels::with_isa)
+}
 
 pub(crate) fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|value| value.to_bits()).collect()
