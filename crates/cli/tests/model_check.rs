@@ -122,3 +122,26 @@ fn what_cannot_be_compared_ends_with_2_and_a_hint() {
     let other = check(&fixture("tiny-a"), &fixture("tiny-plain/golden"), &[]);
     assert_eq!(other.status.code(), Some(2));
 }
+
+#[test]
+fn prepared_weights_are_kept_where_the_flag_says() {
+    let kept = tempfile::tempdir().expect("a temporary folder");
+    let file = kept.path().join("file");
+    std::fs::write(&file, "no folder").expect("writable");
+    let (kept, below) = (kept.path().join("kept"), file.join("below"));
+    let [kept, below] = [&kept, &below].map(|path| path.to_str().expect("UTF-8"));
+    let run = |place: &str| {
+        let flags = ["--weights-cache", place, "--dense", "int8"];
+        check(&fixture("tiny-a"), &fixture("tiny-a/golden"), &flags)
+    };
+    let (first, second, off, refused) = (run(kept), run(kept), run("off"), run(below));
+    let names = || std::fs::read_dir(kept).expect("made").map(|entry| entry.unwrap().file_name());
+    let n_tiles = names().filter(|name| name.to_string_lossy().ends_with(".tiles")).count();
+    assert_eq!(n_tiles, 2);
+    for other in [second, off, Output { stderr: Vec::new(), ..refused.clone() }] {
+        assert_eq!(other, first);
+    }
+    let stderr = String::from_utf8(refused.stderr).expect("UTF-8");
+    assert_eq!(stderr.matches("prepared weights cannot be kept there").count(), 1, "{stderr}");
+    assert!(stderr.contains("--weights-cache off"), "{stderr}");
+}

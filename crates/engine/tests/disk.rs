@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::{Engine, EngineSettings, PrefixCache, Request, Warn};
 use kernels::{Arithmetic, Pool};
+use model::Preparation;
 use tiny::{bits, engine, run_together, settings, tokens};
 
 const N_PREFIX: usize = 100;
@@ -57,7 +58,9 @@ fn a_prefix_is_of_one_arithmetic_and_one_form_of_the_weights() {
     };
     let int8_dense = || {
         let model = std::sync::Arc::into_inner(tiny::model()).expect("nobody else has it");
-        std::sync::Arc::new(model.with_int8_dense(&Pool::new(1)).expect("96 inputs"))
+        std::sync::Arc::new(
+            model.with_int8_dense(&Preparation::in_memory(&Pool::new(1))).expect("96 inputs"),
+        )
     };
     for round in [0, N_KEPT] {
         for arithmetic in Arithmetic::ALL {

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kernels::{Arithmetic, BLOCK, GROUP, Kernels, Matrix, Pool, Product, Run};
+use kernels::{Arithmetic, BLOCK, Kernels, Matrix, Pool, Product, Run};
 
 /// Width of the 20b.
 const WIDTH: usize = 2880;
@@ -51,19 +51,22 @@ fn ceiling(c: &mut Criterion) {
 fn products(c: &mut Criterion) {
     let (kernels, pool) = (Kernels::detect(), pool());
     let n_cells = WIDTH * WIDTH;
-    let blocks = bytes(N_MATRICES * n_cells / 2);
-    let scales = vec![120; n_cells / GROUP];
+    let n_mxfp4 = Matrix::mxfp4_len(WIDTH, WIDTH).expect("it is small");
+    let mut mxfp4 = bytes(N_MATRICES * n_mxfp4);
+    // The scales lie behind the codes.
+    mxfp4.chunks_mut(n_mxfp4).for_each(|matrix| matrix[n_cells / 2..].fill(120));
     let mut floats_16 = bytes(N_MATRICES / 4 * n_cells * 2);
     // Either sign and about 1/100: no number that a CPU takes longer for.
     floats_16.iter_mut().skip(1).step_by(2).for_each(|upper| *upper = *upper & 0x80 | 0x3c);
     let stored = Matrix::bf16(&floats_16[..n_cells * 2], WIDTH, WIDTH).expect("the shape fits");
-    let eights: Vec<Vec<u8>> =
-        (0..N_MATRICES / 2).map(|_| kernels.to_int8(&pool, &stored)).collect();
+    let n_int8 = Matrix::int8_len(WIDTH, WIDTH).expect("it is small");
+    let mut eights = vec![vec![0; n_int8]; N_MATRICES / 2];
+    eights.iter_mut().for_each(|matrix| kernels.to_int8(&pool, &stored, matrix));
     let matrix = |format: &str, at: usize| match format {
         "int8" => Matrix::int8(&eights[at % eights.len()], WIDTH, WIDTH).expect("the shape fits"),
         "mxfp4" => {
-            let blocks = &blocks[at % N_MATRICES * n_cells / 2..][..n_cells / 2];
-            Matrix::mxfp4(blocks, &scales, WIDTH, WIDTH).expect("the shape fits")
+            let bytes = &mxfp4[at % N_MATRICES * n_mxfp4..][..n_mxfp4];
+            Matrix::mxfp4(bytes, WIDTH, WIDTH).expect("the shape fits")
         }
         _ => {
             let cells = &floats_16[at % (N_MATRICES / 4) * n_cells * 2..][..n_cells * 2];

@@ -5,7 +5,8 @@
 //! instructions have it so.
 
 use crate::dispatch::Kernels;
-use crate::matrix::{GROUP, Matrix};
+use crate::matrix::{Cells, GROUP, Matrix};
+use crate::mxfp4;
 use crate::pool::{Pool, SharedOut};
 use crate::recipe::{Recipe, RowGroup, Slabs};
 use crate::slab::{DEEP, Place, WIDE};
@@ -92,6 +93,13 @@ impl Recipe for Bf16 {
         ahead: &[u8],
         slabs: &'s mut Slabs,
     ) -> &'s Slab {
+        if let Cells::Mxfp4 { codes, scales } = w.cells {
+            let cells = &mut slabs.bf16.cells[..place.n_k * WIDE];
+            let (codes, scales) =
+                (mxfp4::codes_at(w, codes, place), mxfp4::scales_at(w, scales, place));
+            (kernels.unpack.pairs)(codes, scales, cells);
+            return &slabs.bf16;
+        }
         let share = |k| ahead.len() * (k - place.k) / place.n_k;
         let cells = slabs.bf16.cells.chunks_exact_mut(DEEP * WIDE);
         for (piece, cells) in place.pieces().zip(cells) {
@@ -204,45 +212,6 @@ mod tests {
             scalar::bf16::accumulate(x, &a, &mut one);
             avx512::bf16::accumulate(x, &a, &mut two);
             assert_eq!(one, two, "seed {seed}");
-        }
-    }
-
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn packed_weights_are_filled_in_alike() {
-        use crate::avx512;
-        if !crate::Isa::Avx512.is_present() {
-            return;
-        }
-        for seed in 0..100_usize {
-            let n_in = 32 * (1 + seed % 7);
-            let blocks: Vec<u8> =
-                noise(40 * n_in / 2, seed as u64).iter().map(|x| (x * 1e5) as i32 as u8).collect();
-            let scales: Vec<u8> = (0..40 * n_in / 32)
-                .map(|at| {
-                    if seed % 2 == 0 {
-                        2 + (at * 7 % 126) as u8
-                    } else {
-                        (at * 7 + seed) as u8 % 255
-                    }
-                })
-                .collect();
-            let w = Matrix::mxfp4(&blocks, &scales, 40, n_in).expect("the shape fits");
-            for k in (0..n_in).step_by(DEEP) {
-                for (row, n_rows) in [(0, 32), (32, 8)] {
-                    let place = Place { row, n_rows, k, n_k: DEEP.min(n_in - k) };
-                    let (mut a, mut b) = (Slab::boxed(), Slab::boxed());
-                    scalar::bf16::fill(&w, place, &[], &mut a.cells[..DEEP * WIDE]);
-                    avx512::bf16::fill(&w, place, &[], &mut b.cells[..DEEP * WIDE]);
-                    for at in 0..place.n_k.next_multiple_of(GROUP) * WIDE {
-                        if at / PAIR % WIDE < n_rows {
-                            // As numbers: of zeros one twin keeps the sign.
-                            let (a, b) = (widened(a.cells[at]), widened(b.cells[at]));
-                            assert!(a == b, "seed {seed} at {at}: {a} and {b}");
-                        }
-                    }
-                }
-            }
         }
     }
 

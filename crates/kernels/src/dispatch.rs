@@ -2,9 +2,10 @@
 
 use crate::bf16;
 use crate::ceiling::Burn;
-use crate::int8::{self, Activations, Weights};
+use crate::int8::{Activations, Weights};
 use crate::isa::Isa;
 use crate::matrix::Matrix;
+use crate::mxfp4::{Direct, Unpack};
 use crate::scalar;
 use crate::slab::{Place, Slab};
 
@@ -19,8 +20,10 @@ type Scores = fn(&[f32], usize, &[f32], f32, &mut [f32], usize);
 pub struct Kernels {
     pub(crate) isa: Isa,
     pub(crate) bf16_unit: &'static str,
-    /// 32-value groups of packed MXFP4 into `f32`: blocks, scales, out.
-    pub(crate) unpack_mxfp4: fn(&[u8], &[u8], &mut [f32]),
+    /// Tiles of MXFP4 into what the sums of each arithmetic want.
+    pub(crate) unpack: Unpack,
+    /// Sums of few rows straight from such tiles, where that is faster.
+    pub(crate) direct: Option<Direct>,
     /// Little-endian bfloat16 into `f32`.
     pub(crate) unpack_bf16: fn(&[u8], &mut [f32]),
     /// Little-endian IEEE half into `f32`.
@@ -31,14 +34,11 @@ pub struct Kernels {
     pub(crate) turn: fn(&[f32], usize, &mut [f32]),
     /// Rows `[n_k, n_r]`, `n_r`, by a slab, on top of totals `[n_r, WIDE]`.
     pub(crate) accumulate: fn(&[f32], usize, &Slab, &mut [f32]),
-    /// Fills a slab of small integers from its place in an MXFP4 matrix, and asks the memory for what is next.
-    pub(crate) fill_int8: fn(&Matrix<'_>, Place, &[u8], &mut int8::Slab),
     /// Activations by weights in small integers, on top of totals `[rows, WIDE]`.
     pub(crate) accumulate_int8: fn(Activations<'_>, Weights<'_>, &mut [f32]),
     /// Rounds a row of activations to bfloat16, into lines so many lines apart.
     pub(crate) round_bf16: fn(&[f32], &mut [bf16::Line], usize),
-    /// Fills `DEEP` inputs of a slab of bfloat16 from their place in a matrix of bfloat16 or MXFP4, and asks the memory for
-    /// what is next.
+    /// Fills `DEEP` inputs of a slab of bfloat16 from their place in a matrix of it, and asks the memory for what is next.
     pub(crate) fill_bf16: fn(&Matrix<'_>, Place, &[u8], &mut [u16]),
     /// Activations by weights in bfloat16, on top of totals `[rows, WIDE]` of whole tiles of rows.
     pub(crate) accumulate_bf16: fn(bf16::Activations<'_>, &bf16::Slab, &mut [f32]),
@@ -108,6 +108,7 @@ impl Kernels {
                 if !Isa::has_vnni() {
                     kernels.accumulate_int8 = crate::avx2::int8::accumulate;
                     kernels.burn_int8 = crate::avx2::ceiling::BURN_INT8;
+                    kernels.direct = None;
                 }
                 if !Isa::has_bf16() {
                     kernels.bf16_unit = "float32";

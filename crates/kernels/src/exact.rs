@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use crate::dispatch::Kernels;
-use crate::matrix::Matrix;
+use crate::matrix::{Cells, Matrix};
+use crate::mxfp4::{self, Codes};
 use crate::pool::{Pool, SharedOut};
 use crate::recipe::{Recipe, RowGroup, Slabs};
-use crate::slab::{Place, Slab};
+use crate::slab::{Place, Slab, WIDE};
 
 /// A group is summed in ascending order.
 pub(crate) enum Exact {}
@@ -22,6 +23,18 @@ impl Recipe for Exact {
         if n_rows > 1 { Cow::Owned(pack(pool, x, n_rows)) } else { Cow::Borrowed(x) }
     }
 
+    fn accumulate_codes(
+        kernels: &Kernels,
+        packed: &Cow<'_, [f32]>,
+        rows: RowGroup,
+        codes: Codes<'_>,
+        totals: &mut [f32],
+    ) -> bool {
+        let Some(direct) = kernels.direct else { return false };
+        (direct.exact)(packed, rows.n, codes, totals);
+        true
+    }
+
     fn fill<'s>(
         kernels: &Kernels,
         w: &Matrix<'s>,
@@ -29,8 +42,17 @@ impl Recipe for Exact {
         ahead: &[u8],
         slabs: &'s mut Slabs,
     ) -> &'s Slab {
-        (kernels.fill)(kernels, w, place, ahead, &mut slabs.exact);
-        &slabs.exact
+        let slab = &mut *slabs.exact;
+        match w.cells {
+            Cells::Mxfp4 { codes, scales } => {
+                let codes = mxfp4::codes_at(w, codes, place);
+                (kernels.unpack.floats)(codes, &mut slab.cells[..place.n_k * WIDE]);
+                let scales = mxfp4::scales_at(w, scales, place);
+                (kernels.unpack.scales)(scales, &mut slab.scales[..scales.len()]);
+            }
+            _ => (kernels.fill)(kernels, w, place, ahead, slab),
+        }
+        slab
     }
 
     fn accumulate(

@@ -7,6 +7,7 @@
 use crate::bf16::widened;
 use crate::dispatch::Kernels;
 use crate::matrix::{Cells, GROUP, Matrix};
+use crate::mxfp4::{self, Codes};
 use crate::pool::{Pool, SharedOut};
 use crate::recipe::{Recipe, RowGroup, Slabs};
 use crate::slab::{DEEP, Place, WIDE};
@@ -118,11 +119,24 @@ impl Recipe for Int8 {
         Packed { quads, scales, sums }
     }
 
+    fn accumulate_codes(
+        kernels: &Kernels,
+        packed: &Packed,
+        rows: RowGroup,
+        codes: Codes<'_>,
+        totals: &mut [f32],
+    ) -> bool {
+        let Some(direct) = kernels.direct else { return false };
+        let Packed { quads, scales, sums } = packed;
+        (direct.int8)(Activations { quads, scales, sums, n: rows.n }, codes, totals);
+        true
+    }
+
     fn fill<'s>(
         kernels: &Kernels,
         w: &Matrix<'s>,
         place: Place,
-        ahead: &[u8],
+        _ahead: &[u8],
         slabs: &'s mut Slabs,
     ) -> Weights<'s> {
         let slab = &mut *slabs.int8;
@@ -135,15 +149,14 @@ impl Recipe for Int8 {
                 let cells = &cells[start..][..place.n_k * WIDE];
                 Weights { cells, scales: &slab.scales[..n_scales], offset: OFFSET, factor: 1.0 }
             }
-            _ => {
-                (kernels.fill_int8)(w, place, ahead, slab);
-                Weights {
-                    cells: &slab.cells[..place.n_k * WIDE],
-                    scales: &slab.scales[..n_scales],
-                    offset: FP4_OFFSET,
-                    factor: 0.5,
-                }
+            Cells::Mxfp4 { codes, scales } => {
+                let cells = &mut slab.cells[..place.n_k * WIDE];
+                (kernels.unpack.integers)(mxfp4::codes_at(w, codes, place), cells);
+                let own = &mut slab.scales[..n_scales];
+                (kernels.unpack.scales)(mxfp4::scales_at(w, scales, place), own);
+                Weights { cells, scales: own, offset: FP4_OFFSET, factor: 0.5 }
             }
+            _ => unreachable!("other formats are multiplied exactly"),
         }
     }
 
@@ -220,16 +233,16 @@ pub(crate) fn scale(scales: &[u8], n_in: usize, row: usize, group: usize) -> f32
 }
 
 impl Kernels {
-    /// The stored form of `w` in 8-bit integers with a bfloat16 scale for every 32 inputs, for [`Matrix::int8`]. A cell
-    /// is off by at most half its scale, which is about 1/127 of the largest of its group.
+    /// The bytes for [`Matrix::int8`] of `w` in 8-bit integers with a bfloat16 scale for every 32 inputs. A cell is off by
+    /// at most half its scale, which is about 1/127 of the largest of its group.
     ///
     /// # Panics
-    /// When the inputs are no multiple of 32.
-    pub fn to_int8(&self, pool: &Pool, w: &Matrix<'_>) -> Vec<u8> {
+    /// When the inputs are no multiple of 32, or `out` has another length than [`Matrix::int8_len`] says.
+    pub fn to_int8(&self, pool: &Pool, w: &Matrix<'_>, out: &mut [u8]) {
         assert!(w.n_in.is_multiple_of(GROUP), "groups are of 32 inputs");
-        let (n_cells, n_scale_bytes) = n_bytes(w.n_out, w.n_in).expect("it is in memory already");
-        let mut bytes = vec![0; n_cells + n_scale_bytes];
-        let (cells, scales) = bytes.split_at_mut(n_cells);
+        assert_eq!(Some(out.len()), Matrix::int8_len(w.n_out, w.n_in), "out holds the matrix");
+        let (n_cells, _) = n_bytes(w.n_out, w.n_in).expect("it is in memory already");
+        let (cells, scales) = out.split_at_mut(n_cells);
         let (cells, scales) = (SharedOut::new(cells), SharedOut::new(scales));
         let n_tile = WIDE * w.n_in;
         pool.run(n_cells.checked_div(n_tile).unwrap_or(0), &|tile| {
@@ -249,7 +262,6 @@ impl Kernels {
                 }
             }
         });
-        bytes
     }
 }
 

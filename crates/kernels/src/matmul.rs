@@ -11,9 +11,10 @@ use crate::bf16::Bf16;
 use crate::dispatch::Kernels;
 use crate::exact::Exact;
 use crate::int8::{self, Int8};
-use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
+use crate::matrix::{Cells, GROUP, Matrix};
+use crate::mxfp4::{self, Codes};
 use crate::pool::{Pool, SharedOut};
-use crate::recipe::{Recipe, Slabs};
+use crate::recipe::{Recipe, RowGroup, Slabs};
 use crate::slab::{Place, WIDE, unpack_f32};
 
 /// Slabs' widths that a thread takes at once: enough that threads rarely meet, few enough that they end together.
@@ -166,6 +167,20 @@ impl Kernels {
         totals: &mut [f32],
     ) {
         let n_in = job.w.n_in;
+        if let Cells::Mxfp4 { codes, scales } = job.w.cells
+            && job.n_rows <= R::ROWS
+        {
+            let tile = Place { row: first, n_rows: n_tile, k: 0, n_k: n_in };
+            let codes = Codes {
+                codes: mxfp4::codes_at(&job.w, codes, tile),
+                scales: mxfp4::scales_at(&job.w, scales, tile),
+            };
+            let rows = RowGroup { start: 0, n: job.n_rows, n_in };
+            let totals = &mut totals[..job.n_rows * WIDE];
+            if R::accumulate_codes(self, job.packed, rows, codes, totals) {
+                return;
+            }
+        }
         for k in (0..n_in).step_by(R::DEEP) {
             let place = Place { row: first, n_rows: n_tile, k, n_k: R::DEEP.min(n_in - k) };
             let weights = R::fill(self, &job.w, place, ahead(&job.w, place), slabs);
@@ -194,13 +209,10 @@ impl Kernels {
                         * int8::scale(scales, w.n_in, row, k / GROUP);
                 }
             }
-            Cells::Mxfp4 { blocks, scales } => {
-                let (from, to) = (start / GROUP, end / GROUP);
-                (self.unpack_mxfp4)(
-                    &blocks[from * GROUP_BYTES..to * GROUP_BYTES],
-                    &scales[from..to],
-                    out,
-                );
+            Cells::Mxfp4 { codes, scales } => {
+                for (at, value) in out.iter_mut().enumerate() {
+                    *value = mxfp4::value(codes, scales, w.n_in, first + at / w.n_in, at % w.n_in);
+                }
             }
         }
     }
@@ -242,7 +254,7 @@ fn ahead<'a>(w: &Matrix<'a>, place: Place) -> &'a [u8] {
     let (bytes, n_row) = match w.cells {
         Cells::F32(bytes) => (bytes, w.n_in * 4),
         Cells::F16(bytes) | Cells::Bf16(bytes) => (bytes, w.n_in * 2),
-        Cells::Mxfp4 { blocks, .. } => (blocks, w.n_in / GROUP * GROUP_BYTES),
+        Cells::Mxfp4 { codes, .. } => (codes, w.n_in / 2),
         Cells::Int8 { cells, .. } => (cells, w.n_in),
     };
     let n_tile = n_row * WIDE;

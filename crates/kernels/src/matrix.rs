@@ -1,10 +1,10 @@
-//! A weight matrix as it lies in a checkpoint: packed bytes with a shape that has been checked.
+//! A weight matrix: bytes with a shape that has been checked, in a format that products know.
 
 use std::ops::Range;
 
 use crate::arithmetic::Arithmetic;
-use crate::int8;
 use crate::slab::WIDE;
+use crate::{int8, mxfp4};
 
 /// Outputs that a product takes at once.
 pub const TILE: usize = WIDE;
@@ -12,8 +12,6 @@ pub const TILE: usize = WIDE;
 pub const GROUP: usize = 32;
 /// The scale byte that the OCP microscaling standard reserves for "not a number".
 pub const NAN_SCALE: u8 = 255;
-/// Bytes of one packed group: two 4-bit values a byte.
-pub(crate) const GROUP_BYTES: usize = GROUP / 2;
 
 /// Why bytes cannot be a matrix of the wanted shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,8 @@ impl std::fmt::Display for MatrixError {
 
 impl std::error::Error for MatrixError {}
 
-/// A matrix `[n_out, n_in]`, row-major, little-endian bytes as stored; no alignment is needed.
+/// A matrix `[n_out, n_in]` of little-endian cells: plain floats row-major as a checkpoint stores them, packed formats in
+/// tiles. No alignment is needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     pub(crate) cells: Cells<'a>,
@@ -64,8 +63,9 @@ pub(crate) enum Cells<'a> {
     F32(&'a [u8]),
     F16(&'a [u8]),
     Bf16(&'a [u8]),
+    /// As [`crate::mxfp4`] says.
     Mxfp4 {
-        blocks: &'a [u8],
+        codes: &'a [u8],
         scales: &'a [u8],
     },
     /// As [`crate::int8::n_bytes`] says.
@@ -103,23 +103,19 @@ impl<'a> Matrix<'a> {
         Ok(Matrix { cells: Cells::Bf16(bytes), n_out, n_in })
     }
 
-    /// Packed MXFP4: `blocks` `[n_out, n_in/32, 16]`, low nibble first, `scales` `[n_out, n_in/32]`,
-    /// each the exponent of a power of two with bias 127. Value 255 is for the loader to refuse.
+    /// MXFP4 in tiles, as [`crate::Kernels::tile_mxfp4`] made them.
     ///
     /// # Errors
     /// [`MatrixError::Group`] when `n_in` is no multiple of 32, [`MatrixError::Length`] otherwise.
-    pub fn mxfp4(
-        blocks: &'a [u8],
-        scales: &'a [u8],
-        n_out: usize,
-        n_in: usize,
-    ) -> Result<Self, MatrixError> {
-        if !n_in.is_multiple_of(GROUP) {
-            return Err(MatrixError::Group { n_in });
-        }
-        check(blocks, n_out, n_in / GROUP, GROUP_BYTES)?;
-        check(scales, n_out, n_in / GROUP, 1)?;
-        Ok(Matrix { cells: Cells::Mxfp4 { blocks, scales }, n_out, n_in })
+    pub fn mxfp4(bytes: &'a [u8], n_out: usize, n_in: usize) -> Result<Self, MatrixError> {
+        let (codes, scales) = split(bytes, mxfp4::n_bytes(n_out, n_in), n_in)?;
+        Ok(Matrix { cells: Cells::Mxfp4 { codes, scales }, n_out, n_in })
+    }
+
+    /// Bytes of [`Matrix::mxfp4`]; `None` where there cannot be so many.
+    pub fn mxfp4_len(n_out: usize, n_in: usize) -> Option<usize> {
+        let (n_codes, n_scales) = mxfp4::n_bytes(n_out, n_in)?;
+        n_codes.checked_add(n_scales)
     }
 
     /// 8-bit integers with a bfloat16 scale for every 32 inputs, as [`crate::Kernels::to_int8`] made them.
@@ -127,16 +123,14 @@ impl<'a> Matrix<'a> {
     /// # Errors
     /// As [`Matrix::mxfp4`].
     pub fn int8(bytes: &'a [u8], n_out: usize, n_in: usize) -> Result<Self, MatrixError> {
-        if !n_in.is_multiple_of(GROUP) {
-            return Err(MatrixError::Group { n_in });
-        }
-        let (n_cells, n_scale_bytes) = int8::n_bytes(n_out, n_in).ok_or(MatrixError::TooLarge)?;
-        let expected = n_cells.checked_add(n_scale_bytes).ok_or(MatrixError::TooLarge)?;
-        if bytes.len() != expected {
-            return Err(MatrixError::Length { expected, found: bytes.len() });
-        }
-        let (cells, scales) = bytes.split_at(n_cells);
+        let (cells, scales) = split(bytes, int8::n_bytes(n_out, n_in), n_in)?;
         Ok(Matrix { cells: Cells::Int8 { cells, scales }, n_out, n_in })
+    }
+
+    /// Bytes of [`Matrix::int8`]; `None` where there cannot be so many.
+    pub fn int8_len(n_out: usize, n_in: usize) -> Option<usize> {
+        let (n_cells, n_scale_bytes) = int8::n_bytes(n_out, n_in)?;
+        n_cells.checked_add(n_scale_bytes)
     }
 
     /// How a product with this matrix is computed where `wanted` is wanted: exactly, if that does not fit the format.
@@ -157,21 +151,22 @@ impl<'a> Matrix<'a> {
         let rows = tiles.start * TILE..self.n_out.min(tiles.end * TILE);
         assert!(rows.start <= rows.end, "tiles {tiles:?} of {} rows", self.n_out);
         let of = |bytes: &'a [u8], n_row: usize| &bytes[rows.start * n_row..rows.end * n_row];
+        let of_tiles = |bytes: &'a [u8], n_row: usize| {
+            &bytes[rows.start * n_row..rows.end.next_multiple_of(TILE) * n_row]
+        };
         let n_groups = self.n_in / GROUP;
         let cells = match self.cells {
             Cells::F32(bytes) => Cells::F32(of(bytes, self.n_in * 4)),
             Cells::F16(bytes) => Cells::F16(of(bytes, self.n_in * 2)),
             Cells::Bf16(bytes) => Cells::Bf16(of(bytes, self.n_in * 2)),
-            Cells::Mxfp4 { blocks, scales } => Cells::Mxfp4 {
-                blocks: of(blocks, n_groups * GROUP_BYTES),
-                scales: of(scales, n_groups),
+            Cells::Mxfp4 { codes, scales } => Cells::Mxfp4 {
+                codes: of_tiles(codes, self.n_in / 2),
+                scales: of_tiles(scales, n_groups),
             },
-            Cells::Int8 { cells, scales } => {
-                let of = |bytes: &'a [u8], n_row: usize| {
-                    &bytes[rows.start * n_row..rows.end.next_multiple_of(TILE) * n_row]
-                };
-                Cells::Int8 { cells: of(cells, self.n_in), scales: of(scales, n_groups * 2) }
-            }
+            Cells::Int8 { cells, scales } => Cells::Int8 {
+                cells: of_tiles(cells, self.n_in),
+                scales: of_tiles(scales, n_groups * 2),
+            },
         };
         Matrix { cells, n_out: rows.len(), n_in: self.n_in }
     }
@@ -181,11 +176,11 @@ impl<'a> Matrix<'a> {
         self.n_out
     }
 
-    /// Bytes as stored.
+    /// Bytes in this format.
     pub fn n_bytes(&self) -> usize {
         match self.cells {
             Cells::F32(bytes) | Cells::F16(bytes) | Cells::Bf16(bytes) => bytes.len(),
-            Cells::Mxfp4 { blocks: cells, scales } | Cells::Int8 { cells, scales } => {
+            Cells::Mxfp4 { codes: cells, scales } | Cells::Int8 { cells, scales } => {
                 cells.len() + scales.len()
             }
         }
@@ -197,7 +192,29 @@ impl<'a> Matrix<'a> {
     }
 }
 
-fn check(bytes: &[u8], n_out: usize, n_in: usize, cell: usize) -> Result<(), MatrixError> {
+/// The cells and the scales of a format in which groups of 32 inputs have scales of their own, so many bytes of each.
+fn split(
+    bytes: &[u8],
+    n_bytes: Option<(usize, usize)>,
+    n_in: usize,
+) -> Result<(&[u8], &[u8]), MatrixError> {
+    if !n_in.is_multiple_of(GROUP) {
+        return Err(MatrixError::Group { n_in });
+    }
+    let (n_cells, n_scales) = n_bytes.ok_or(MatrixError::TooLarge)?;
+    let expected = n_cells.checked_add(n_scales).ok_or(MatrixError::TooLarge)?;
+    if bytes.len() != expected {
+        return Err(MatrixError::Length { expected, found: bytes.len() });
+    }
+    Ok(bytes.split_at(n_cells))
+}
+
+pub(crate) fn check(
+    bytes: &[u8],
+    n_out: usize,
+    n_in: usize,
+    cell: usize,
+) -> Result<(), MatrixError> {
     let expected = n_out
         .checked_mul(n_in)
         .and_then(|cells| cells.checked_mul(cell))

@@ -2,6 +2,7 @@
 
 use crate::dispatch::Kernels;
 use crate::matrix::Matrix;
+use crate::mxfp4::Codes;
 use crate::pool::Pool;
 use crate::slab::{DEEP, Place, Slab};
 use crate::{bf16, int8};
@@ -36,6 +37,18 @@ pub(crate) trait Recipe {
     /// Runs a thread's task with whatever its sums need switched on.
     fn around(_kernels: &Kernels, task: &mut dyn FnMut()) {
         task();
+    }
+
+    /// Sums all inputs of one group of rows straight from a tile's codes, on top of `totals`; `false` where this table or
+    /// arithmetic has to unpack them first.
+    fn accumulate_codes(
+        _kernels: &Kernels,
+        _packed: &Self::Packed<'_>,
+        _rows: RowGroup,
+        _codes: Codes<'_>,
+        _totals: &mut [f32],
+    ) -> bool {
+        false
     }
 
     /// The weights of a place; `ahead` are bytes that are needed next.

@@ -2,8 +2,7 @@
 
 use crate::dispatch::Kernels;
 use crate::int8;
-use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
-use crate::scalar;
+use crate::matrix::{Cells, GROUP, Matrix};
 
 /// Outputs of a slab: two vectors of the widest instruction set.
 pub(crate) const WIDE: usize = 32;
@@ -55,14 +54,7 @@ impl Kernels {
         for (row, out) in rows.chunks_exact_mut(DEEP).take(place.n_rows).enumerate() {
             let out = &mut out[..place.n_k];
             match w.cells {
-                Cells::Mxfp4 { blocks, scales } => {
-                    (self.unpack_mxfp4)(
-                        place.blocks(w, blocks, row),
-                        &ONES[..place.n_k / GROUP],
-                        out,
-                    );
-                    set_scales(&mut slab.scales, row, place.scales(w, scales, row));
-                }
+                Cells::Mxfp4 { .. } => unreachable!("tiles are unpacked as they are"),
                 Cells::Int8 { cells, scales } => {
                     for (at, value) in out.iter_mut().enumerate() {
                         *value = int8::unscaled(cells, w.n_in, place.row + row, place.k + at);
@@ -79,15 +71,12 @@ impl Kernels {
                 Cells::F32(bytes) => unpack_f32(place.cells(w, bytes, row, 4), out),
             }
         }
-        if !matches!(w.cells, Cells::Mxfp4 { .. } | Cells::Int8 { .. }) {
+        if !matches!(w.cells, Cells::Int8 { .. }) {
             slab.scales.fill(1.0);
         }
         (self.turn)(&rows, place.n_k, &mut slab.cells);
     }
 }
-
-/// The scale byte of 1, once for each group of a slab.
-const ONES: [u8; N_GROUPS] = [127; N_GROUPS];
 
 pub(crate) fn unpack_f32(bytes: &[u8], out: &mut [f32]) {
     for (cell, value) in bytes.as_chunks::<4>().0.iter().zip(out) {
@@ -111,23 +100,5 @@ impl Place {
         n_cell: usize,
     ) -> &'a [u8] {
         &bytes[((self.row + row) * w.n_in + self.k) * n_cell..][..self.n_k * n_cell]
-    }
-
-    /// The packed bytes of one row of MXFP4.
-    pub(crate) fn blocks<'a>(self, w: &Matrix<'_>, blocks: &'a [u8], row: usize) -> &'a [u8] {
-        &blocks[((self.row + row) * w.n_in + self.k) / GROUP * GROUP_BYTES..]
-            [..self.n_k / GROUP * GROUP_BYTES]
-    }
-
-    /// The scale bytes of one row of MXFP4.
-    pub(crate) fn scales<'a>(self, w: &Matrix<'_>, scales: &'a [u8], row: usize) -> &'a [u8] {
-        &scales[((self.row + row) * w.n_in + self.k) / GROUP..][..self.n_k / GROUP]
-    }
-}
-
-/// Sets one row's scales, `[groups, WIDE]`, from the bytes that MXFP4 has of them.
-pub(crate) fn set_scales(scales: &mut [f32], row: usize, bytes: &[u8]) {
-    for (scales, byte) in scales.chunks_exact_mut(WIDE).zip(bytes) {
-        scales[row] = scalar::unpack::scale(*byte);
     }
 }

@@ -4,7 +4,7 @@ use kernels::{Arithmetic, GROUP, Kernels, Matrix, Pool, Product};
 use proptest::prelude::*;
 
 mod numbers;
-use numbers::{bits, bytes, noise, tables};
+use numbers::{bits, bytes, eights, noise, tables, tiled};
 
 fn product(
     kernels: &Kernels,
@@ -50,8 +50,7 @@ fn dense(n: usize, seed: u64) -> Vec<u8> {
 struct Case {
     x: Vec<f32>,
     bf16: Vec<u8>,
-    blocks: Vec<u8>,
-    scales: Vec<u8>,
+    mxfp4: Vec<u8>,
     n_out: usize,
     n_in: usize,
 }
@@ -60,15 +59,16 @@ impl Case {
     /// `n_in` inputs; MXFP4 gets those of whole groups.
     fn new(n_rows: usize, n_out: usize, n_in: usize, seed: u64) -> Case {
         let groups = n_in.div_ceil(GROUP);
+        let blocks = bytes(n_out * groups * GROUP / 2, seed ^ 3);
+        // Those that weights have, or any.
+        let scales: Vec<u8> = bytes(n_out * groups, seed ^ 5)
+            .iter()
+            .map(|byte| if seed.is_multiple_of(2) { 100 + byte % 28 } else { byte % 130 })
+            .collect();
         Case {
             x: noise(n_rows * groups * GROUP, seed),
             bf16: dense(n_out * n_in, seed ^ 2),
-            blocks: bytes(n_out * groups * GROUP / 2, seed ^ 3),
-            // Those that weights have, or any.
-            scales: bytes(n_out * groups, seed ^ 5)
-                .iter()
-                .map(|byte| if seed.is_multiple_of(2) { 100 + byte % 28 } else { byte % 130 })
-                .collect(),
+            mxfp4: tiled(&blocks, &scales, n_out, groups * GROUP),
             n_out,
             n_in,
         }
@@ -76,10 +76,10 @@ impl Case {
 
     /// Rows and the matrix that they meet.
     fn products(&self, n_rows: usize) -> [(&[f32], Matrix<'_>); 2] {
-        let Case { x, bf16, blocks, scales, n_out, n_in } = self;
+        let Case { x, bf16, mxfp4, n_out, n_in } = self;
         let n_whole = n_in.next_multiple_of(GROUP);
         [
-            (x, Matrix::mxfp4(blocks, scales, *n_out, n_whole).expect("the shape fits")),
+            (x, Matrix::mxfp4(mxfp4, *n_out, n_whole).expect("the shape fits")),
             (&x[..n_rows * n_in], Matrix::bf16(bf16, *n_out, *n_in).expect("the shape fits")),
         ]
     }
@@ -129,7 +129,7 @@ fn formats_that_would_have_to_be_rounded_are_multiplied_exactly() {
     let x = noise(n_rows * n_in, 1);
     let floats: Vec<u8> = noise(n_out * n_in, 2).iter().flat_map(|w| w.to_le_bytes()).collect();
     let w = Matrix::f32(&floats, n_out, n_in).expect("the shape fits");
-    let int8 = Kernels::detect().to_int8(&Pool::new(1), &w);
+    let int8 = eights(&Kernels::detect(), &w);
     let half = floats[..n_out * n_in * 2].chunks(2).flat_map(|cell| [cell[0], cell[1] & 0xbb]);
     let half: Vec<u8> = half.collect();
     for kernels in tables() {
@@ -184,8 +184,8 @@ fn scales_at_either_end_are_not_wrapped_around() {
         (253, f32::INFINITY),
         (254, f32::INFINITY),
     ] {
-        let scales = [scale];
-        let w = Matrix::mxfp4(&blocks, &scales, 1, GROUP).expect("the shape fits");
+        let tiled = tiled(&blocks, &[scale], 1, GROUP);
+        let w = Matrix::mxfp4(&tiled, 1, GROUP).expect("the shape fits");
         let x = [1.0; GROUP];
         for kernels in tables() {
             let found = rounded(&kernels, &x, w)[0];

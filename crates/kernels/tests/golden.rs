@@ -4,7 +4,7 @@ use kernels::{BLOCK, GROUP, Matrix, Run};
 use serde_json::Value;
 
 mod numbers;
-use numbers::tables;
+use numbers::{tables, tiled};
 
 fn golden() -> Value {
     serde_json::from_str(include_str!("fixtures/ops_golden.json")).expect("the fixture is JSON")
@@ -34,7 +34,8 @@ fn mxfp4_blocks() {
     for (at, scale) in scales.iter().enumerate() {
         let (block, expected) = (bytes(&golden["blocks_hf"][at]), floats(&golden["values"][at]));
         let scale = [*scale];
-        let w = Matrix::mxfp4(&block, &scale, 1, GROUP).expect("one group");
+        let tiled = tiled(&block, &scale, 1, GROUP);
+        let w = Matrix::mxfp4(&tiled, 1, GROUP).expect("one group");
         for kernels in tables() {
             let mut out = vec![f32::NAN; GROUP];
             kernels.unpack_rows(&w, 0, &mut out);

@@ -4,7 +4,7 @@ use kernels::{Arithmetic, GROUP, Isa, Kernels, Matrix, Pool, Product};
 use proptest::prelude::*;
 
 mod numbers;
-use numbers::{bits, bytes, noise, tables};
+use numbers::{bits, bytes, eights, noise, tables, tiled};
 
 /// A product of `x` with `w`, activations rounded.
 fn rounded(kernels: &Kernels, pool: &Pool, x: &[f32], w: Matrix<'_>) -> Vec<f32> {
@@ -39,8 +39,7 @@ fn slack(x: &[f32], w: &[f32]) -> f64 {
 
 struct Case {
     x: Vec<f32>,
-    blocks: Vec<u8>,
-    scales: Vec<u8>,
+    mxfp4: Vec<u8>,
     int8: Vec<u8>,
     n_out: usize,
     n_in: usize,
@@ -57,21 +56,17 @@ impl Case {
         let cells: Vec<u8> =
             noise(n_out * n_in, seed ^ 2).iter().flat_map(|cell| cell.to_le_bytes()).collect();
         let dense = Matrix::f32(&cells, n_out, n_in).expect("the shape fits");
-        let int8 = Kernels::detect().to_int8(&Pool::new(2), &dense);
-        Case {
-            x,
-            blocks: bytes(n_out * n_in / 2, seed ^ 3),
-            scales: bytes(n_out * groups, seed ^ 5).iter().map(|byte| byte % 130).collect(),
-            int8,
-            n_out,
-            n_in,
-        }
+        let int8 = eights(&Kernels::detect(), &dense);
+        let blocks = bytes(n_out * n_in / 2, seed ^ 3);
+        let scales: Vec<u8> =
+            bytes(n_out * groups, seed ^ 5).iter().map(|byte| byte % 130).collect();
+        Case { x, mxfp4: tiled(&blocks, &scales, n_out, n_in), int8, n_out, n_in }
     }
 
     fn matrices(&self) -> [Matrix<'_>; 2] {
-        let Case { blocks, scales, int8, n_out, n_in, .. } = self;
+        let Case { mxfp4, int8, n_out, n_in, .. } = self;
         [
-            Matrix::mxfp4(blocks, scales, *n_out, *n_in).expect("the shape fits"),
+            Matrix::mxfp4(mxfp4, *n_out, *n_in).expect("the shape fits"),
             Matrix::int8(int8, *n_out, *n_in).expect("the shape fits"),
         ]
     }
@@ -124,7 +119,7 @@ proptest! {
         let cells: Vec<u8> = values.iter().flat_map(|cell| cell.to_le_bytes()).collect();
         let dense = Matrix::f32(&cells, n_out, n_in).expect("the shape fits");
         for kernels in tables() {
-            let stored = kernels.to_int8(&Pool::new(2), &dense);
+            let stored = eights(&kernels, &dense);
             let w = Matrix::int8(&stored, n_out, n_in).expect("the shape fits");
             for (row, values) in floats(&w).iter().zip(values.chunks_exact(n_in)) {
                 for (found, values) in row.chunks(GROUP).zip(values.chunks(GROUP)) {
@@ -167,7 +162,7 @@ fn weights_that_are_not_finite_stay_so() {
             let cells: Vec<u8> = weights.iter().flat_map(|cell| cell.to_le_bytes()).collect();
             let dense = Matrix::f32(&cells, 2, 96).expect("the shape fits");
             for kernels in tables() {
-                let stored = kernels.to_int8(&Pool::new(1), &dense);
+                let stored = eights(&kernels, &dense);
                 let w = Matrix::int8(&stored, 2, 96).expect("the shape fits");
                 let out = rounded(&kernels, &Pool::new(1), &noise(96, 6), w);
                 assert!(out[0].is_nan() && out[1].is_finite(), "{bad} {kernels:?}");

@@ -1,11 +1,11 @@
 //! Every instruction set of this CPU against plain sums in `f64`, and a row's bits in any company.
 
-use kernels::{Arithmetic, BLOCK, GROUP, Kernels, Matrix, Pool, Product, Run, TILE};
+use kernels::{Arithmetic, BLOCK, GROUP, Kernels, Matrix, Pool, Product, Run, StoredMxfp4, TILE};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 mod numbers;
-use numbers::{bits, bytes, noise, tables};
+use numbers::{bits, bytes, noise, tables, tiled};
 
 /// How far a sum in `f32` may be from the exact one: `2 n eps sum |a b|`.
 fn slack(a: &[f32], b: &[f32]) -> f64 {
@@ -54,7 +54,8 @@ proptest! {
         scales.iter_mut().for_each(|scale| *scale = (*scale).min(252));
         scales[0] = 0;
         let expected: Vec<f32> = (0..groups * GROUP).map(|at| mxfp4_cell(&blocks, &scales, at)).collect();
-        let w = Matrix::mxfp4(&blocks, &scales, 1, groups * GROUP).expect("the shape fits");
+        let tiled = tiled(&blocks, &scales, 1, groups * GROUP);
+        let w = Matrix::mxfp4(&tiled, 1, groups * GROUP).expect("the shape fits");
         for kernels in tables() {
             let mut out = vec![f32::NAN; groups * GROUP];
             kernels.unpack_rows(&w, 0, &mut out);
@@ -86,7 +87,8 @@ proptest! {
         let blocks = bytes(n_out * n_in / 2, seed ^ 3);
         let scales: Vec<u8> = bytes(n_out * groups, seed ^ 5).iter().map(|byte| 120 + byte % 10).collect();
         let bias = noise(n_out, seed ^ 9);
-        let w = Matrix::mxfp4(&blocks, &scales, n_out, n_in).expect("the shape fits");
+        let tiled = tiled(&blocks, &scales, n_out, n_in);
+        let w = Matrix::mxfp4(&tiled, n_out, n_in).expect("the shape fits");
         let pool = Pool::new(2);
         for kernels in tables() {
             let mut out = vec![f32::NAN; n_rows * n_out];
@@ -127,8 +129,9 @@ proptest! {
         let cells: Vec<u8> = bytes(n_out * n_in * 4, seed ^ 6).iter().enumerate()
             .map(|(at, byte)| if at % 2 == 1 { byte & 0x80 | 0x3c } else { *byte }).collect();
         let n_cells = n_out * n_in;
+        let tiled = tiled(&blocks, &scales, n_out, n_in);
         for (name, w) in [
-            ("mxfp4", Matrix::mxfp4(&blocks, &scales, n_out, n_in)),
+            ("mxfp4", Matrix::mxfp4(&tiled, n_out, n_in)),
             ("bf16", Matrix::bf16(&cells[..n_cells * 2], n_out, n_in)),
             ("f16", Matrix::f16(&cells[..n_cells * 2], n_out, n_in)),
             ("f32", Matrix::f32(&cells, n_out, n_in)),
@@ -146,7 +149,9 @@ proptest! {
             let (from, to) = (tiles.start * TILE, n_out.min(tiles.end * TILE));
             let part = w.tiles(tiles);
             prop_assert_eq!((part.n_out(), part.n_in()), (to - from, n_in));
-            prop_assert_eq!(part.n_bytes() * n_out, w.n_bytes() * part.n_out());
+            // Packed formats come in whole tiles.
+            let n_stored = |n: usize| if name == "mxfp4" { n.next_multiple_of(TILE) } else { n };
+            prop_assert_eq!(part.n_bytes() * n_stored(n_out), w.n_bytes() * n_stored(to - from));
             for kernels in tables() {
                 let mut out = vec![f32::NAN; n_rows * (to - from)];
                 kernels.matmul(&Pool::new(1), product(&x, part, &mut out));
@@ -291,7 +296,8 @@ fn extreme_scales_stay_exact() {
     let blocks = [0x7f_u8; GROUP / 2];
     for scale in [0_u8, 1, 126, 127, 252] {
         let scales = [scale];
-        let w = Matrix::mxfp4(&blocks, &scales, 1, GROUP).expect("the shape fits");
+        let tiled = tiled(&blocks, &scales, 1, GROUP);
+        let w = Matrix::mxfp4(&tiled, 1, GROUP).expect("the shape fits");
         for kernels in tables() {
             let mut out = [0.0; GROUP];
             kernels.unpack_rows(&w, 0, &mut out);
@@ -299,8 +305,8 @@ fn extreme_scales_stay_exact() {
             assert_eq!(out[1], mxfp4_cell(&blocks, &scales, 1), "{kernels:?} scale {scale}");
         }
     }
-    let scales = [254_u8];
-    let w = Matrix::mxfp4(&blocks, &scales, 1, GROUP).expect("the shape fits");
+    let tiled = tiled(&blocks, &[254], 1, GROUP);
+    let w = Matrix::mxfp4(&tiled, 1, GROUP).expect("the shape fits");
     for kernels in tables() {
         let mut out = [0.0; GROUP];
         kernels.unpack_rows(&w, 0, &mut out);
@@ -311,8 +317,10 @@ fn extreme_scales_stay_exact() {
 #[test]
 fn shapes_are_checked() {
     assert!(Matrix::bf16(&[0; 6], 2, 2).is_err());
-    assert!(Matrix::mxfp4(&[0; 16], &[0; 1], 1, 31).is_err());
-    assert!(Matrix::mxfp4(&[0; 16], &[], 1, 32).is_err());
+    assert!(StoredMxfp4::new(&[0; 16], &[0; 1], 1, 31).is_err());
+    assert!(StoredMxfp4::new(&[0; 16], &[], 1, 32).is_err());
+    assert!(Matrix::mxfp4(&[0; 17], 1, 32).is_err());
+    assert!(Matrix::mxfp4(&[], usize::MAX, 32).is_err());
     assert!(Matrix::f32(&[], usize::MAX, 2).is_err());
 }
 

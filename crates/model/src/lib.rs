@@ -2,7 +2,7 @@
 //!
 //! This crate knows tensors and tokens; it has never heard of a policy or a request. Start with
 //! `forward.rs`, which reads from tokens to logits (the last of it in `head.rs`); `checkpoint/` finds the bytes, `weights.rs` gives
-//! them their shapes, `kv.rs` is the memory that the forward pass reads and extends, `tokenizer/` and
+//! them their shapes, `prepared/` the form that products want, `kv.rs` is the memory that the forward pass reads and extends, `tokenizer/` and
 //! `harmony/` turn text into tokens and back, `golden.rs` compares with numbers made elsewhere, `shape.rs` makes
 //! random weights to measure with, and `work.rs` says what a step costs.
 
@@ -16,6 +16,7 @@ pub mod harmony;
 mod head;
 pub mod kv;
 mod model;
+mod prepared;
 mod rope;
 mod shape;
 pub mod tokenizer;
@@ -25,6 +26,7 @@ mod work;
 pub use config::{Config, ExpertFormat, RopeConfig};
 pub use error::{FileProblem, ModelError};
 pub use model::{EmbeddedFiles, Model};
+pub use prepared::{KeepProblem, Preparation, Preparing};
 pub use rope::Rope;
 pub use shape::Shape;
 pub use work::{Sums, Work};

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Config};
 use crate::error::ModelError;
+use crate::prepared::Preparation;
 use crate::rope::Rope;
 use crate::shape::{self, Shape};
 use crate::tokenizer::{Control, Tokenizer};
@@ -58,12 +59,20 @@ pub struct EmbeddedFiles {
 }
 
 impl Model {
-    /// Opens a checkpoint in the published Hugging Face layout. Weights are mapped, not read, but for
-    /// the scales of packed experts, which are looked through for "not a number".
+    /// Opens a checkpoint in the published Hugging Face layout, preparing it in memory with one thread.
+    ///
+    /// # Errors
+    /// As [`Model::open_with`].
+    pub fn open(dir: &Path) -> Result<Model, ModelError> {
+        Model::open_with(dir, &Preparation::in_memory(&Pool::new(1)))
+    }
+
+    /// Opens a checkpoint in the published Hugging Face layout. Dense weights are mapped, not read; packed experts are
+    /// looked through for scales that are "not a number" when they are prepared.
     ///
     /// # Errors
     /// [`ModelError`] naming the file, and the tensor where one is concerned.
-    pub fn open(dir: &Path) -> Result<Model, ModelError> {
+    pub fn open_with(dir: &Path, preparation: &Preparation<'_>) -> Result<Model, ModelError> {
         let config = checkpoint::read(&dir.join(CONFIG))?;
         let tokenizer = checkpoint::read(&dir.join(TOKENIZER))?;
         let generation = dir.join(GENERATION);
@@ -74,7 +83,7 @@ impl Model {
             tokenizer: &tokenizer,
             generation: generation.as_deref(),
         };
-        Model::load(name_of(dir), settings, || Checkpoint::open(dir))
+        Model::load(name_of(dir), settings, || Checkpoint::open(dir), preparation)
     }
 
     /// Opens a checkpoint that is part of the program.
@@ -88,7 +97,9 @@ impl Model {
             tokenizer: files.tokenizer,
             generation: Some(files.generation),
         };
-        Model::load(name.to_owned(), settings, || Checkpoint::from_static(name, files.weights))
+        let checkpoint = || Checkpoint::from_static(name, files.weights);
+        let pool = Pool::new(1);
+        Model::load(name.to_owned(), settings, checkpoint, &Preparation::in_memory(&pool))
     }
 
     /// Makes a model of random weights in memory, the same for the same seed, with the vocabulary of
@@ -103,7 +114,7 @@ impl Model {
         let checkpoint = Checkpoint::from_image(&name, shape::image(shape, seed, n_threads)?)?;
         let settings = Settings { root, config: &json, tokenizer: &[], generation: None };
         let tokenizer = Tokenizer::o200k_harmony();
-        Ok(Model {
+        let model = Model {
             stop_tokens: settings.stop_tokens(&config, tokenizer)?,
             weights: Weights::new(checkpoint, &config)?,
             rope: Rope::new(&config.rope, config.head_dim),
@@ -112,13 +123,17 @@ impl Model {
             fingerprint: OnceLock::new(),
             name,
             config,
-        })
+        };
+        // Preparing takes apart what it is computed from.
+        model.fingerprint();
+        model.prepared(&Preparation::in_memory(&Pool::new(n_threads)))
     }
 
     fn load(
         name: String,
         settings: Settings<'_>,
         checkpoint: impl FnOnce() -> Result<Checkpoint, ModelError>,
+        preparation: &Preparation<'_>,
     ) -> Result<Model, ModelError> {
         let config = Config::from_json(settings.config, &settings.root.join(CONFIG))?;
         let tokenizer = Some(settings.tokenizer(&config)?);
@@ -127,18 +142,31 @@ impl Model {
         let weights = Weights::new(checkpoint()?, &config)?;
         let rope = Rope::new(&config.rope, config.head_dim);
         let (settings, fingerprint) = (settings.hash(), OnceLock::new());
-        Ok(Model { name, config, weights, rope, tokenizer, stop_tokens, settings, fingerprint })
+        Model { name, config, weights, rope, tokenizer, stop_tokens, settings, fingerprint }
+            .prepared(preparation)
     }
 
-    /// The same model with the matrices of attention and the head as 8-bit integers, in memory of their own: it reads
-    /// half the bytes, and is another model by its fingerprint.
+    fn prepared(mut self, preparation: &Preparation<'_>) -> Result<Model, ModelError> {
+        let source = self.source(preparation);
+        self.weights.tile_experts(&source, preparation)?;
+        Ok(self)
+    }
+
+    /// What prepared files are known by; where there are none nobody asks.
+    fn source(&self, preparation: &Preparation<'_>) -> String {
+        preparation.dir.map(|_| self.fingerprint().to_owned()).unwrap_or_default()
+    }
+
+    /// The same model with the matrices of attention and the head as 8-bit integers: it reads half their bytes, and is
+    /// another model by its fingerprint.
     ///
     /// # Errors
     /// [`ModelError::Int8`] when its matrices have inputs that do not come in groups of 32.
-    pub fn with_int8_dense(mut self, pool: &Pool) -> Result<Model, ModelError> {
-        self.weights.make_dense_int8(pool)?;
-        self.settings.update("dense int8");
-        self.fingerprint = OnceLock::new();
+    pub fn with_int8_dense(mut self, preparation: &Preparation<'_>) -> Result<Model, ModelError> {
+        let fingerprint = Sha256::digest(format!("{} dense int8", self.fingerprint()));
+        let source = self.source(preparation);
+        self.weights.make_dense_int8(&source, preparation)?;
+        self.fingerprint = hex(&fingerprint).into();
         Ok(self)
     }
 
@@ -188,7 +216,7 @@ impl Model {
                 let bytes = self.weights.checkpoint().bytes(tensor);
                 sample(bytes, &mut |page| hash.update(page));
             }
-            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+            hex(&hash.finalize())
         })
     }
 }
@@ -227,6 +255,10 @@ impl Settings<'_> {
         }
         hash
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Shows `see` all of `bytes`, or pages of them where there are many.

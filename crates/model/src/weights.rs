@@ -1,15 +1,21 @@
 //! The network's tensors by their places in it, with shapes and formats checked against the configuration.
 
-use kernels::{GROUP, Kernels, Matrix, NAN_SCALE, Pool};
+use kernels::{GROUP, Kernels, Matrix, NAN_SCALE, StoredMxfp4};
 
 use crate::checkpoint::{Checkpoint, Dtype, Tensor};
 use crate::config::{Config, ExpertFormat};
 use crate::error::ModelError;
+use crate::prepared::{Plan, Preparation, Prepared};
 
-/// All weights. Matrices stay as they are stored; the few small vectors are kept as floats.
+/// All weights. Dense matrices stay as they are stored, packed experts are prepared; the few small vectors are kept as
+/// floats.
 #[derive(Debug)]
 pub struct Weights {
     checkpoint: Checkpoint,
+    /// Packed experts in tiles, in the order of layers, of `gate_up` and `down`, of experts.
+    tiles: Option<Prepared>,
+    /// The head as 8-bit integers, then `q`, `k`, `v` and `o` of every layer; where they take the place of stored ones.
+    int8: Option<Prepared>,
     /// `[vocab, hidden]`
     pub embed: Dense,
     /// Layers, first to last.
@@ -51,8 +57,8 @@ pub struct Dense {
     tensor: Tensor,
     n_out: usize,
     n_in: usize,
-    /// The cells as 8-bit integers, where these are to be used in place of the stored ones.
-    int8: Option<Vec<u8>>,
+    /// Its place among the matrices that can be 8-bit integers.
+    int8_idx: Option<usize>,
     /// `[n_out]`
     pub bias: Option<Vec<f32>>,
 }
@@ -74,6 +80,10 @@ enum ExpertCells {
         blocks: Tensor,
         /// `[experts, n_out, n_in / 32]`
         scales: Tensor,
+        /// The name of `scales`.
+        scales_name: String,
+        /// The place of the first expert among all that are in tiles.
+        first_tiled: usize,
     },
     Plain {
         dtype: Dtype,
@@ -83,6 +93,22 @@ enum ExpertCells {
 }
 
 impl Experts {
+    fn n_experts(&self) -> usize {
+        self.bias.len() / self.n_out
+    }
+
+    fn is_packed(&self) -> bool {
+        matches!(self.cells, ExpertCells::Mxfp4 { .. })
+    }
+
+    /// The place of the first expert among all that are in tiles.
+    fn first_tiled(&self) -> usize {
+        match self.cells {
+            ExpertCells::Mxfp4 { first_tiled, .. } => first_tiled,
+            ExpertCells::Plain { .. } => 0,
+        }
+    }
+
     /// Outputs of each expert.
     pub fn n_out(&self) -> usize {
         self.n_out
@@ -103,19 +129,94 @@ impl Weights {
         let finder = Finder { checkpoint: &checkpoint, config };
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let embed = finder.dense("model.embed_tokens", vocab, hidden, false)?;
-        let layers = (0..config.num_hidden_layers)
+        let mut layers = (0..config.num_hidden_layers)
             .map(|layer| finder.layer(layer))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let norm = finder.floats("model.norm.weight", &[hidden])?;
-        let head = finder.dense("lm_head", vocab, hidden, false)?;
-        Ok(Weights { embed, layers, norm, head, checkpoint })
+        let mut head = finder.dense("lm_head", vocab, hidden, false)?;
+        let attention = layers
+            .iter_mut()
+            .flat_map(|layer| [&mut layer.q, &mut layer.k, &mut layer.v, &mut layer.o]);
+        for (idx, dense) in std::iter::once(&mut head).chain(attention).enumerate() {
+            dense.int8_idx = Some(idx);
+        }
+        Ok(Weights { embed, layers, norm, head, checkpoint, tiles: None, int8: None })
+    }
+
+    /// Puts packed experts into the tiles that products want. `source` names the weights.
+    ///
+    /// # Errors
+    /// [`ModelError::NanScale`]; [`ModelError::Read`] when the system does not give the memory.
+    pub(crate) fn tile_experts(
+        &mut self,
+        source: &str,
+        preparation: &Preparation<'_>,
+    ) -> Result<(), ModelError> {
+        let all: Vec<&Experts> = self.experts().filter(|experts| experts.is_packed()).collect();
+        let lengths = all.iter().flat_map(|experts| {
+            let n_bytes = Matrix::mxfp4_len(experts.n_out, experts.n_in).expect(CHECKED);
+            std::iter::repeat_n(n_bytes, experts.n_experts())
+        });
+        let plan = Plan {
+            name: "experts",
+            source,
+            lengths: lengths.collect(),
+            make: &mut |idx, out| {
+                let at = all.partition_point(|experts| experts.first_tiled() <= idx) - 1;
+                self.tile_expert(all[at], idx - all[at].first_tiled(), preparation, out)
+            },
+        };
+        self.tiles = Some(Prepared::new(plan, preparation)?);
+        Ok(())
+    }
+
+    /// All experts in the order in which they are tiled.
+    fn experts(&self) -> impl Iterator<Item = &Experts> {
+        self.layers.iter().flat_map(|layer| [&layer.gate_up, &layer.down])
+    }
+
+    fn tile_expert(
+        &self,
+        experts: &Experts,
+        expert: usize,
+        preparation: &Preparation<'_>,
+        out: &mut [u8],
+    ) -> Result<(), ModelError> {
+        let ExpertCells::Mxfp4 { blocks, scales, scales_name, .. } = &experts.cells else {
+            unreachable!("only packed experts are tiled")
+        };
+        if expert == 0 {
+            check_scales(&self.checkpoint, scales_name, scales)?;
+        }
+        let stored = self.stored_expert(experts, expert, blocks, scales);
+        Kernels::detect().tile_mxfp4(preparation.pool, stored, out);
+        if expert + 1 == experts.n_experts() {
+            self.checkpoint.forget(blocks);
+            self.checkpoint.forget(scales);
+        }
+        Ok(())
+    }
+
+    fn stored_expert<'a>(
+        &'a self,
+        experts: &Experts,
+        expert: usize,
+        blocks: &Tensor,
+        scales: &Tensor,
+    ) -> StoredMxfp4<'a> {
+        let n_groups = experts.n_out * experts.n_in / GROUP;
+        let blocks = part(self.checkpoint.bytes(blocks), expert, n_groups * GROUP / 2);
+        let scales = part(self.checkpoint.bytes(scales), expert, n_groups);
+        StoredMxfp4::new(blocks, scales, experts.n_out, experts.n_in).expect(CHECKED)
     }
 
     /// A dense matrix, ready for a product.
     pub fn dense<'a>(&'a self, dense: &'a Dense) -> Matrix<'a> {
-        match &dense.int8 {
-            Some(bytes) => Matrix::int8(bytes, dense.n_out, dense.n_in).expect(CHECKED),
-            None => self.stored(dense),
+        match (&self.int8, dense.int8_idx) {
+            (Some(int8), Some(idx)) => {
+                Matrix::int8(int8.piece(idx), dense.n_out, dense.n_in).expect(CHECKED)
+            }
+            _ => self.stored(dense),
         }
     }
 
@@ -124,28 +225,35 @@ impl Weights {
         matrix(dense.tensor.dtype, bytes, dense.n_out, dense.n_in)
     }
 
-    /// Turns the matrices of attention and the head into 8-bit integers, in memory of their own. The embedding and the
-    /// routers stay: single rows are read of the one, and the others are small and decide a lot.
+    /// Turns the matrices of attention and the head into 8-bit integers. The embedding and the routers stay: single rows
+    /// are read of the one, and the others are small and decide a lot. `source` names the weights.
     ///
     /// # Errors
-    /// [`ModelError::Int8`] when a matrix has inputs that do not come in groups of 32.
-    pub(crate) fn make_dense_int8(&mut self, pool: &Pool) -> Result<(), ModelError> {
-        let kernels = Kernels::detect();
-        let make = |dense: &Dense| {
-            if !dense.n_in.is_multiple_of(GROUP) {
-                return Err(ModelError::Int8 { n_in: dense.n_in });
-            }
-            Ok(Some(kernels.to_int8(pool, &self.stored(dense))))
+    /// [`ModelError::Int8`] when a matrix has inputs that do not come in groups of 32; [`ModelError::Read`] when the
+    /// system does not give the memory.
+    pub(crate) fn make_dense_int8(
+        &mut self,
+        source: &str,
+        preparation: &Preparation<'_>,
+    ) -> Result<(), ModelError> {
+        let attention =
+            self.layers.iter().flat_map(|layer| [&layer.q, &layer.k, &layer.v, &layer.o]);
+        let all: Vec<&Dense> = std::iter::once(&self.head).chain(attention).collect();
+        if let Some(dense) = all.iter().find(|dense| !dense.n_in.is_multiple_of(GROUP)) {
+            return Err(ModelError::Int8 { n_in: dense.n_in });
+        }
+        let n_bytes = |dense: &&Dense| Matrix::int8_len(dense.n_out, dense.n_in).expect(CHECKED);
+        let plan = Plan {
+            name: "dense-int8",
+            source,
+            lengths: all.iter().map(n_bytes).collect(),
+            make: &mut |idx, out| {
+                Kernels::detect().to_int8(preparation.pool, &self.stored(all[idx]), out);
+                self.checkpoint.forget(&all[idx].tensor);
+                Ok(())
+            },
         };
-        let head = make(&self.head)?;
-        let mut layers = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            layers.push([make(&layer.q)?, make(&layer.k)?, make(&layer.v)?, make(&layer.o)?]);
-        }
-        self.head.int8 = head;
-        for (layer, [q, k, v, o]) in self.layers.iter_mut().zip(layers) {
-            (layer.q.int8, layer.k.int8, layer.v.int8, layer.o.int8) = (q, k, v, o);
-        }
+        self.int8 = Some(Prepared::new(plan, preparation)?);
         Ok(())
     }
 
@@ -153,11 +261,9 @@ impl Weights {
     pub fn expert<'a>(&'a self, experts: &'a Experts, expert: usize) -> Matrix<'a> {
         let Experts { n_out, n_in, .. } = *experts;
         match &experts.cells {
-            ExpertCells::Mxfp4 { blocks, scales } => {
-                let n_groups = n_out * n_in / GROUP;
-                let blocks = part(self.checkpoint.bytes(blocks), expert, n_groups * GROUP / 2);
-                let scales = part(self.checkpoint.bytes(scales), expert, n_groups);
-                Matrix::mxfp4(blocks, scales, n_out, n_in).expect(CHECKED)
+            ExpertCells::Mxfp4 { first_tiled, .. } => {
+                let tiles = self.tiles.as_ref().expect("a model that is open has its tiles");
+                Matrix::mxfp4(tiles.piece(first_tiled + expert), n_out, n_in).expect(CHECKED)
             }
             ExpertCells::Plain { dtype, bytes } => {
                 let bytes = part(bytes, expert, n_out * n_in * dtype.n_bytes());
@@ -192,8 +298,8 @@ impl Finder<'_> {
             sinks: self.floats(&at("self_attn.sinks"), &[c.num_attention_heads])?,
             mlp_norm: self.floats(&at("post_attention_layernorm.weight"), &[hidden])?,
             router: self.dense(&at("mlp.router"), c.num_local_experts, hidden, true)?,
-            gate_up: self.experts(&at("mlp.experts.gate_up_proj"), 2 * inner, hidden)?,
-            down: self.experts(&at("mlp.experts.down_proj"), hidden, inner)?,
+            gate_up: self.experts(&at("mlp.experts.gate_up_proj"), 2 * inner, hidden, 2 * layer)?,
+            down: self.experts(&at("mlp.experts.down_proj"), hidden, inner, 2 * layer + 1)?,
         })
     }
 
@@ -208,10 +314,17 @@ impl Finder<'_> {
         let tensor = self.shaped(&weight, &[n_out, n_in])?;
         self.check_float(&weight, tensor)?;
         let bias = has_bias.then(|| self.floats(&format!("{name}.bias"), &[n_out])).transpose()?;
-        Ok(Dense { tensor: tensor.clone(), n_out, n_in, int8: None, bias })
+        Ok(Dense { tensor: tensor.clone(), n_out, n_in, int8_idx: None, bias })
     }
 
-    fn experts(&self, name: &str, n_out: usize, n_in: usize) -> Result<Experts, ModelError> {
+    /// `idx` counts the matrices of experts of all layers.
+    fn experts(
+        &self,
+        name: &str,
+        n_out: usize,
+        n_in: usize,
+        idx: usize,
+    ) -> Result<Experts, ModelError> {
         let n_experts = self.config.num_local_experts;
         let cells = match self.config.experts {
             ExpertFormat::Mxfp4 => {
@@ -220,8 +333,9 @@ impl Finder<'_> {
                 let blocks = self.packed(&blocks, &[n_experts, n_out, n_groups, GROUP / 2])?;
                 let scales_name = format!("{name}_scales");
                 let scales = self.packed(&scales_name, &[n_experts, n_out, n_groups])?;
-                self.check_scales(&scales_name, scales)?;
-                ExpertCells::Mxfp4 { blocks: blocks.clone(), scales: scales.clone() }
+                let (blocks, scales) = (blocks.clone(), scales.clone());
+                let first_tiled = idx * n_experts;
+                ExpertCells::Mxfp4 { blocks, scales, scales_name, first_tiled }
             }
             ExpertFormat::Plain => {
                 let tensor = self.shaped(name, &[n_experts, n_in, n_out])?;
@@ -240,20 +354,6 @@ impl Finder<'_> {
             return Err(self.wrong_dtype(name, tensor, "U8"));
         }
         Ok(tensor)
-    }
-
-    fn check_scales(&self, name: &str, scales: &Tensor) -> Result<(), ModelError> {
-        let bytes = self.checkpoint.bytes(scales);
-        // The maximum of a chunk is found many bytes at a time; only a bad chunk is searched.
-        let worst = |chunk: &[u8]| chunk.iter().fold(0, |worst, &byte| worst.max(byte));
-        let bad = bytes.chunks(4096).position(|chunk| worst(chunk) == NAN_SCALE);
-        let Some(chunk) = bad else { return Ok(()) };
-        let within = bytes[chunk * 4096..].iter().position(|&byte| byte == NAN_SCALE).unwrap_or(0);
-        Err(ModelError::NanScale {
-            path: self.checkpoint.path(scales).to_owned(),
-            tensor: name.to_owned(),
-            position: chunk * 4096 + within,
-        })
     }
 
     fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
@@ -298,6 +398,21 @@ impl Finder<'_> {
 }
 
 const CHECKED: &str = "shape and format were checked when the weights were found";
+
+/// Refuses scales that are no numbers.
+fn check_scales(checkpoint: &Checkpoint, name: &str, scales: &Tensor) -> Result<(), ModelError> {
+    let bytes = checkpoint.bytes(scales);
+    // The maximum of a chunk is found many bytes at a time; only a bad chunk is searched.
+    let worst = |chunk: &[u8]| chunk.iter().fold(0, |worst, &byte| worst.max(byte));
+    let bad = bytes.chunks(4096).position(|chunk| worst(chunk) == NAN_SCALE);
+    let Some(chunk) = bad else { return Ok(()) };
+    let within = bytes[chunk * 4096..].iter().position(|&byte| byte == NAN_SCALE).unwrap_or(0);
+    Err(ModelError::NanScale {
+        path: checkpoint.path(scales).to_owned(),
+        tensor: name.to_owned(),
+        position: chunk * 4096 + within,
+    })
+}
 
 /// Bytes of plain floats as a matrix.
 fn matrix(dtype: Dtype, bytes: &[u8], n_out: usize, n_in: usize) -> Matrix<'_> {

@@ -1,53 +1,15 @@
-//! Packed MXFP4 as small integers, and their sums: pairs of products as 16-bit integers, then their sums.
+//! Sums of products of small integers: pairs of products as 16-bit integers, then their sums.
 
 use std::arch::x86_64::*;
 
-use super::slab::ask_for;
-use crate::int8::{Activations, QUAD, Slab, Weights};
-use crate::matrix::{Cells, GROUP, Matrix};
-use crate::scalar;
-use crate::slab::{Place, WIDE, set_scales};
+use crate::int8::{Activations, QUAD, Weights};
+use crate::matrix::GROUP;
+use crate::slab::WIDE;
 
 /// Outputs of a vector.
 const LANES: usize = 8;
 /// Vectors of a line.
 const N: usize = WIDE / LANES;
-
-/// As the scalar twin, 32 codes at a time.
-pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
-    let Cells::Mxfp4 { blocks, scales } = w.cells else { unreachable!("only MXFP4 is filled in") };
-    ask_for(ahead);
-    for row in 0..place.n_rows {
-        // SAFETY: this table exists only where the CPU has AVX2; row is below WIDE.
-        unsafe { codes_row(place.blocks(w, blocks, row), row, &mut slab.cells) };
-        set_scales(&mut slab.scales, row, place.scales(w, scales, row));
-    }
-}
-
-/// # Safety
-/// AVX2; whole groups of codes, as many as a slab has at most; `row` is below `WIDE`.
-#[target_feature(enable = "avx2")]
-unsafe fn codes_row(blocks: &[u8], row: usize, cells: &mut [u8]) {
-    // SAFETY: the table has 16 bytes.
-    let values = unsafe { _mm_loadu_si128(scalar::int8::CODES.as_ptr().cast()) };
-    let low_half = _mm_set1_epi8(15);
-    let (groups, _) = blocks.as_chunks::<16>();
-    for (codes, lines) in groups.iter().zip(cells.chunks_exact_mut(GROUP * WIDE)) {
-        // SAFETY: the chunk has 16 bytes.
-        let codes = unsafe { _mm_loadu_si128(codes.as_ptr().cast()) };
-        let halves = [codes, _mm_srli_epi16::<4>(codes)];
-        for (odd, codes) in halves.into_iter().enumerate() {
-            let mut quads = [[0; QUAD]; 4];
-            let found = _mm_shuffle_epi8(values, _mm_and_si128(codes, low_half));
-            // SAFETY: four quads are 16 bytes.
-            unsafe { _mm_storeu_si128(quads.as_mut_ptr().cast(), found) };
-            for (eight, quad) in quads.iter().enumerate() {
-                let at = ((2 * eight + odd) * WIDE + row) * QUAD;
-                lines[at..at + QUAD].copy_from_slice(quad);
-            }
-        }
-    }
-}
 
 /// As the scalar twin.
 pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32]) {

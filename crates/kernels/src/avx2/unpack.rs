@@ -2,40 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::matrix::{GROUP, GROUP_BYTES};
 use crate::scalar;
-
-pub(crate) fn mxfp4(blocks: &[u8], scales: &[u8], out: &mut [f32]) {
-    assert!(blocks.len() == scales.len() * GROUP_BYTES && out.len() == scales.len() * GROUP);
-    // SAFETY: this table exists only where the CPU has AVX2; the lengths were just checked.
-    unsafe { mxfp4_groups(blocks, scales, out) }
-}
-
-/// # Safety
-/// AVX2, and lengths as asserted by [`mxfp4`].
-#[target_feature(enable = "avx2")]
-unsafe fn mxfp4_groups(blocks: &[u8], scales: &[u8], out: &mut [f32]) {
-    // Twice the values are small integers, which a byte shuffle can look up.
-    let doubled = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-    let low_half = _mm_set1_epi8(15);
-    for (group, &byte) in scales.iter().enumerate() {
-        let half_scale = _mm256_set1_ps(scalar::unpack::scale(byte) * 0.5);
-        // SAFETY: group < scales.len(), and blocks holds 16 bytes for each.
-        let packed = unsafe { _mm_loadu_si128(blocks.as_ptr().add(group * GROUP_BYTES).cast()) };
-        let low = _mm_shuffle_epi8(doubled, _mm_and_si128(packed, low_half));
-        let high = _mm_shuffle_epi8(doubled, _mm_and_si128(_mm_srli_epi16::<4>(packed), low_half));
-        let halves = [_mm_unpacklo_epi8(low, high), _mm_unpackhi_epi8(low, high)];
-        for (at, bytes) in halves.into_iter().enumerate() {
-            for (part, eight) in [bytes, _mm_srli_si128::<8>(bytes)].into_iter().enumerate() {
-                let values = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight));
-                // SAFETY: out holds 32 floats for each group.
-                let target = unsafe { out.as_mut_ptr().add(group * GROUP + at * 16 + part * 8) };
-                // SAFETY: as above.
-                unsafe { _mm256_storeu_ps(target, _mm256_mul_ps(values, half_scale)) };
-            }
-        }
-    }
-}
 
 pub(crate) fn bf16(bytes: &[u8], out: &mut [f32]) {
     assert_eq!(bytes.len(), out.len() * 2);

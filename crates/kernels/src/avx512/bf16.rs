@@ -1,14 +1,13 @@
 //! Weights and activations as pairs of bfloat16, and their sums: two products a lane at once.
 
 use std::arch::x86_64::*;
-use std::ops::RangeInclusive;
 
 use super::slab::{LANES, Rows, transposed};
 use crate::bf16::{Activations, Line, PAIR, Slab};
 use crate::matrix::{Cells, GROUP, Matrix};
 use crate::recipe::{RowGroup, row_groups};
 use crate::scalar;
-use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
+use crate::slab::{DEEP, Place, WIDE};
 
 /// As the scalar twin.
 pub(crate) fn round(row: &[f32], lines: &mut [Line], stride: usize) {
@@ -45,129 +44,17 @@ unsafe fn round_line(values: &[f32; GROUP], line: &mut Line) {
     }
 }
 
-/// As the scalar twin. Rows are turned over pair by pair, packed ones before they are unpacked.
+/// As the scalar twin. Rows are turned over pair by pair.
 pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], cells: &mut [u16]) {
+    let Cells::Bf16(bytes) = w.cells else { unreachable!("other formats are filled in otherwise") };
     assert!(cells.len() == DEEP * WIDE);
-    match w.cells {
-        Cells::Mxfp4 { blocks, scales } => {
-            let Some(exponents) = exponents(w, scales, place) else {
-                return scalar::bf16::fill(w, place, ahead, cells);
-            };
-            let rows = Rows::codes(w, blocks, place);
-            for strip in 0..WIDE / LANES {
-                let rows = rows.asking(ahead, strip * LANES);
-                // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
-                unsafe { mxfp4_strip(rows, &exponents, strip, cells) };
-            }
-        }
-        Cells::Bf16(bytes) => {
-            for k in (0..place.n_k).step_by(GROUP) {
-                let n_cells = (place.n_k - k).min(GROUP);
-                let rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
-                for strip in 0..WIDE / LANES {
-                    let rows = rows.asking(ahead, k + strip * LANES);
-                    // SAFETY: as above; the cells from k on hold a group.
-                    unsafe { bf16_strip(rows, strip, &mut cells[k * WIDE..]) };
-                }
-            }
-        }
-        _ => unreachable!("other formats are multiplied otherwise"),
-    }
-}
-
-/// What the groups' scales take from a bfloat16, the same in both halves of a word: the exponent of one over the scale.
-#[repr(C, align(64))]
-struct Exponents([[u32; WIDE]; N_GROUPS]);
-
-/// Scale bytes up to that of 1 with which all values stay normal numbers. Weights hardly ever have others.
-const USUAL: RangeInclusive<u8> = 2..=127;
-
-/// `None` where a scale is not [`USUAL`].
-fn exponents(w: &Matrix<'_>, scales: &[u8], place: Place) -> Option<Exponents> {
-    let mut exponents = Exponents([[0; WIDE]; N_GROUPS]);
-    if let Some(rows) = Rows::scales(w, scales, place) {
-        // SAFETY: AVX-512 is present, and every row has a word.
-        let mut strips =
-            (0..WIDE / LANES).map(|strip| unsafe { spread(rows, strip, &mut exponents) });
-        return strips.all(|is_usual| is_usual).then_some(exponents);
-    }
-    for row in 0..place.n_rows {
-        for (line, byte) in exponents.0.iter_mut().zip(place.scales(w, scales, row)) {
-            if !USUAL.contains(byte) {
-                return None;
-            }
-            let taken = u32::from(USUAL.end() - byte) << 7;
-            line[row] = taken << 16 | taken;
-        }
-    }
-    Some(exponents)
-}
-
-/// The exponents of a strip; whether all its scales are [`USUAL`].
-///
-/// # Safety
-/// AVX-512 F and BW; four bytes a row.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn spread(rows: Rows, strip: usize, exponents: &mut Exponents) -> bool {
-    // SAFETY: the caller's promise.
-    let words = unsafe { rows.words(strip) };
-    let mut below = _mm512_sub_epi8(_mm512_set1_epi8(*USUAL.end() as i8), words);
-    let most = _mm512_set1_epi8((*USUAL.end() - *USUAL.start()) as i8);
-    let is_usual = _mm512_cmpgt_epu8_mask(below, most) == 0;
-    for line in &mut exponents.0 {
-        let lower = _mm512_slli_epi32::<7>(_mm512_and_si512(below, _mm512_set1_epi32(255)));
-        let both = _mm512_or_si512(lower, _mm512_slli_epi32::<16>(lower));
-        let out = line.as_chunks_mut::<LANES>().0[strip].as_mut_ptr();
-        // SAFETY: 16 words are there, at a multiple of 64 bytes.
-        unsafe { _mm512_store_si512(out.cast(), both) };
-        below = _mm512_srli_epi32::<8>(below);
-    }
-    is_usual
-}
-
-/// The 16 values of a 4-bit float in bfloat16, twice: what chooses among 32 looks at five bits. Either zero is a plain
-/// one, from which nothing can be taken.
-const FP4: [u16; 32] = {
-    let mut cells = [0; 32];
-    let mut at = 0;
-    while at < 32 {
-        if at % 8 != 0 {
-            cells[at] = (scalar::unpack::FP4[at % 16].to_bits() >> 16) as u16;
-        }
-        at += 1;
-    }
-    cells
-};
-
-/// Every word of the rows is eight codes, every byte of it a pair.
-///
-/// # Safety
-/// AVX-512 F and BW; `cells` is `[DEEP / 2, WIDE, 2]`.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn mxfp4_strip(rows: Rows, exponents: &Exponents, strip: usize, cells: &mut [u16]) {
-    // SAFETY: the caller's promise.
-    let words = transposed(unsafe { rows.load(strip) });
-    // SAFETY: the table has 32 cells.
-    let values = unsafe { _mm512_loadu_si512(FP4.as_ptr().cast()) };
-    // The lower half of a word in both halves, and the upper.
-    let lower = _mm512_set1_epi32(0x0100_0100);
-    let upper = _mm512_set1_epi32(0x0302_0302);
-    let within = _mm512_broadcast_i32x4(_mm_set_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0));
-    let halves = [_mm512_add_epi8(within, lower), _mm512_add_epi8(within, upper)];
-    let shifts = [_mm512_set1_epi32(4 << 16), _mm512_set1_epi32(12 << 16 | 8)];
-    for (at, (word, lines)) in
-        words.into_iter().zip(cells.as_chunks_mut::<{ 8 * WIDE }>().0).enumerate()
-    {
-        let taken = exponents.0[at * 8 / GROUP].as_chunks::<LANES>().0[strip].as_ptr();
-        // SAFETY: 16 words are there, at a multiple of 64 bytes.
-        let taken = unsafe { _mm512_load_si512(taken.cast()) };
-        for (pair, line) in lines.as_chunks_mut::<{ WIDE * PAIR }>().0.iter_mut().enumerate() {
-            let codes =
-                _mm512_srlv_epi16(_mm512_shuffle_epi8(word, halves[pair / 2]), shifts[pair % 2]);
-            let scaled = _mm512_subs_epu16(_mm512_permutexvar_epi16(codes, values), taken);
-            let out = line.as_chunks_mut::<{ LANES * PAIR }>().0[strip].as_mut_ptr();
-            // SAFETY: 64 bytes are there.
-            unsafe { _mm512_storeu_si512(out.cast(), scaled) };
+    for k in (0..place.n_k).step_by(GROUP) {
+        let n_cells = (place.n_k - k).min(GROUP);
+        let rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
+        for strip in 0..WIDE / LANES {
+            let rows = rows.asking(ahead, k + strip * LANES);
+            // SAFETY: this table exists only where the CPU has AVX-512; the cells from k on hold a group.
+            unsafe { bf16_strip(rows, strip, &mut cells[k * WIDE..]) };
         }
     }
 }

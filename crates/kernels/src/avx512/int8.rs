@@ -1,52 +1,11 @@
-//! Packed MXFP4 as small integers, and their sums: four products and their sum in each of 16 lanes at once.
+//! Sums of products of small integers: four products and their sum in each of 16 lanes at once.
 
 use std::arch::x86_64::*;
 
-use super::slab::{LANES, Rows, fill_scales, transposed};
-use crate::int8::{Activations, QUAD, Slab, Weights};
-use crate::matrix::{Cells, GROUP, Matrix};
-use crate::scalar;
-use crate::slab::{DEEP, N_GROUPS, Place, WIDE};
-
-/// As the scalar twin.
-pub(crate) fn fill(w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
-    let Cells::Mxfp4 { blocks, scales } = w.cells else { unreachable!("only MXFP4 is filled in") };
-    let pieces = slab.cells.chunks_exact_mut(DEEP * WIDE);
-    let pieces = pieces.zip(slab.scales.chunks_exact_mut(N_GROUPS * WIDE)).zip(place.pieces());
-    for (piece, ((cells, own), place)) in pieces.enumerate() {
-        let rows = Rows::codes(w, blocks, place);
-        for strip in 0..WIDE / LANES {
-            let rows = rows.asking(ahead, piece * WIDE + strip * LANES);
-            // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
-            unsafe { codes_strip(rows, strip, cells) };
-        }
-        fill_scales(w, scales, place, own);
-    }
-}
-
-/// Every word of the rows is eight codes: the low halves of its bytes are one quad, the high ones the next.
-///
-/// # Safety
-/// AVX-512 F and BW; `cells` is `[DEEP / 4, WIDE, 4]` and begins at a multiple of 64 bytes, as slabs do.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn codes_strip(rows: Rows, strip: usize, cells: &mut [u8]) {
-    // SAFETY: the caller's promise.
-    let words = transposed(unsafe { rows.load(strip) });
-    // SAFETY: the table has 16 bytes.
-    let values =
-        _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(scalar::int8::CODES.as_ptr().cast()) });
-    let low_half = _mm512_set1_epi8(15);
-    for (word, lines) in words.into_iter().zip(cells.as_chunks_mut::<{ 2 * WIDE * QUAD }>().0) {
-        let low = _mm512_and_si512(word, low_half);
-        let high = _mm512_and_si512(_mm512_srli_epi16::<4>(word), low_half);
-        for (codes, line) in [low, high].into_iter().zip(lines.as_chunks_mut::<{ WIDE * QUAD }>().0)
-        {
-            let out = line.as_chunks_mut::<{ LANES * QUAD }>().0[strip].as_mut_ptr();
-            // SAFETY: 64 bytes are there, at a multiple of 64.
-            unsafe { _mm512_store_si512(out.cast(), _mm512_shuffle_epi8(values, codes)) };
-        }
-    }
-}
+use super::slab::LANES;
+use crate::int8::{Activations, QUAD, Weights};
+use crate::matrix::GROUP;
+use crate::slab::WIDE;
 
 /// As the scalar twin.
 pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32]) {

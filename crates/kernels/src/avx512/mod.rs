@@ -3,26 +3,29 @@
 pub(crate) mod attend;
 pub(crate) mod bf16;
 pub(crate) mod ceiling;
+pub(crate) mod codes;
 pub(crate) mod gate;
 pub(crate) mod int8;
+pub(crate) mod mxfp4;
 pub(crate) mod product;
 pub(crate) mod slab;
 pub(crate) mod unpack;
 
 use crate::dispatch::Kernels;
 use crate::isa::Isa;
+use crate::mxfp4::Direct;
 use crate::scalar;
 
 pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Avx512,
     bf16_unit: "avx512-bf16",
-    unpack_mxfp4: unpack::mxfp4,
+    unpack: mxfp4::UNPACK,
+    direct: Some(Direct { exact: codes::accumulate, int8: codes::accumulate_int8 }),
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,
     fill: slab::fill,
     turn: slab::turn,
     accumulate: product::accumulate,
-    fill_int8: int8::fill,
     accumulate_int8: int8::accumulate,
     round_bf16: bf16::round,
     fill_bf16: bf16::fill,

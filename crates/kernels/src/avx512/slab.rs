@@ -3,25 +3,15 @@
 use std::arch::x86_64::*;
 
 use crate::dispatch::Kernels;
-use crate::matrix::{Cells, GROUP, GROUP_BYTES, Matrix};
-use crate::scalar;
-use crate::slab::{DEEP, N_GROUPS, Place, Slab, WIDE, set_scales};
+use crate::matrix::{Cells, Matrix};
+use crate::slab::{DEEP, Place, Slab, WIDE};
 
 /// Outputs of a vector.
 pub(super) const LANES: usize = 16;
 
-/// Packed formats are turned over before they are unpacked: that moves a quarter of the bytes, or less.
+/// 16-bit floats are turned over before they are unpacked: that moves half the bytes.
 pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
     match w.cells {
-        Cells::Mxfp4 { blocks, scales } => {
-            let rows = Rows::codes(w, blocks, place);
-            for strip in 0..WIDE / LANES {
-                let rows = rows.asking(ahead, strip * LANES);
-                // SAFETY: this table exists only where the CPU has AVX-512; 64 bytes are DEEP codes.
-                unsafe { mxfp4_strip(rows, strip, &mut slab.cells) };
-            }
-            fill_scales(w, scales, place, &mut slab.scales);
-        }
         Cells::Bf16(bytes) => {
             for k in (0..place.n_k).step_by(32) {
                 let n_cells = (place.n_k - k).min(32);
@@ -35,20 +25,6 @@ pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8]
             slab.scales.fill(1.0);
         }
         _ => kernels.fill_by_rows(w, place, ahead, slab),
-    }
-}
-
-/// The scales of a place of MXFP4 as floats, `[N_GROUPS, WIDE]`.
-pub(super) fn fill_scales(w: &Matrix<'_>, bytes: &[u8], place: Place, scales: &mut [f32]) {
-    let Some(rows) = Rows::scales(w, bytes, place) else {
-        for row in 0..place.n_rows {
-            set_scales(scales, row, place.scales(w, bytes, row));
-        }
-        return;
-    };
-    for strip in 0..WIDE / LANES {
-        // SAFETY: AVX-512 is present, and every row has a word.
-        unsafe { spread_scales(rows, strip, scales) };
     }
 }
 
@@ -74,18 +50,6 @@ impl Rows {
         Rows { start: bytes[start..].as_ptr(), stride, last, n, ahead: bytes.as_ptr() }
     }
 
-    /// The packed bytes of a place of MXFP4.
-    pub(super) fn codes(w: &Matrix<'_>, blocks: &[u8], place: Place) -> Rows {
-        let n_bytes = |n_inputs: usize| n_inputs / GROUP * GROUP_BYTES;
-        Rows::new(blocks, n_bytes(w.n_in), place, n_bytes(place.k), n_bytes(place.n_k))
-    }
-
-    /// The scale bytes of a place of MXFP4, a word a row; `None` where it is not whole.
-    pub(super) fn scales(w: &Matrix<'_>, bytes: &[u8], place: Place) -> Option<Rows> {
-        let is_whole = place.n_k == DEEP && place.n_rows == WIDE;
-        is_whole.then(|| Rows::new(bytes, w.n_in / GROUP, place, place.k / GROUP, N_GROUPS))
-    }
-
     /// The same, asking meanwhile for the bytes `ahead` from so many lines of 64 on; a place to ask for, not to read.
     pub(super) fn asking(self, ahead: &[u8], n_lines: usize) -> Rows {
         Rows { ahead: ahead.as_ptr().wrapping_add(n_lines * 64), ..self }
@@ -109,44 +73,6 @@ impl Rows {
         }
         lines
     }
-
-    /// The first four bytes of every piece of a strip.
-    ///
-    /// # Safety
-    /// AVX-512 F; four bytes a row.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    pub(super) unsafe fn words(self, strip: usize) -> __m512i {
-        let mut words = [0_u32; LANES];
-        for (lane, word) in words.iter_mut().enumerate() {
-            let row = (strip * LANES + lane).min(self.last);
-            // SAFETY: every row has four bytes.
-            *word = unsafe { self.start.add(row * self.stride).cast::<u32>().read_unaligned() };
-        }
-        // SAFETY: a strip has 16 words.
-        unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-    }
-}
-
-/// Every word of the rows is eight codes; it is shifted, and its low four bits choose the value.
-///
-/// # Safety
-/// AVX-512 F and BW; `cells` is `[DEEP, WIDE]`.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn mxfp4_strip(rows: Rows, strip: usize, cells: &mut [f32; DEEP * WIDE]) {
-    // SAFETY: the caller's promise.
-    let words = transposed(unsafe { rows.load(strip) });
-    // SAFETY: the table has 16 floats.
-    let values = unsafe { _mm512_loadu_ps(scalar::unpack::FP4.as_ptr()) };
-    for (word, lines) in words.into_iter().zip(cells.as_chunks_mut::<{ 8 * WIDE }>().0) {
-        let mut codes = word;
-        for line in lines.as_chunks_mut::<WIDE>().0 {
-            let out = line.as_chunks_mut::<LANES>().0[strip].as_mut_ptr();
-            // SAFETY: 16 floats are there, at a multiple of 64 bytes.
-            unsafe { _mm512_store_ps(out, _mm512_permutexvar_ps(codes, values)) };
-            codes = _mm512_srli_epi32::<4>(codes);
-        }
-    }
 }
 
 /// Every word of the rows is two cells.
@@ -165,26 +91,6 @@ unsafe fn bf16_strip(rows: Rows, strip: usize, cells: &mut [f32]) {
             // SAFETY: 16 floats are there.
             unsafe { _mm512_storeu_ps(out, _mm512_castsi512_ps(bits)) };
         }
-    }
-}
-
-/// The four scale bytes of a strip's rows as floats, `[N_GROUPS, WIDE]`.
-///
-/// # Safety
-/// AVX-512 F; four bytes a row.
-#[target_feature(enable = "avx512f")]
-unsafe fn spread_scales(rows: Rows, strip: usize, scales: &mut [f32]) {
-    let smallest = _mm512_set1_epi32(scalar::unpack::scale(0).to_bits() as i32);
-    // SAFETY: the caller's promise.
-    let mut words = unsafe { rows.words(strip) };
-    for line in scales.as_chunks_mut::<WIDE>().0 {
-        let bytes = _mm512_and_si512(words, _mm512_set1_epi32(255));
-        let is_zero = _mm512_testn_epi32_mask(bytes, bytes);
-        let bits = _mm512_mask_mov_epi32(_mm512_slli_epi32::<23>(bytes), is_zero, smallest);
-        let out = line.as_chunks_mut::<LANES>().0[strip].as_mut_ptr();
-        // SAFETY: 16 floats are there.
-        unsafe { _mm512_storeu_ps(out, _mm512_castsi512_ps(bits)) };
-        words = _mm512_srli_epi32::<8>(words);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::bf16::{Activations, Line, PAIR, Slab, nearest, widened};
 use crate::matrix::{Cells, GROUP, Matrix};
-use crate::scalar::unpack::{FP4, scale};
 use crate::slab::{Place, WIDE};
 
 /// Rounds a row of activations into lines `stride` apart; behind the last one zeros.
@@ -15,29 +14,13 @@ pub(crate) fn round(row: &[f32], lines: &mut [Line], stride: usize) {
     }
 }
 
-/// Fills pairs, `[DEEP / 2, WIDE, 2]`, from their place in a matrix of bfloat16 or MXFP4. A 4-bit value times its power of two is a bfloat16.
+/// Fills pairs, `[DEEP / 2, WIDE, 2]`, from their place in a matrix of bfloat16.
 pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], cells: &mut [u16]) {
-    let n_filled = place.n_k.next_multiple_of(GROUP);
-    cells[..n_filled * WIDE].fill(0);
+    let Cells::Bf16(bytes) = w.cells else { unreachable!("other formats are filled in otherwise") };
+    cells[..place.n_k.next_multiple_of(GROUP) * WIDE].fill(0);
     for row in 0..place.n_rows {
-        let mut set = |k: usize, cell: u16| cells[(k / PAIR * WIDE + row) * PAIR + k % PAIR] = cell;
-        match w.cells {
-            Cells::Bf16(bytes) => {
-                let cells = place.cells(w, bytes, row, 2).as_chunks::<2>().0.iter();
-                cells.enumerate().for_each(|(k, cell)| set(k, u16::from_le_bytes(*cell)));
-            }
-            Cells::Mxfp4 { blocks, scales } => {
-                let scales = place.scales(w, scales, row);
-                for (at, byte) in place.blocks(w, blocks, row).iter().enumerate() {
-                    let scale = scale(scales[at * 2 / GROUP]);
-                    for (half, code) in [byte & 15, byte >> 4].into_iter().enumerate() {
-                        // Two digits at most, so that the upper half holds them all.
-                        let value = FP4[usize::from(code)] * scale;
-                        set(at * 2 + half, (value.to_bits() >> 16) as u16);
-                    }
-                }
-            }
-            _ => unreachable!("other formats are multiplied otherwise"),
+        for (k, cell) in place.cells(w, bytes, row, 2).as_chunks::<2>().0.iter().enumerate() {
+            cells[(k / PAIR * WIDE + row) * PAIR + k % PAIR] = u16::from_le_bytes(*cell);
         }
     }
 }

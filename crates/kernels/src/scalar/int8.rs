@@ -1,27 +1,11 @@
-//! Packed MXFP4 as small integers, and their sums.
+//! Sums of products of small integers.
 
-use crate::int8::{Activations, FP4_OFFSET, QUAD, Slab, Weights};
-use crate::matrix::{Cells, GROUP, Matrix};
-use crate::slab::{Place, WIDE, set_scales};
+use crate::int8::{Activations, FP4_OFFSET, QUAD, Weights};
+use crate::matrix::GROUP;
+use crate::slab::WIDE;
 
 /// Twice the 16 values of a 4-bit float, raised by [`FP4_OFFSET`].
 pub(crate) const CODES: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
-
-/// Fills a slab from its place in an MXFP4 matrix. Eight codes are four bytes: the low halves are one quad, the high
-/// ones the next.
-pub(crate) fn fill(w: &Matrix<'_>, place: Place, _ahead: &[u8], slab: &mut Slab) {
-    let Cells::Mxfp4 { blocks, scales } = w.cells else { unreachable!("only MXFP4 is filled in") };
-    for row in 0..place.n_rows {
-        for (eight, bytes) in place.blocks(w, blocks, row).chunks_exact(QUAD).enumerate() {
-            for (at, byte) in bytes.iter().enumerate() {
-                let line = 2 * eight * WIDE + row;
-                slab.cells[line * QUAD + at] = CODES[usize::from(byte & 15)];
-                slab.cells[(line + WIDE) * QUAD + at] = CODES[usize::from(byte >> 4)];
-            }
-        }
-        set_scales(&mut slab.scales, row, place.scales(w, scales, row));
-    }
-}
 
 /// `totals[r, n] += (sum over a group of x[r, k] * w[n, k]) * (scale of x * scale of w)`, group by group; the sum is
 /// one of integers.

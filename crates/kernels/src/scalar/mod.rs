@@ -5,6 +5,7 @@ pub(crate) mod bf16;
 pub(crate) mod ceiling;
 pub(crate) mod gate;
 pub(crate) mod int8;
+pub(crate) mod mxfp4;
 pub(crate) mod product;
 pub(crate) mod slab;
 pub(crate) mod unpack;
@@ -15,13 +16,13 @@ use crate::isa::Isa;
 pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Scalar,
     bf16_unit: "float32",
-    unpack_mxfp4: unpack::mxfp4,
+    unpack: mxfp4::UNPACK,
+    direct: None,
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,
     fill: Kernels::fill_by_rows,
     turn: slab::turn,
     accumulate: product::accumulate,
-    fill_int8: int8::fill,
     accumulate_int8: int8::accumulate,
     round_bf16: bf16::round,
     fill_bf16: bf16::fill,

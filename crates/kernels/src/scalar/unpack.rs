@@ -1,7 +1,5 @@
 //! Stored formats into `f32`, exactly.
 
-use crate::matrix::{GROUP, GROUP_BYTES};
-
 /// The 16 values of a 4-bit float (E2M1): index 8 and above are the negatives.
 pub(crate) const FP4: [f32; 16] =
     [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
@@ -11,17 +9,6 @@ pub(crate) fn scale(byte: u8) -> f32 {
     match byte {
         0 => f32::from_bits(0x0040_0000),
         byte => f32::from_bits(u32::from(byte) << 23),
-    }
-}
-
-pub(crate) fn mxfp4(blocks: &[u8], scales: &[u8], out: &mut [f32]) {
-    let groups = blocks.chunks_exact(GROUP_BYTES).zip(out.chunks_exact_mut(GROUP));
-    for ((block, out), &byte) in groups.zip(scales) {
-        let scale = scale(byte);
-        for (pair, out) in block.iter().zip(out.chunks_exact_mut(2)) {
-            out[0] = FP4[usize::from(pair & 15)] * scale;
-            out[1] = FP4[usize::from(pair >> 4)] * scale;
-        }
     }
 }
 

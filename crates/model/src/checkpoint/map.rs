@@ -2,11 +2,15 @@
 #![allow(unsafe_code, reason = "mapping a file is unsafe by nature")]
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::error::ModelError;
+
+/// The largest page that systems in use have.
+const PAGE: usize = 1 << 16;
 
 /// Bytes of a file: mapped, or part of the program.
 #[derive(Debug)]
@@ -26,6 +30,19 @@ impl Bytes {
         // offset or a length, so that a file changed meanwhile gives wrong numbers at worst.
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
         Ok(Bytes::Mapped(map))
+    }
+
+    /// Gives back the memory of pages that nobody will read for long; where bytes were made in memory, they are gone.
+    pub(crate) fn forget(&self, range: Range<usize>) {
+        let Bytes::Mapped(map) = self else { return };
+        let (start, end) = (range.start.next_multiple_of(PAGE), range.end / PAGE * PAGE);
+        if start < end {
+            // SAFETY: the map is read-only and its bytes are plain numbers: what is read of them afterwards comes from the
+            // file again, or is zero. It is advice; a system that does not take it keeps the pages.
+            let _ = unsafe {
+                map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start)
+            };
+        }
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{FileProblem, ModelError};
-use map::Bytes;
+pub(crate) use map::Bytes;
 pub use safetensors::Dtype;
 
 const INDEX: &str = "model.safetensors.index.json";
@@ -133,6 +133,11 @@ impl Checkpoint {
     /// The bytes of a tensor of this checkpoint.
     pub fn bytes(&self, tensor: &Tensor) -> &[u8] {
         &self.files[tensor.file].1.as_slice()[tensor.range.clone()]
+    }
+
+    /// Gives back the memory of a tensor that is not read again, or not for long. What was made in memory is gone.
+    pub(crate) fn forget(&self, tensor: &Tensor) {
+        self.files[tensor.file].1.forget(tensor.range.clone());
     }
 
     /// The file that a tensor lies in.

@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let limits = Limits::measure(&kernels, &Pool::new(n_threads));
     step(&bar, &format!("the weights of {}", args.subject));
     let start = Instant::now();
-    let model = Arc::new(args.exactness.on(args.subject.open(n_threads)?, n_threads)?);
+    let model = Arc::new(args.subject.open(args.exactness, n_threads)?);
     let ready_seconds = start.elapsed().as_secs_f64();
     let prompts = args.prompts(&model)?;
     let folder = OwnFolder::new();

@@ -4,9 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use model::{Model, Shape};
+use kernels::Pool;
+use model::{Model, Preparation, Shape};
 
 use super::machine::Memory;
+use crate::commands::judging::{Exactness, WeightsCache};
 use crate::commands::{files, tokenizer};
 use crate::hub;
 use crate::output::hinted;
@@ -20,6 +22,8 @@ pub(super) struct Subject {
     /// A checkpoint instead: 20b, 120b or ORG/NAME in the cache, or a folder
     #[arg(long, value_name = "NAME|DIR", conflicts_with = "shape")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    weights_cache: WeightsCache,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,16 +55,18 @@ const SEED: u64 = 1;
 const BESIDE: u64 = 2 << 30;
 
 impl Subject {
-    pub(super) fn open(&self, n_threads: usize) -> Result<Model> {
-        match (&self.model, self.shape) {
-            (Some(path), _) if path.is_dir() => Ok(Model::open(path)?),
-            (Some(path), _) => Ok(Model::open(&hub::resolve(&path.to_string_lossy())?)?),
-            (None, Named::Builtin) => Ok(Model::builtin()?),
+    pub(super) fn open(&self, exactness: Exactness, n_threads: usize) -> Result<Model> {
+        let open = |dir: &Path| self.weights_cache.open(dir, exactness, n_threads);
+        let model = match (&self.model, self.shape) {
+            (Some(path), _) if path.is_dir() => return open(path),
+            (Some(path), _) => return open(&hub::resolve(&path.to_string_lossy())?),
+            (None, Named::Builtin) => Model::builtin()?,
             (None, Named::Random(shape)) => {
                 check_memory(shape)?;
-                Ok(Model::random(shape, SEED, n_threads)?)
+                Model::random(shape, SEED, n_threads)?
             }
-        }
+        };
+        exactness.on(model, &Preparation::in_memory(&Pool::new(n_threads)))
     }
 }
 

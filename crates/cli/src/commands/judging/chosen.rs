@@ -8,13 +8,16 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use cascade::VotedJudge;
 use engine::{Engine, EngineSettings};
-use model::Model;
+use kernels::Pool;
+use model::{Model, Preparation};
 use policy::Judge;
 use reasoner::LocalJudge;
 
 use super::exactness::Exactness;
-use super::prefixes::{PrefixPlace, prefix_cache};
+use super::place::CachePlace;
+use super::prefixes::prefix_cache;
 use super::served::ServerArgs;
+use super::weights::WeightsCache;
 use crate::hub;
 use crate::output::{hinted, report_hint, report_note};
 
@@ -50,7 +53,9 @@ pub(super) struct Room {
     /// For keys and values.
     pub(super) kv_bytes: usize,
     /// Where prefixes are kept.
-    pub(super) prefixes: Option<PrefixPlace>,
+    pub(super) prefixes: Option<CachePlace>,
+    /// Where prepared weights are kept.
+    pub(super) weights: WeightsCache,
 }
 
 impl FromStr for ChosenModel {
@@ -90,35 +95,30 @@ impl ChosenModel {
                 "give its URL with --model",
             ));
         }
+        let mut settings = EngineSettings::default();
+        settings.n_threads = room.n_threads.unwrap_or(settings.n_threads);
+        settings.kv_bytes = room.kv_bytes;
+        settings.arithmetic = room.exactness.arithmetic();
+        let open = |dir: &Path| room.weights.open(dir, room.exactness, settings.n_threads);
         let model = match self {
             ChosenModel::Builtin => {
                 report_note(
                     "the built-in model judges: small, good for trying policies out and for tests, not for decisions",
                 );
                 report_hint("for decisions: `safeguard model pull 20b`, then --model 20b");
-                Model::builtin()?
+                let pool = Pool::new(settings.n_threads);
+                room.exactness.on(Model::builtin()?, &Preparation::in_memory(&pool))?
             }
-            ChosenModel::Folder(dir) => open_folder(dir)?,
-            ChosenModel::Hub(name) => open_folder(&hub::resolve(name)?)?,
+            ChosenModel::Folder(dir) => open(dir)?,
+            ChosenModel::Hub(name) => open(&hub::resolve(name)?)?,
             ChosenModel::Url(url) => {
                 let judge = Box::new(VotedJudge::new(served.connect(url)?));
                 return Ok(OpenJudge { judge, local: None, room });
             }
         };
-        let mut settings = EngineSettings::default();
-        settings.n_threads = room.n_threads.unwrap_or(settings.n_threads);
-        settings.kv_bytes = room.kv_bytes;
-        settings.arithmetic = room.exactness.arithmetic();
-        let model = room.exactness.on(model, settings.n_threads)?;
         settings.prefix_cache = prefix_cache(room.prefixes.as_ref(), &model);
         let local = Arc::new(LocalJudge::new(Engine::start(Arc::new(model), settings)?));
         let judge = Box::new(VotedJudge::new(Arc::clone(&local)));
         Ok(OpenJudge { judge, local: Some(local), room })
     }
-}
-
-fn open_folder(dir: &Path) -> Result<Model> {
-    Model::open(dir).map_err(|error| {
-        hinted(error, "a checkpoint's folder has config.json, tokenizer.json and safetensors files")
-    })
 }

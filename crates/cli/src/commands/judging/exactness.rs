@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use kernels::{Arithmetic, Pool};
-use model::Model;
+use kernels::Arithmetic;
+use model::{Model, Preparation};
 
 /// Flags that trade exactness for speed. Verdicts under them are another judge's: calibrations, probes and remembered
 /// verdicts that were made without them are not used. Promoted filters and learned routes go by the model's name.
@@ -48,10 +48,10 @@ impl Exactness {
     }
 
     /// The model with its dense matrices as wanted.
-    pub(crate) fn on(self, model: Model, n_threads: usize) -> Result<Model> {
+    pub(crate) fn on(self, model: Model, preparation: &Preparation<'_>) -> Result<Model> {
         Ok(match self.dense {
             DenseFormat::Stored => model,
-            DenseFormat::Int8 => model.with_int8_dense(&Pool::new(n_threads))?,
+            DenseFormat::Int8 => model.with_int8_dense(preparation)?,
         })
     }
 }

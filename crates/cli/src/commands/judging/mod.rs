@@ -6,9 +6,11 @@ mod cases;
 mod chosen;
 mod exactness;
 mod metrics;
+mod place;
 mod prefixes;
 mod progress;
 mod served;
+mod weights;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +26,11 @@ pub(crate) use chosen::OpenJudge;
 use chosen::{ChosenModel, Room};
 pub(crate) use exactness::Exactness;
 pub(crate) use metrics::{Metrics, MetricsArgs, cascade_page};
-use prefixes::PrefixPlace;
+pub(crate) use place::CachePlace;
 pub(crate) use progress::Progress;
 use reasoner::LocalJudge;
 use served::ServerArgs;
+pub(crate) use weights::WeightsCache;
 
 use crate::output::hinted;
 
@@ -51,7 +54,9 @@ pub(crate) struct ModelArgs {
     ///
     /// By default in the user's cache folder, for models that are large enough to gain by it.
     #[arg(long, value_name = "DIR|off", env = "SAFEGUARD_PREFIX_CACHE")]
-    prefix_cache: Option<PrefixPlace>,
+    prefix_cache: Option<CachePlace>,
+    #[command(flatten)]
+    weights_cache: WeightsCache,
 }
 
 /// Who judges, how it thinks, and how long it may take.
@@ -136,6 +141,7 @@ impl ModelArgs {
             exactness: self.exactness,
             kv_bytes: (self.kv_mb as usize) << 20,
             prefixes: self.prefix_cache.clone(),
+            weights: self.weights_cache.clone(),
         };
         self.model.open(room, &self.served)
     }

@@ -1,12 +1,9 @@
 //! Where computed policies are kept between runs: the word behind `--prefix-cache`.
 
-use std::convert::Infallible;
-use std::path::PathBuf;
-use std::str::FromStr;
-
 use engine::{PrefixCache, Warn};
 use model::Model;
 
+use super::place::CachePlace;
 use crate::commands::files::user_cache;
 use crate::output::{report_hint, report_note};
 
@@ -15,31 +12,11 @@ const MAX_BYTES: u64 = 4 << 30;
 /// Smaller models compute a policy as fast as it is read.
 const WORTHWHILE: usize = 1 << 30;
 
-/// What `--prefix-cache` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PrefixPlace {
-    /// Nowhere.
-    Off,
-    /// In this folder, whatever the model.
-    Folder(PathBuf),
-}
-
-impl FromStr for PrefixPlace {
-    type Err = Infallible;
-
-    fn from_str(word: &str) -> Result<PrefixPlace, Infallible> {
-        Ok(match word {
-            "off" => PrefixPlace::Off,
-            folder => PrefixPlace::Folder(folder.into()),
-        })
-    }
-}
-
 /// The cache for a model; without a word, in the user's cache folder if the model is large enough to gain by it.
-pub(super) fn prefix_cache(place: Option<&PrefixPlace>, model: &Model) -> Option<PrefixCache> {
+pub(super) fn prefix_cache(place: Option<&CachePlace>, model: &Model) -> Option<PrefixCache> {
     let dir = match place {
-        Some(PrefixPlace::Off) => return None,
-        Some(PrefixPlace::Folder(dir)) => dir.clone(),
+        Some(CachePlace::Off) => return None,
+        Some(CachePlace::Folder(dir)) => dir.clone(),
         None if model.weights().checkpoint().n_bytes() < WORTHWHILE => return None,
         None => user_cache()?.join("prefixes"),
     };

@@ -10,7 +10,7 @@ use model::Model;
 use model::golden::{Agreement, Golden, PromptReport, Report, TOLERANCE};
 use serde_json::json;
 
-use crate::commands::judging::Exactness;
+use crate::commands::judging::{Exactness, WeightsCache};
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, hinted};
 
@@ -32,6 +32,8 @@ pub(crate) struct Args {
     threads: u16,
     #[command(flatten)]
     exactness: Exactness,
+    #[command(flatten)]
+    weights_cache: WeightsCache,
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -39,7 +41,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let n_threads = usize::from(args.threads);
-    let model = Arc::new(args.exactness.on(Model::open(&args.dir)?, n_threads)?);
+    let model = Arc::new(args.weights_cache.open(&args.dir, args.exactness, n_threads)?);
     let golden = Golden::open(&args.golden).map_err(|error| {
         hinted(error, "crates/model/tests/fixtures/make_checkpoint.py writes such folders")
     })?;

@@ -1,0 +1,171 @@
+//! The file of prepared matrices.
+//!
+//! ```text
+//! magic, 16 bytes   layout, u32   pieces, u32   bytes of all pieces, u64
+//! SHA-256 of the source's name   SHA-256 of the ends of all pieces
+//! zeros up to a page; then the pieces
+//! ```
+//!
+//! It appears by renaming when all of it is on the disk, so nobody sees half of one. Opening compares the head and the
+//! ends of the pieces, which is where a disk that lost bytes would have lost some.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{KeepProblem, Plan, Preparation, Prepared, starts};
+use crate::checkpoint::Bytes;
+use crate::error::ModelError;
+
+const MAGIC: &[u8; 16] = b"safeguard tiles\n";
+/// Raised when pieces are made differently.
+const LAYOUT: u32 = 1;
+/// Bytes before the first piece: a page, so that pieces begin where memory's lines do.
+const HEAD: usize = 4096;
+/// Bytes of a piece that are compared when the file is opened.
+const END: usize = 4096;
+/// What is left free on a disk.
+const SPARE: u64 = 1 << 30;
+
+/// Why there is no file.
+pub(super) enum Failure {
+    /// It cannot be kept.
+    NotKept(KeepProblem),
+    /// Nothing can be made of the source.
+    NotMade(ModelError),
+}
+
+impl From<KeepProblem> for Failure {
+    fn from(problem: KeepProblem) -> Failure {
+        Failure::NotKept(problem)
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Failure {
+        Failure::NotMade(error)
+    }
+}
+
+/// The plan's pieces from its file in `dir`, which is made if it is not there or is something else's.
+///
+/// # Errors
+/// [`Failure`].
+pub(super) fn find_or_make(
+    dir: &Path,
+    plan: &mut Plan<'_>,
+    preparation: &Preparation<'_>,
+) -> Result<Prepared, Failure> {
+    let path = dir.join(file_name(plan));
+    if let Some(prepared) = open(&path, plan) {
+        return Ok(prepared);
+    }
+    let _lock = lock(dir, &path)?;
+    // Another process may have made it meanwhile.
+    if let Some(prepared) = open(&path, plan) {
+        return Ok(prepared);
+    }
+    let unfinished = path.with_extension("unfinished");
+    let made = make(&path, &unfinished, plan, preparation);
+    if made.is_err() {
+        // Nothing is lost with it, and it may be large.
+        let _ = fs::remove_file(&unfinished);
+    }
+    made
+}
+
+/// The beginning of the source's name tells the files of different weights apart; the head has all of it.
+fn file_name(plan: &Plan<'_>) -> String {
+    let source: String = plan.source.chars().take(16).collect();
+    format!("{}-{source}.tiles", plan.name)
+}
+
+fn open(path: &Path, plan: &Plan<'_>) -> Option<Prepared> {
+    let bytes = Bytes::map(path).ok()?;
+    let starts = starts(HEAD, &plan.lengths);
+    let all = bytes.as_slice();
+    if all.len() != starts[plan.lengths.len()] {
+        return None;
+    }
+    let mut ends = Sha256::new();
+    for range in starts.array_windows() {
+        let &[start, end] = range;
+        ends.update(end_of(&all[start..end]));
+    }
+    (all[..HEAD] == head(plan, ends)[..]).then_some(Prepared { bytes, starts })
+}
+
+/// Waits until no other process makes the file, and keeps others waiting while the result lives.
+fn lock(dir: &Path, path: &Path) -> Result<File, KeepProblem> {
+    fs::create_dir_all(dir).map_err(at(dir))?;
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    let lock = options.open(path.with_extension("lock")).map_err(at(dir))?;
+    lock.lock().map_err(at(dir))?;
+    Ok(lock)
+}
+
+fn make(
+    path: &Path,
+    unfinished: &Path,
+    plan: &mut Plan<'_>,
+    preparation: &Preparation<'_>,
+) -> Result<Prepared, Failure> {
+    let n_all: usize = plan.lengths.iter().sum();
+    let mut file = begin(unfinished, n_all as u64)?;
+    let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(at(unfinished));
+    write(&[0; HEAD])?;
+    let (mut ends, mut n_made) = (Sha256::new(), 0);
+    let mut piece = Vec::new();
+    for idx in 0..plan.lengths.len() {
+        piece.clear();
+        piece.resize(plan.lengths[idx], 0);
+        (plan.make)(idx, &mut piece)?;
+        ends.update(end_of(&piece));
+        write(&piece)?;
+        n_made += piece.len();
+        preparation.tell_made(n_made, n_all);
+    }
+    let head = head(plan, ends);
+    let begun = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&head));
+    begun.and_then(|()| file.sync_all()).map_err(at(unfinished))?;
+    fs::rename(unfinished, path).map_err(at(path))?;
+    let damaged = || at(path)(io::Error::other("it is not what was written"));
+    Ok(open(path, plan).ok_or_else(damaged)?)
+}
+
+/// An empty file on a disk with room for so many bytes.
+fn begin(unfinished: &Path, n_bytes: u64) -> Result<File, KeepProblem> {
+    // One that was left behind takes room too.
+    let file = File::create(unfinished).map_err(at(unfinished))?;
+    let disk = rustix::fs::fstatvfs(&file).map_err(io::Error::from).map_err(at(unfinished))?;
+    let (n_free, n_needed) = (disk.f_bavail.saturating_mul(disk.f_frsize), n_bytes + SPARE);
+    if n_free < n_needed {
+        return Err(KeepProblem::NoRoom { path: unfinished.to_owned(), n_needed, n_free });
+    }
+    Ok(file)
+}
+
+/// Says where the system refused.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> KeepProblem + use<> {
+    let path = PathBuf::from(path);
+    move |reason| KeepProblem::Io { path, reason }
+}
+
+fn end_of(piece: &[u8]) -> &[u8] {
+    &piece[piece.len().saturating_sub(END)..]
+}
+
+fn head(plan: &Plan<'_>, ends: Sha256) -> Vec<u8> {
+    let n_all: usize = plan.lengths.iter().sum();
+    let mut head = MAGIC.to_vec();
+    head.extend(LAYOUT.to_le_bytes());
+    head.extend((plan.lengths.len() as u32).to_le_bytes());
+    head.extend((n_all as u64).to_le_bytes());
+    head.extend(Sha256::digest(plan.source));
+    head.extend(ends.finalize());
+    head.resize(HEAD, 0);
+    head
+}
