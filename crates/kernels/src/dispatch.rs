@@ -2,7 +2,7 @@
 
 use crate::bf16;
 use crate::ceiling::Burn;
-use crate::int8::{Activations, Weights};
+use crate::int8::{Activations, Rounded, Weights};
 use crate::isa::Isa;
 use crate::matrix::Matrix;
 use crate::mxfp4::{Direct, Unpack};
@@ -34,6 +34,8 @@ pub struct Kernels {
     pub(crate) turn: fn(&[f32], usize, &mut [f32]),
     /// Rows `[n_k, n_r]`, `n_r`, by a slab, on top of totals `[n_r, WIDE]`.
     pub(crate) accumulate: fn(&[f32], usize, &Slab, &mut [f32]),
+    /// Rounds a row of activations to small integers, a value and the next so many places apart.
+    pub(crate) round_int8: fn(&[f32], Rounded<'_>, usize),
     /// Activations by weights in small integers, on top of totals `[rows, WIDE]`.
     pub(crate) accumulate_int8: fn(Activations<'_>, Weights<'_>, &mut [f32]),
     /// Rounds a row of activations to bfloat16, into lines so many lines apart.

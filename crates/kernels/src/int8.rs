@@ -17,7 +17,7 @@ pub(crate) const QUAD: usize = 4;
 /// Activations of as many inputs, the first in the lowest byte.
 pub(crate) type Quad = i32;
 /// The largest integer of an activation or a weight, and minus the smallest.
-const MOST: f32 = 127.0;
+pub(crate) const MOST: f32 = 127.0;
 /// What stored 8-bit weights are raised by.
 const OFFSET: u8 = 128;
 /// What doubled 4-bit floats are raised by: the largest of them.
@@ -25,7 +25,7 @@ pub(crate) const FP4_OFFSET: u8 = 12;
 /// The bfloat16 that stands for "not a number".
 const NO_NUMBER: u16 = 0x7fc0;
 /// Groups without a larger activation count as zeros: the inverse of their scale would be no number.
-const NOTHING: f32 = 1e-30;
+pub(crate) const NOTHING: f32 = 1e-30;
 
 /// [`Int8::DEEP`] inputs of `WIDE` outputs of an MXFP4 matrix.
 #[repr(C, align(64))]
@@ -65,6 +65,13 @@ pub(crate) struct Packed {
     sums: Vec<i32>,
 }
 
+/// Where one row of activations goes: each slice begins with its first value.
+pub(crate) struct Rounded<'a> {
+    pub(crate) quads: &'a mut [Quad],
+    pub(crate) scales: &'a mut [f32],
+    pub(crate) sums: &'a mut [i32],
+}
+
 /// Activations of a place in one group of rows; parts of [`Packed`].
 #[derive(Clone, Copy)]
 pub(crate) struct Activations<'a> {
@@ -85,7 +92,7 @@ impl Recipe for Int8 {
     type Packed<'x> = Packed;
     type View<'s> = Weights<'s>;
 
-    fn pack(_kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Packed {
+    fn pack(kernels: &Kernels, pool: &Pool, x: &[f32], n_rows: usize) -> Packed {
         let n_in = x.len().checked_div(n_rows).unwrap_or(0);
         let mut quads: Vec<Quad> = vec![0; x.len() / QUAD];
         let mut scales = vec![0.0; x.len() / GROUP];
@@ -104,16 +111,12 @@ impl Recipe for Int8 {
                 )
             };
             for (r, row) in group.rows(x).enumerate() {
-                for (g, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
-                    let (integers, scale) = integers(values);
-                    scales[g * n + r] = scale;
-                    sums[g * n + r] = integers.iter().sum();
-                    for (at, quad) in integers.as_chunks::<QUAD>().0.iter().enumerate() {
-                        let [a, b, c, d] = *quad;
-                        quads[(g * GROUP / QUAD + at) * n + r] =
-                            a & 255 | (b & 255) << 8 | (c & 255) << 16 | d << 24;
-                    }
-                }
+                let out = Rounded {
+                    quads: &mut quads[r..],
+                    scales: &mut scales[r..],
+                    sums: &mut sums[r..],
+                };
+                (kernels.round_int8)(row, out, n);
             }
         });
         Packed { quads, scales, sums }
@@ -178,27 +181,13 @@ impl Recipe for Int8 {
     }
 }
 
-/// A group of values as integers in the order of quads, and what they are to be multiplied by. Where a value is
-/// infinite or no number, the scale is no number, so that the sum is none either.
-fn integers(values: &[f32; GROUP]) -> ([i32; GROUP], f32) {
-    let most = largest(values);
-    // Zero, unless a value is not finite.
-    let poison: f32 = values.iter().map(|value| value * 0.0).sum();
-    let inverse = if most > NOTHING { MOST / most } else { 0.0 };
-    let mut out = [0; GROUP];
-    for (at, value) in values.iter().enumerate() {
-        out[in_quads(at)] = integer(value * inverse);
-    }
-    (out, most / MOST + poison)
-}
-
 /// The largest magnitude; what is no number does not count.
-fn largest(values: &[f32; GROUP]) -> f32 {
+pub(crate) fn largest(values: &[f32; GROUP]) -> f32 {
     values.iter().fold(0.0, |most, value| most.max(value.abs()))
 }
 
 /// The nearest integer that a cell can hold, of two the even one; for magnitudes below 2^22.
-fn integer(value: f32) -> i32 {
+pub(crate) fn integer(value: f32) -> i32 {
     // In this range the floats are the whole numbers.
     const WHOLE: f32 = 12_582_912.0;
     let nearest = (value + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i32;
@@ -206,7 +195,7 @@ fn integer(value: f32) -> i32 {
 }
 
 /// Where an input stands among the quads.
-fn in_quads(k: usize) -> usize {
+pub(crate) fn in_quads(k: usize) -> usize {
     let (eight, within) = (k / 8 * 8, k % 8);
     eight + within % 2 * QUAD + within / 2
 }

@@ -24,6 +24,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     fill: slab::fill,
     turn: slab::turn,
     accumulate: product::accumulate,
+    round_int8: scalar::int8::round,
     accumulate_int8: int8::accumulate,
     round_bf16: scalar::bf16::round,
     fill_bf16: scalar::bf16::fill,

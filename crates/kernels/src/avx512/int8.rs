@@ -1,11 +1,58 @@
-//! Sums of products of small integers: four products and their sum in each of 16 lanes at once.
+//! Activations as small integers, and sums of products: four products and their sum in each of 16 lanes at once.
 
 use std::arch::x86_64::*;
 
 use super::slab::LANES;
-use crate::int8::{Activations, QUAD, Weights};
+use crate::int8::{Activations, MOST, NOTHING, QUAD, Quad, Rounded, Weights};
 use crate::matrix::GROUP;
 use crate::slab::WIDE;
+
+/// As the scalar twin.
+pub(crate) fn round(row: &[f32], out: Rounded<'_>, stride: usize) {
+    let (groups, _) = row.as_chunks::<GROUP>();
+    let n_places = (groups.len().max(1) - 1) * stride;
+    assert!(groups.is_empty() || out.scales.len() > n_places && out.sums.len() > n_places);
+    for (g, values) in groups.iter().enumerate() {
+        // SAFETY: this table exists only where the CPU has AVX-512.
+        let (quads, scale, sum) = unsafe { round_group(values) };
+        out.scales[g * stride] = scale;
+        out.sums[g * stride] = sum;
+        let places = out.quads[g * GROUP / QUAD * stride..].iter_mut().step_by(stride);
+        for (place, quad) in places.zip(quads) {
+            *place = quad;
+        }
+    }
+}
+
+/// The quads of a group, what they are to be multiplied by, and their sum.
+///
+/// # Safety
+/// AVX-512 F, BW and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn round_group(values: &[f32; GROUP]) -> ([Quad; GROUP / QUAD], f32, i32) {
+    // SAFETY: a group has 32 floats.
+    let halves =
+        unsafe { [_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(LANES))] };
+    // As integers the magnitudes have the same order, and what is not finite is largest.
+    let magnitude = |half| _mm512_and_si512(_mm512_castps_si512(half), _mm512_set1_epi32(i32::MAX));
+    let most = _mm512_max_epu32(magnitude(halves[0]), magnitude(halves[1]));
+    let most = f32::from_bits(_mm512_reduce_max_epu32(most));
+    if !most.is_finite() {
+        return ([0; GROUP / QUAD], f32::NAN, 0);
+    }
+    let inverse = _mm512_set1_ps(if most > NOTHING { MOST / most } else { 0.0 });
+    let integers = halves.map(|half| _mm512_cvtps_epi32(_mm512_mul_ps(half, inverse)));
+    let sum = _mm512_reduce_add_epi32(_mm512_add_epi32(integers[0], integers[1]));
+    // Of every eight the even ones, then the odd ones.
+    let order = _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
+    let bytes = integers.map(|half| _mm_shuffle_epi8(_mm512_cvtepi32_epi8(half), order));
+    let mut quads = [0; GROUP / QUAD];
+    for (bytes, quads) in bytes.into_iter().zip(quads.as_chunks_mut::<4>().0) {
+        // SAFETY: four quads are 16 bytes.
+        unsafe { _mm_storeu_si128(quads.as_mut_ptr().cast(), bytes) };
+    }
+    (quads, most / MOST, sum)
+}
 
 /// As the scalar twin.
 pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32]) {

@@ -1,11 +1,40 @@
-//! Sums of products of small integers.
+//! Activations as small integers, and sums of products.
 
-use crate::int8::{Activations, FP4_OFFSET, QUAD, Weights};
+use crate::int8::{
+    Activations, FP4_OFFSET, MOST, NOTHING, QUAD, Rounded, Weights, in_quads, integer, largest,
+};
 use crate::matrix::GROUP;
 use crate::slab::WIDE;
 
 /// Twice the 16 values of a 4-bit float, raised by [`FP4_OFFSET`].
 pub(crate) const CODES: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+
+/// Rounds a row, group by group; the values of one and the next lie `stride` apart.
+pub(crate) fn round(row: &[f32], out: Rounded<'_>, stride: usize) {
+    for (g, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
+        let (integers, scale) = integers(values);
+        out.scales[g * stride] = scale;
+        out.sums[g * stride] = integers.iter().sum();
+        for (at, [a, b, c, d]) in integers.as_chunks::<QUAD>().0.iter().enumerate() {
+            out.quads[(g * GROUP / QUAD + at) * stride] =
+                a & 255 | (b & 255) << 8 | (c & 255) << 16 | d << 24;
+        }
+    }
+}
+
+/// A group of values as integers in the order of quads, and what they are to be multiplied by. Where a value is
+/// infinite or no number, the scale is no number, so that the sum is none either.
+fn integers(values: &[f32; GROUP]) -> ([i32; GROUP], f32) {
+    let most = largest(values);
+    // Zero, unless a value is not finite.
+    let poison: f32 = values.iter().map(|value| value * 0.0).sum();
+    let inverse = if most > NOTHING { MOST / most } else { 0.0 };
+    let mut out = [0; GROUP];
+    for (at, value) in values.iter().enumerate() {
+        out[in_quads(at)] = integer(value * inverse);
+    }
+    (out, most / MOST + poison)
+}
 
 /// `totals[r, n] += (sum over a group of x[r, k] * w[n, k]) * (scale of x * scale of w)`, group by group; the sum is
 /// one of integers.

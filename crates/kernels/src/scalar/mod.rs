@@ -23,6 +23,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     fill: Kernels::fill_by_rows,
     turn: slab::turn,
     accumulate: product::accumulate,
+    round_int8: int8::round,
     accumulate_int8: int8::accumulate,
     round_bf16: bf16::round,
     fill_bf16: bf16::fill,
