@@ -40,7 +40,7 @@ def batched(args, model):
     """Prefill and decoding, straight through the library."""
     streams = completions.streams_of(args)
     n_context = args.prefix + max(streams) * completions.DECODE_TOKENS
-    command = [args.bin / "llama-batched-bench", *model, "-c", str(n_context), "-b", "2048", "-ub", "512", "-kvu", "-pps",
+    command = [str(args.bin / "llama-batched-bench"), *model, "-c", str(n_context), "-b", "2048", "-ub", "512", "-kvu", "-pps",
                "-npp", str(args.prefix), "-ntg", str(completions.DECODE_TOKENS), "-npl", ",".join(map(str, streams)),
                "--output-format", "jsonl"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -53,7 +53,7 @@ def batched(args, model):
 def serve(args, model, folder):
     """The server in which every slot keeps the prefix: all of the window's keys stay, and no slot gives way to another."""
     n_context = args.prefix + args.item_tokens + args.generate + 64
-    return [args.bin / "llama-server", *model, "-np", str(args.slots), "-c", str(args.slots * n_context),
+    return [str(args.bin / "llama-server"), *model, "-np", str(args.slots), "-c", str(args.slots * n_context),
             "--no-kv-unified", "--swa-full", "--cache-ram", "0", "--slot-save-path", folder, "-b", "2048", "-ub", "512",
             "--host", "127.0.0.1", "--port", str(args.port)]
 
