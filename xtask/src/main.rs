@@ -1,10 +1,12 @@
-//! The house's own chores: `cargo xtask ci | tidy | docs`.
+//! The house's own chores: `cargo xtask ci | tidy | docs | plots FOLDER`.
 //!
 //! `ci` is everything that continuous integration runs, `tidy` checks the floors and the shape of
-//! the house, `docs` writes the generated pages and, where mdBook is installed, builds the book.
+//! the house, `docs` writes the generated pages and, where mdBook is installed, builds the book,
+//! `plots` draws the book's pictures of speed from measured runs.
 
 mod ci;
 mod docs;
+mod plots;
 mod readme;
 mod tidy;
 
@@ -14,7 +16,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 fn main() -> ExitCode {
-    match run(std::env::args().nth(1).as_deref()) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -23,12 +26,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(chore: Option<&str>) -> Result<()> {
-    match chore {
-        Some("ci") => ci::run(&root()),
-        Some("tidy") => tidy::run(&root()),
-        Some("docs") => docs::write(&root()),
-        _ => bail!("usage: cargo xtask ci | tidy | docs"),
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["ci"] => ci::run(&root()),
+        ["tidy"] => tidy::run(&root()),
+        ["docs"] => docs::write(&root()),
+        ["plots", folder] => plots::run(&root(), Path::new(folder)),
+        _ => bail!("usage: cargo xtask ci | tidy | docs | plots FOLDER"),
     }
 }
 

@@ -47,6 +47,19 @@ fn random_weights_go_through_the_real_engine() {
 }
 
 #[test]
+fn decoding_and_the_workload_can_be_left_out() {
+    let sizes = ["--shape", "tiny", "--prefix", "40", "--item-tokens", "4", "--generate", "2"];
+    let kinds = |streams, items| {
+        let report = measured(&[&sizes[..], &["--streams", streams, "--items", items]].concat());
+        let measures = report["measures"].as_array().expect("a list").iter();
+        let kinds = measures.map(|measure| (measure["what"].clone(), measure["count"].clone()));
+        (kinds.skip(3).collect::<Vec<_>>(), report["estimates"].as_array().map(Vec::len))
+    };
+    assert_eq!(kinds("2", "0"), (vec![("decode".into(), 2.into())], Some(3)));
+    assert_eq!(kinds("0", "3"), (vec![("workload".into(), 3.into())], Some(0)));
+}
+
+#[test]
 fn every_arithmetic_can_be_measured() {
     let sizes = ["--prefix", "40", "--items", "1", "--item-tokens", "4", "--generate", "2"];
     for arithmetic in ["exact", "int8", "bf16"] {
@@ -84,7 +97,7 @@ fn what_cannot_be_measured_ends_with_2() {
     for (args, word) in [
         (&["--shape", "7b"][..], "there are 20b, 120b and tiny"),
         (&["--shape", "tiny", "--model", "x"], "cannot be used with"),
-        (&["--streams", "0"], "0 is not in"),
+        (&["--streams", "1025"], "1025 is not in"),
         (&["--arithmetic", "int4"], "there are exact, int8"),
         (&["--policy", "nowhere.md"], "cannot be read"),
         (&["--model", "./nowhere"], "./nowhere"),

@@ -1,5 +1,6 @@
 //! What this machine could do at best, and how long a step would then take.
 
+use std::fmt;
 use std::time::Instant;
 
 use kernels::{Arithmetic, Kernels, Pool};
@@ -80,4 +81,13 @@ fn best(work: impl Fn() -> f64) -> f64 {
         amount / start.elapsed().as_secs_f64()
     };
     (0..N_TRIES).map(|_| rate()).fold(0.0, f64::max)
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bound::Memory => "memory",
+            Bound::Arithmetic => "arithmetic",
+        })
+    }
 }

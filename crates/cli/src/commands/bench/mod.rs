@@ -2,6 +2,7 @@
 
 mod limits;
 mod machine;
+mod measure;
 mod report;
 mod subject;
 mod workload;
@@ -20,7 +21,8 @@ use crate::commands::judging::Exactness;
 use crate::exit::Exit;
 use limits::Limits;
 use machine::Memory;
-use report::{Measure, Report};
+use measure::Measure;
+use report::Report;
 use subject::{Prompts, Subject};
 use workload::{Bench, OwnFolder};
 
@@ -35,8 +37,8 @@ use workload::{Bench, OwnFolder};
 pub(crate) struct Args {
     #[command(flatten)]
     subject: Subject,
-    /// Decode with so many streams behind one prefix
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Decode with so many streams behind one prefix; 0 decodes none
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32", value_parser = clap::value_parser!(u16).range(0..=1024))]
     streams: Vec<u16>,
     /// The prefix: what the model reads before the content under this policy; by default 1,024 random tokens
     #[arg(long, short, value_name = "FILE", conflicts_with = "prefix")]
@@ -44,8 +46,8 @@ pub(crate) struct Args {
     /// Tokens of the prefix
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     prefix: u32,
-    /// Items of the workload, all known in advance
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Items of the workload, all known in advance; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(0..=1024))]
     items: u16,
     /// Tokens of an item
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=8192))]
@@ -82,7 +84,7 @@ const DECODE_TOKENS: usize = 16;
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let n_threads = args.threads.map_or_else(default_threads, usize::from);
     let sizes = args.sizes();
-    let bar = bar(4 + sizes.streams.len());
+    let bar = bar(sizes.n_steps());
     bar.set_message("this machine");
     let kernels = Kernels::detect();
     let limits = Limits::measure(&kernels, &Pool::new(n_threads));
@@ -98,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         // Random tokens say nothing of how well replies are guessed.
         guess_batch_tokens: 0,
         prefix_cache: Some(folder.prefix_cache()),
-        max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).max().unwrap_or(1),
+        max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).fold(1, usize::max),
         ..EngineSettings::default()
     };
     let measures = measure(&model, &settings, &prompts, &sizes, &limits, &bar)?;
@@ -144,16 +146,25 @@ fn measure(
         step(bar, &format!("decoding {n_streams} streams"));
         measures.push(bench.decode(n_streams, sizes.n_decode)?);
     }
-    step(bar, &format!("the workload of {} items", sizes.n_items));
-    measures.push(bench.workload(sizes)?);
+    if sizes.n_items > 0 {
+        step(bar, &format!("the workload of {} items", sizes.n_items));
+        measures.push(bench.workload(sizes)?);
+    }
     Ok(measures)
+}
+
+impl Sizes {
+    /// The machine, the weights, the prefix twice, and what was asked for.
+    fn n_steps(&self) -> usize {
+        4 + self.streams.len() + usize::from(self.n_items > 0)
+    }
 }
 
 impl Args {
     fn sizes(&self) -> Sizes {
         let part = |n: u16| usize::from(n).div_ceil(if self.quick { 4 } else { 1 });
         Sizes {
-            streams: self.streams.iter().map(|&n| usize::from(n)).collect(),
+            streams: self.streams.iter().map(|&n| usize::from(n)).filter(|&n| n > 0).collect(),
             n_items: part(self.items),
             item_tokens: part(self.item_tokens),
             n_generate: part(self.generate).max(2),

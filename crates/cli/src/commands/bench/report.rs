@@ -5,28 +5,11 @@ use comfy_table::{Table, presets};
 use kernels::Isa;
 use serde_json::{Value, json};
 
-use super::limits::{Bound, Limits};
+use super::limits::Limits;
 use super::machine::Memory;
+use super::measure::{Measure, What};
 use crate::commands::judging::Exactness;
 use crate::output::{align_numbers, print_result};
-
-/// One figure beside its limit.
-pub(super) struct Measure {
-    pub(super) name: String,
-    pub(super) value: f64,
-    pub(super) unit: Unit,
-    pub(super) limit: f64,
-    /// What the limit is made of. Of a rate it is the most, of a time the least.
-    pub(super) bound: Bound,
-}
-
-/// What a figure counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    TokensPerSecond,
-    ItemsPerMinute,
-    Seconds,
-}
 
 /// All of a run.
 pub(super) struct Report {
@@ -62,9 +45,9 @@ impl Report {
         align_numbers(&mut table, 1);
         table.add_rows(self.measures.iter().map(|measure| {
             [
-                measure.name.clone(),
+                measure.what.to_string(),
                 number(measure.value),
-                measure.unit.to_string(),
+                measure.what.unit().to_string(),
                 number(measure.limit),
                 format!("{:.0} %", measure.reached() * 100.0),
                 measure.bound.to_string(),
@@ -93,17 +76,21 @@ impl Report {
     }
 
     fn model_line(&self) -> String {
+        let items = match self.n_items {
+            0 => String::new(),
+            n => format!(
+                "; {n} items of {} tokens, {} generated for each",
+                self.item_tokens, self.n_generate
+            ),
+        };
         format!(
-            "{}: {:.2} GB of weights, products {}, dense matrices {}, ready after {:.2} s; a prefix of {} tokens; {} items of {} tokens, {} generated for each",
+            "{}: {:.2} GB of weights, products {}, dense matrices {}, ready after {:.2} s; a prefix of {} tokens{items}",
             self.model,
             self.n_weight_bytes as f64 / 1e9,
             self.exactness.arithmetic(),
             self.exactness.dense(),
             self.ready_seconds,
             self.n_prefix,
-            self.n_items,
-            self.item_tokens,
-            self.n_generate
         )
     }
 
@@ -127,14 +114,13 @@ impl Report {
 
     /// Items a minute by effort: reading an item at the rate of prefill, writing at the best rate of decoding.
     fn estimates(&self) -> Vec<(&'static str, usize, f64)> {
-        let rates: Vec<f64> = self
-            .measures
-            .iter()
-            .filter(|m| m.unit == Unit::TokensPerSecond)
-            .map(|m| m.value)
-            .collect();
-        let [prefill, decode @ ..] = rates.as_slice() else { return Vec::new() };
-        let Some(decode) = decode.iter().copied().reduce(f64::max) else { return Vec::new() };
+        let best = |is: fn(What) -> bool| {
+            let rates = self.measures.iter().filter(|m| is(m.what)).map(|m| m.value);
+            rates.reduce(f64::max)
+        };
+        let prefill = best(|what| matches!(what, What::Prefill(_)));
+        let decode = best(|what| matches!(what, What::Decode(_)));
+        let (Some(prefill), Some(decode)) = (prefill, decode) else { return Vec::new() };
         REPLIES
             .into_iter()
             .map(|(effort, n_tokens)| {
@@ -147,9 +133,11 @@ impl Report {
     fn json(&self) -> Value {
         let measures = self.measures.iter().map(|measure| {
             json!({
-                "name": measure.name,
+                "name": measure.what.to_string(),
+                "what": measure.what.kind(),
+                "count": measure.what.count(),
                 "value": measure.value,
-                "unit": measure.unit.to_string(),
+                "unit": measure.what.unit().to_string(),
                 "limit": measure.limit,
                 "reached": measure.reached(),
                 "bound_by": measure.bound.to_string(),
@@ -182,34 +170,6 @@ impl Report {
                 "resident_bytes": self.memory.resident,
                 "peak_bytes": self.memory.peak,
             },
-        })
-    }
-}
-
-impl Measure {
-    fn reached(&self) -> f64 {
-        match self.unit {
-            Unit::Seconds => self.limit / self.value,
-            Unit::TokensPerSecond | Unit::ItemsPerMinute => self.value / self.limit,
-        }
-    }
-}
-
-impl std::fmt::Display for Unit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Unit::TokensPerSecond => "tok/s",
-            Unit::ItemsPerMinute => "items/min",
-            Unit::Seconds => "s",
-        })
-    }
-}
-
-impl std::fmt::Display for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Bound::Memory => "memory",
-            Bound::Arithmetic => "arithmetic",
         })
     }
 }

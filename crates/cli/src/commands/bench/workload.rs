@@ -9,7 +9,7 @@ use model::Work;
 
 use super::Sizes;
 use super::limits::{Bound, Limits};
-use super::report::{Measure, Unit};
+use super::measure::{Measure, What};
 use super::subject::Prompts;
 use crate::output::report_note;
 
@@ -33,9 +33,8 @@ impl Bench<'_> {
         let seconds = replies[0].usage.prefill_seconds;
         let (least, bound) = self.limits.step(self.work, n_tokens, 1, n_tokens / 2);
         Ok(Measure {
-            name: format!("prefill of {n_tokens} tokens"),
+            what: What::Prefill(n_tokens),
             value: n_tokens as f64 / seconds,
-            unit: Unit::TokensPerSecond,
             limit: n_tokens as f64 / least,
             bound,
         })
@@ -48,17 +47,20 @@ impl Bench<'_> {
         let replies = self.run(vec![Request { n_prefix, ..request }])?;
         let (step, bound) = self.limits.step(self.work, OWN_TOKENS, 1, n_prefix);
         let reading = (n_prefix * self.work.position_bytes) as f64 / self.limits.read;
-        let measure = |name: &str, value, limit, bound| Measure {
-            name: name.to_owned(),
-            value,
-            unit: Unit::Seconds,
-            limit,
-            bound,
-        };
         let usage = replies[0].usage;
         Ok([
-            measure("known prefix from disk", usage.load_seconds, reading, Bound::Memory),
-            measure("first token behind it", usage.prefill_seconds, reading + step, bound),
+            Measure {
+                what: What::Load,
+                value: usage.load_seconds,
+                limit: reading,
+                bound: Bound::Memory,
+            },
+            Measure {
+                what: What::FirstToken,
+                value: usage.prefill_seconds,
+                limit: reading + step,
+                bound,
+            },
         ])
     }
 
@@ -73,9 +75,8 @@ impl Bench<'_> {
         let context = self.prompts.prefix.len() + OWN_TOKENS + n_tokens / 2;
         let (least, bound) = self.limits.step(self.work, n_streams, n_streams, context);
         Ok(Measure {
-            name: format!("decode, {n_streams} streams"),
+            what: What::Decode(n_streams),
             value: (n_streams * n_tokens) as f64 / seconds,
-            unit: Unit::TokensPerSecond,
             limit: n_streams as f64 / least,
             bound,
         })
@@ -96,9 +97,8 @@ impl Bench<'_> {
         let (writing, bound) = self.limits.step(self.work, n_items, n_items, context);
         let least = reading + writing * (n_generate - 1) as f64;
         Ok(Measure {
-            name: format!("{n_items} items"),
+            what: What::Workload(n_items),
             value: n_items as f64 / seconds * 60.0,
-            unit: Unit::ItemsPerMinute,
             limit: n_items as f64 / least * 60.0,
             bound,
         })
