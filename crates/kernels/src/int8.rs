@@ -7,7 +7,7 @@
 use crate::bf16::widened;
 use crate::dispatch::Kernels;
 use crate::matrix::{Cells, GROUP, Matrix};
-use crate::mxfp4::{self, Codes};
+use crate::mxfp4::{self, AHEAD, Codes};
 use crate::pool::{Pool, SharedOut};
 use crate::recipe::{Recipe, RowGroup, Slabs};
 use crate::slab::{DEEP, Place, WIDE};
@@ -53,6 +53,8 @@ pub(crate) struct Weights<'a> {
     pub(crate) offset: u8,
     /// What the scales are to be multiplied by, a power of two: half where the cells are doubled.
     pub(crate) factor: f32,
+    /// How many bytes ahead memory is to be asked: none where the cells are in a slab.
+    pub(crate) ahead: usize,
 }
 
 /// Activations, group of rows behind group of rows.
@@ -150,14 +152,20 @@ impl Recipe for Int8 {
                 let scales = &scales[start / GROUP * 2..][..n_scales * 2];
                 (kernels.unpack_bf16)(scales, &mut slab.scales[..n_scales]);
                 let cells = &cells[start..][..place.n_k * WIDE];
-                Weights { cells, scales: &slab.scales[..n_scales], offset: OFFSET, factor: 1.0 }
+                Weights {
+                    cells,
+                    scales: &slab.scales[..n_scales],
+                    offset: OFFSET,
+                    factor: 1.0,
+                    ahead: AHEAD,
+                }
             }
             Cells::Mxfp4 { codes, scales } => {
                 let cells = &mut slab.cells[..place.n_k * WIDE];
                 (kernels.unpack.integers)(mxfp4::codes_at(w, codes, place), cells);
                 let own = &mut slab.scales[..n_scales];
                 (kernels.unpack.scales)(mxfp4::scales_at(w, scales, place), own);
-                Weights { cells, scales: own, offset: FP4_OFFSET, factor: 0.5 }
+                Weights { cells, scales: own, offset: FP4_OFFSET, factor: 0.5, ahead: 0 }
             }
             _ => unreachable!("other formats are multiplied exactly"),
         }

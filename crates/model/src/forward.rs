@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kernels::{Arithmetic, Kernels, Pool, Product, Run};
 
 use crate::Model;
+use crate::buffers::{Buffer, Buffers};
 use crate::config::Config;
 use crate::error::ModelError;
 use crate::head::Head;
@@ -35,6 +36,7 @@ pub struct Forward {
     kernels: Kernels,
     pool: Pool,
     arithmetic: Arithmetic,
+    buffers: Buffers,
 }
 
 /// What all layers of one pass need to know about its rows.
@@ -50,7 +52,7 @@ impl Forward {
     /// Puts a model to work. Routers are computed exactly in any arithmetic: they decide which experts there are
     /// to be rounded.
     pub fn new(model: Arc<Model>, kernels: Kernels, pool: Pool, arithmetic: Arithmetic) -> Forward {
-        Forward { model, kernels, pool, arithmetic }
+        Forward { model, kernels, pool, arithmetic, buffers: Buffers::default() }
     }
 
     /// Computes all segments' tokens and extends their tables.
@@ -174,13 +176,13 @@ impl Forward {
         q: &[f32],
         rows: &Rows,
         segments: &[Segment<'_>],
-    ) -> Vec<f32> {
+    ) -> Buffer<'_> {
         let config = self.model.config();
         let (n_rows, n_kv_heads) = (rows.places.len(), config.num_key_value_heads);
         let (group, width) = (config.group_size(), config.group_size() * config.head_dim);
         let scale = 1.0 / (config.head_dim as f32).sqrt();
         let window = if config.is_sliding[layer_idx] { config.sliding_window } else { usize::MAX };
-        let mut mixed = vec![0.0; q.len()];
+        let mut mixed = self.buffers.zeros(q.len());
         self.pool.for_chunks(&mut mixed, width, &|part, out| {
             let (kv_head, row) = (part / n_rows, part % n_rows);
             let (segment_idx, position) = rows.places[row];
@@ -190,11 +192,11 @@ impl Forward {
             let sinks = &layer.sinks[kv_head * group..][..group];
             self.kernels.attend(q, scale, &runs, sinks, &mut Vec::new(), out);
         });
-        let mut out = vec![0.0; q.len()];
-        for (at, out) in out.chunks_exact_mut(width).enumerate() {
+        let mut out = self.buffers.zeros(q.len());
+        self.pool.for_chunks(&mut out, width, &|at, out| {
             let (row, kv_head) = (at / n_kv_heads, at % n_kv_heads);
             out.copy_from_slice(&mixed[(kv_head * n_rows + row) * width..][..width]);
-        }
+        });
         out
     }
 
@@ -233,25 +235,32 @@ impl Forward {
     }
 
     /// What the chosen experts make of `h`, weighted.
-    fn mix_experts(&self, layer: &Layer, chosen: &[Vec<(usize, f32)>], h: &[f32]) -> Vec<f32> {
+    fn mix_experts(&self, layer: &Layer, chosen: &[Vec<(usize, f32)>], h: &[f32]) -> Buffer<'_> {
         let config = self.model.config();
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let mut x = Vec::new();
-        for &(row, _) in chosen.iter().flatten() {
-            x.extend_from_slice(&h[row * hidden..][..hidden]);
-        }
+        let row_of: Vec<usize> = chosen.iter().flatten().map(|&(row, _)| row).collect();
+        let mut x = self.buffers.zeros(row_of.len() * hidden);
+        self.pool.for_chunks(&mut x, hidden, &|at, out| {
+            out.copy_from_slice(&h[row_of[at] * hidden..][..hidden]);
+        });
         let gate_up = self.expert_products(&x, &layer.gate_up, chosen);
-        let mut gated = vec![0.0; x.len() / hidden * inner];
+        let mut gated = self.buffers.zeros(row_of.len() * inner);
         self.pool.for_chunks(&mut gated, inner, &|row, out| {
             let both = &gate_up[row * 2 * inner..][..2 * inner];
             self.kernels.swiglu(both, config.swiglu_limit, out);
         });
         let down = self.expert_products(&gated, &layer.down, chosen);
-        let mut out = vec![0.0; h.len()];
         // Experts in ascending order, so that a row's sum has the same order in any batch.
-        for (&(row, share), y) in chosen.iter().flatten().zip(down.chunks_exact(hidden)) {
-            self.kernels.add_scaled(&mut out[row * hidden..][..hidden], share, y);
+        let mut parts_of = vec![Vec::new(); h.len() / hidden];
+        for (at, &(row, share)) in chosen.iter().flatten().enumerate() {
+            parts_of[row].push((at, share));
         }
+        let mut out = self.buffers.zeros(h.len());
+        self.pool.for_chunks(&mut out, hidden, &|row, out| {
+            for &(at, share) in &parts_of[row] {
+                self.kernels.add_scaled(out, share, &down[at * hidden..][..hidden]);
+            }
+        });
         out
     }
 
@@ -261,12 +270,12 @@ impl Forward {
         x: &[f32],
         experts: &Experts,
         chosen: &[Vec<(usize, f32)>],
-    ) -> Vec<f32> {
+    ) -> Buffer<'_> {
         let weights = self.model.weights();
         let n_chosen: usize = chosen.iter().map(Vec::len).sum();
-        let mut out = vec![0.0; n_chosen * experts.n_out()];
+        let mut out = self.buffers.zeros(n_chosen * experts.n_out());
         let mut products = Vec::new();
-        let (mut x, mut rest) = (x, out.as_mut_slice());
+        let (mut x, mut rest) = (x, &mut *out);
         for (expert, rows) in chosen.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             let w = weights.expert(experts, expert);
             let (own, others) = x.split_at(rows.len() * w.n_in());
@@ -281,6 +290,7 @@ impl Forward {
             (x, rest) = (others, behind);
         }
         self.kernels.matmuls(&self.pool, &mut products);
+        drop(products);
         out
     }
 
@@ -299,15 +309,16 @@ impl Forward {
         tap(None, "final_norm", &h);
         let matrix = weights.dense(&weights.head);
         let (kernels, pool, arithmetic) = (&self.kernels, &self.pool, self.arithmetic);
-        Head { kernels, pool, matrix, arithmetic }.logits(h, &wishes)
+        Head { kernels, pool, matrix, arithmetic }.logits(h.to_vec(), &wishes)
     }
 
-    fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
+    fn norm(&self, x: &[f32], weight: &[f32]) -> Buffer<'_> {
         let eps = self.model.config().rms_norm_eps;
-        let mut out = vec![0.0; x.len()];
-        for (x, out) in x.chunks_exact(weight.len()).zip(out.chunks_exact_mut(weight.len())) {
-            self.kernels.rms_norm(x, weight, eps, out);
-        }
+        let mut out = self.buffers.zeros(x.len());
+        let width = weight.len();
+        self.pool.for_chunks(&mut out, width, &|row, out| {
+            self.kernels.rms_norm(&x[row * width..][..width], weight, eps, out);
+        });
         out
     }
 
@@ -317,11 +328,11 @@ impl Forward {
         x: &[f32],
         matrices: [&Dense; N],
         arithmetic: Arithmetic,
-    ) -> [Vec<f32>; N] {
+    ) -> [Buffer<'_>; N] {
         let weights = self.model.weights();
         let mut outs = matrices.map(|dense| {
             let w = weights.dense(dense);
-            vec![0.0; x.len() / w.n_in() * w.n_out()]
+            self.buffers.zeros(x.len() / w.n_in() * w.n_out())
         });
         let mut products = Vec::with_capacity(N);
         for (dense, out) in matrices.into_iter().zip(&mut outs) {
@@ -329,6 +340,7 @@ impl Forward {
             products.push(Product { x, w, bias: dense.bias.as_deref(), out, arithmetic });
         }
         self.kernels.matmuls(&self.pool, &mut products);
+        drop(products);
         outs
     }
 }

@@ -6,6 +6,7 @@
 //! `harmony/` turn text into tokens and back, `golden.rs` compares with numbers made elsewhere, `shape.rs` makes
 //! random weights to measure with, and `work.rs` says what a step costs.
 
+mod buffers;
 mod builtin;
 pub mod checkpoint;
 mod config;

@@ -4,11 +4,11 @@
 
 use std::arch::x86_64::*;
 
-use super::mxfp4::AHEAD;
+use super::mxfp4::scale;
 use super::slab::LANES;
 use crate::int8::{Activations, FP4_OFFSET, QUAD};
 use crate::matrix::GROUP;
-use crate::mxfp4::{Codes, EIGHT, WORD};
+use crate::mxfp4::{AHEAD, Codes, EIGHT, WORD};
 use crate::scalar;
 use crate::slab::WIDE;
 
@@ -86,8 +86,10 @@ unsafe fn float_groups<const R: usize, const G: usize>(
             }
             for at in line * EIGHT..(line + 1) * EIGHT {
                 for g in 0..G {
-                    let cells = words[g].map(|word| _mm512_permutexvar_ps(word, values));
-                    words[g] = words[g].map(|word| _mm512_srli_epi32::<4>(word));
+                    let [low, high] = words[g];
+                    let cells =
+                        [_mm512_permutexvar_ps(low, values), _mm512_permutexvar_ps(high, values)];
+                    words[g] = [_mm512_srli_epi32::<4>(low), _mm512_srli_epi32::<4>(high)];
                     for r in 0..R {
                         let value = _mm512_set1_ps(*x.add((g * GROUP + at) * R + r));
                         sums[g][r][0] = _mm512_fmadd_ps(value, cells[0], sums[g][r][0]);
@@ -153,12 +155,13 @@ unsafe fn integers<const R: usize>(x: Activations<'_>, w: Codes<'_>, totals: &mu
                 sums[r] = [_mm512_set1_epi32(-raised); 2];
             }
             for line in g * LINES..(g + 1) * LINES {
-                let words = w.words(line);
-                let halves = [words, words.map(|word| _mm512_srli_epi16::<4>(word))];
-                for (half, codes) in halves.into_iter().enumerate() {
-                    let cells = codes.map(|codes| {
-                        _mm512_shuffle_epi8(values, _mm512_and_si512(codes, low_half))
-                    });
+                let mut words = w.words(line);
+                for half in 0..2 {
+                    let cells = [
+                        _mm512_shuffle_epi8(values, _mm512_and_si512(words[0], low_half)),
+                        _mm512_shuffle_epi8(values, _mm512_and_si512(words[1], low_half)),
+                    ];
+                    words = [_mm512_srli_epi16::<4>(words[0]), _mm512_srli_epi16::<4>(words[1])];
                     let quads = x.quads.as_ptr().add((line * 2 + half) * R);
                     for r in 0..R {
                         let four = _mm512_set1_epi32(*quads.add(r));
@@ -207,10 +210,9 @@ impl Codes<'_> {
     #[inline]
     unsafe fn scales_of(self, group: usize) -> [__m512; 2] {
         // SAFETY: the caller's promise: a group has 32 bytes.
-        let bytes = unsafe {
+        unsafe {
             let start = self.scales.as_ptr().add(group * WIDE).cast::<__m128i>();
-            [_mm_loadu_si128(start), _mm_loadu_si128(start.add(1))]
-        };
-        bytes.map(|bytes| super::mxfp4::scale(bytes))
+            [scale(_mm_loadu_si128(start)), scale(_mm_loadu_si128(start.add(1)))]
+        }
     }
 }

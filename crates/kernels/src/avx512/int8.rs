@@ -34,20 +34,26 @@ unsafe fn round_group(values: &[f32; GROUP]) -> ([Quad; GROUP / QUAD], f32, i32)
     let halves =
         unsafe { [_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(LANES))] };
     // As integers the magnitudes have the same order, and what is not finite is largest.
-    let magnitude = |half| _mm512_and_si512(_mm512_castps_si512(half), _mm512_set1_epi32(i32::MAX));
-    let most = _mm512_max_epu32(magnitude(halves[0]), magnitude(halves[1]));
+    let sign_off = _mm512_set1_epi32(i32::MAX);
+    let most = _mm512_max_epu32(
+        _mm512_and_si512(_mm512_castps_si512(halves[0]), sign_off),
+        _mm512_and_si512(_mm512_castps_si512(halves[1]), sign_off),
+    );
     let most = f32::from_bits(_mm512_reduce_max_epu32(most));
     if !most.is_finite() {
         return ([0; GROUP / QUAD], f32::NAN, 0);
     }
     let inverse = _mm512_set1_ps(if most > NOTHING { MOST / most } else { 0.0 });
-    let integers = halves.map(|half| _mm512_cvtps_epi32(_mm512_mul_ps(half, inverse)));
+    let integers = [
+        _mm512_cvtps_epi32(_mm512_mul_ps(halves[0], inverse)),
+        _mm512_cvtps_epi32(_mm512_mul_ps(halves[1], inverse)),
+    ];
     let sum = _mm512_reduce_add_epi32(_mm512_add_epi32(integers[0], integers[1]));
     // Of every eight the even ones, then the odd ones.
     let order = _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
-    let bytes = integers.map(|half| _mm_shuffle_epi8(_mm512_cvtepi32_epi8(half), order));
     let mut quads = [0; GROUP / QUAD];
-    for (bytes, quads) in bytes.into_iter().zip(quads.as_chunks_mut::<4>().0) {
+    for (half, quads) in quads.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let bytes = _mm_shuffle_epi8(_mm512_cvtepi32_epi8(integers[half]), order);
         // SAFETY: four quads are 16 bytes.
         unsafe { _mm_storeu_si128(quads.as_mut_ptr().cast(), bytes) };
     }
@@ -95,6 +101,9 @@ unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mu
             }
             for quad in g * quads..(g + 1) * quads {
                 let line = w.cells.as_ptr().add(quad * WIDE * QUAD);
+                let ahead = line.cast::<i8>().wrapping_add(w.ahead);
+                _mm_prefetch::<_MM_HINT_T1>(ahead);
+                _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(LANES * QUAD));
                 let cells = [
                     _mm512_loadu_si512(line.cast()),
                     _mm512_loadu_si512(line.add(LANES * QUAD).cast()),

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::slab::LANES;
 use crate::int8::QUAD;
 use crate::matrix::GROUP;
-use crate::mxfp4::{EIGHT, Unpack, WORD};
+use crate::mxfp4::{AHEAD, EIGHT, Unpack, WORD};
 use crate::scalar;
 use crate::slab::WIDE;
 
@@ -14,9 +14,6 @@ pub(crate) const UNPACK: Unpack = Unpack { floats, integers, pairs, scales };
 
 /// Bytes of the words of a line.
 const LINE: usize = WIDE * WORD;
-/// How many bytes ahead memory is asked, which it is one line at a time: tiles lie one behind the other, and what the CPU
-/// fetches by itself ends with every page. Measured: 1 KB and 4 KB are too near, beyond 12 KB nothing is gained.
-pub(super) const AHEAD: usize = 12 << 10;
 
 fn floats(codes: &[u8], out: &mut [f32]) {
     assert!(codes.len().is_multiple_of(LINE) && out.len() == codes.len() * 2);
@@ -83,12 +80,13 @@ unsafe fn integers_of_lines(codes: &[u8], out: &mut [u8]) {
     let low_half = _mm512_set1_epi8(15);
     for (words, lines) in codes.chunks_exact(LINE).zip(out.chunks_exact_mut(2 * WIDE * QUAD)) {
         // SAFETY: a line has 32 words.
-        for (at, word) in unsafe { pair_of_vectors(words) }.into_iter().enumerate() {
-            for (half, codes) in [word, _mm512_srli_epi16::<4>(word)].into_iter().enumerate() {
-                let found = _mm512_shuffle_epi8(values, _mm512_and_si512(codes, low_half));
-                let line = lines[half * WIDE * QUAD..].as_mut_ptr().cast::<__m512i>();
+        let mut words = unsafe { pair_of_vectors(words) };
+        for line in lines.chunks_exact_mut(WIDE * QUAD) {
+            for (at, word) in words.iter_mut().enumerate() {
+                let found = _mm512_shuffle_epi8(values, _mm512_and_si512(*word, low_half));
                 // SAFETY: a line has 32 quads.
-                unsafe { _mm512_storeu_si512(line.add(at), found) };
+                unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast::<__m512i>().add(at), found) };
+                *word = _mm512_srli_epi16::<4>(*word);
             }
         }
     }
@@ -167,7 +165,8 @@ unsafe fn pairs_of_group(codes: &[u8], taken: [__m512i; 2], out: &mut [u16]) {
     let shifts = [_mm512_set1_epi32(4 << 16), _mm512_set1_epi32(12 << 16 | 8)];
     for (words, lines) in codes.chunks_exact(LINE).zip(out.chunks_exact_mut(EIGHT * WIDE)) {
         // SAFETY: a line has 32 words.
-        for (at, word) in unsafe { pair_of_vectors(words) }.into_iter().enumerate() {
+        let words = unsafe { pair_of_vectors(words) };
+        for (at, &word) in words.iter().enumerate() {
             for (pair, line) in lines.chunks_exact_mut(2 * WIDE).enumerate() {
                 let half = _mm512_shuffle_epi8(word, halves[pair / 2]);
                 let codes = _mm512_srlv_epi16(half, shifts[pair % 2]);
