@@ -11,6 +11,7 @@ use crate::commands::judging::Exactness;
 use crate::output::{align_numbers, print_result};
 
 /// One figure beside its limit.
+#[derive(Clone)]
 pub(super) struct Measure {
     pub(super) name: String,
     pub(super) value: f64,
@@ -18,6 +19,8 @@ pub(super) struct Measure {
     pub(super) limit: f64,
     /// What the limit is made of. Of a rate it is the most, of a time the least.
     pub(super) bound: Bound,
+    /// Bytes of memory held meanwhile at most, where the system tells.
+    pub(super) peak: Option<u64>,
 }
 
 /// What a figure counts.
@@ -58,7 +61,7 @@ impl Report {
         let mut table = Table::new();
         table
             .load_style(presets::UTF8_HORIZONTAL_ONLY)
-            .set_header(["measured", "", "", "limit", "reached", "bound by"]);
+            .set_header(["measured", "", "", "limit", "reached", "bound by", "memory"]);
         align_numbers(&mut table, 1);
         table.add_rows(self.measures.iter().map(|measure| {
             [
@@ -68,6 +71,7 @@ impl Report {
                 number(measure.limit),
                 format!("{:.0} %", measure.reached() * 100.0),
                 measure.bound.to_string(),
+                measure.peak.map(gigabytes).unwrap_or_default(),
             ]
         }));
         format!(
@@ -119,9 +123,7 @@ impl Report {
     }
 
     fn memory_line(&self) -> String {
-        let gb = |bytes: Option<u64>| {
-            bytes.map_or("unknown".to_owned(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9))
-        };
+        let gb = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), gigabytes);
         format!("memory: {} resident, {} at most", gb(self.memory.resident), gb(self.memory.peak))
     }
 
@@ -153,6 +155,7 @@ impl Report {
                 "limit": measure.limit,
                 "reached": measure.reached(),
                 "bound_by": measure.bound.to_string(),
+                "peak_bytes": measure.peak,
             })
         });
         let estimates = self.estimates().into_iter().map(|(effort, n_tokens, items)| {
@@ -184,6 +187,10 @@ impl Report {
             },
         })
     }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.2} GB", bytes as f64 / 1e9)
 }
 
 impl Measure {

@@ -51,6 +51,11 @@ const SEED: u64 = 1;
 const BESIDE: u64 = 2 << 30;
 
 impl Subject {
+    /// Whether its weights are made for the run, so that a start of it is nobody's.
+    pub(super) fn is_random(&self) -> bool {
+        self.model.is_none() && matches!(self.shape, Named::Random(_))
+    }
+
     pub(super) fn open(&self, n_threads: usize) -> Result<Model> {
         match (&self.model, self.shape) {
             (Some(path), _) if path.is_dir() => Ok(Model::open(path)?),

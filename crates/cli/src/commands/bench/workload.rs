@@ -38,6 +38,7 @@ impl Bench<'_> {
             unit: Unit::TokensPerSecond,
             limit: n_tokens as f64 / least,
             bound,
+            peak: None,
         })
     }
 
@@ -54,6 +55,7 @@ impl Bench<'_> {
             unit: Unit::Seconds,
             limit,
             bound,
+            peak: None,
         };
         let usage = replies[0].usage;
         Ok([
@@ -78,6 +80,7 @@ impl Bench<'_> {
             unit: Unit::TokensPerSecond,
             limit: n_streams as f64 / least,
             bound,
+            peak: None,
         })
     }
 
@@ -101,6 +104,7 @@ impl Bench<'_> {
             unit: Unit::ItemsPerMinute,
             limit: n_items as f64 / least * 60.0,
             bound,
+            peak: None,
         })
     }
 
