@@ -167,6 +167,10 @@ impl<J: Judge> Judge for RoutedJudge<J> {
         settings: &JudgeSettings,
         observer: &mut dyn Observer,
     ) -> Verdict {
+        // Routes choose how long to reason.
+        if settings.direct {
+            return self.next.judge(policy, content, settings, observer);
+        }
         let started = Instant::now();
         let mut usage = Usage::default();
         let mut given_up = Vec::new();

@@ -238,6 +238,17 @@ fn where_nothing_is_left_for_a_dearer_answer_a_doubtful_violation_stands_and_a_c
 }
 
 #[test]
+fn routes_have_no_say_in_what_is_scored_directly() {
+    let judge = Arc::new(Scripted::default());
+    let routes = Routes { start: 0, margins: vec![0.6; 3] };
+    let routed = RoutedJudge::new(Arc::clone(&judge), routes).unwrap();
+    let direct = JudgeSettings { direct: true, ..JudgeSettings::default() };
+    let verdict = routed.judge(&policy(), &Content::text("0.6,0.6,0.6"), &direct, &mut Silent);
+    assert!(verdict.doubts.is_empty(), "{verdict:?}");
+    assert_eq!(*judge.asked.lock().unwrap(), [Effort::Medium]);
+}
+
+#[test]
 fn routes_for_other_tiers_are_refused() {
     for routes in [
         Routes { start: 3, margins: vec![0.0; 3] },

@@ -40,7 +40,10 @@ fn decided(more: &[&str]) -> (TempDir, String) {
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/game-cheating");
     let policy = policy.display().to_string();
     let mut args = vec!["classify", "--policy", &policy, "--store", STORE];
-    args.extend_from_slice(&["--max-analysis-tokens", "48", "--meta", "posted=2026-11-20"]);
+    args.extend_from_slice(&["--meta", "posted=2026-11-20"]);
+    if !more.contains(&"--direct") {
+        args.extend_from_slice(&["--max-analysis-tokens", "48"]);
+    }
     args.extend_from_slice(more);
     args.push(TEXT);
     let output = command(folder.path(), &args).output().expect("the program runs");
@@ -82,6 +85,18 @@ fn a_kept_decision_is_whole_replayed_exported_and_erased() {
     assert_eq!(whole.status.code(), Some(0), "{}", stdout(&whole));
     let other = format!("1:{}", "0".repeat(64));
     assert_eq!(audit(folder.path(), &["verify", "--head", &other]).status.code(), Some(1));
+}
+
+#[test]
+fn what_was_scored_directly_is_replayed_directly() {
+    let (folder, id) = decided(&["--keep-content", "--seed", "7", "--direct"]);
+    let kept = stdout(&audit(folder.path(), &["export"]));
+    let kept: Value = serde_json::from_str(kept.lines().next().expect("a decision")).expect("JSON");
+    assert!(kept.to_string().contains(r#""direct":true"#), "{kept}");
+    let replay = audit(folder.path(), &["replay", &id, "--format", "json"]);
+    assert_eq!(replay.status.code(), Some(0), "{}{}", stdout(&replay), stderr(&replay));
+    let replay: Value = serde_json::from_slice(&replay.stdout).expect("JSON");
+    assert_eq!((&replay["exact"], &replay["fields"]["tokens"]["now"]), (&true.into(), &1.into()));
 }
 
 #[test]

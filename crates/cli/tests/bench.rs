@@ -40,6 +40,11 @@ fn random_weights_go_through_the_real_engine() {
             assert!(measure[key].as_f64().is_some_and(|value| value > 0.0), "{measure}");
         }
     }
+    let peaks = report["measures"].as_array().expect("a list").iter().map(|row| &row["peak_bytes"]);
+    // Only Linux tells, and not every container lets it be asked.
+    let told: Vec<u64> = peaks.filter_map(Value::as_u64).collect();
+    let most = report["memory"]["peak_bytes"].as_u64().unwrap_or_default();
+    assert!(told.iter().all(|&peak| peak > 0 && peak <= most), "{told:?} of {most}");
     assert_eq!(report["model"]["name"], "random tiny");
     assert!(report["model"]["ready_seconds"].as_f64() > Some(0.0));
     assert_eq!(report["estimates"].as_array().map(Vec::len), Some(3));
@@ -79,6 +84,14 @@ fn a_policy_is_the_prefix_and_quick_is_smaller() {
     assert!(report["sizes"]["prefix_tokens"].as_u64() > Some(300), "{report}");
     assert_eq!(report["sizes"]["items"], 1);
     assert_eq!(report["model"]["name"], "builtin");
+    let value = |name: &str| {
+        let rows = report["measures"].as_array().expect("a list");
+        rows.iter().find(|row| row["name"] == name).expect(name)["value"]
+            .as_f64()
+            .expect("a number")
+    };
+    let ready = report["model"]["ready_seconds"].as_f64().expect("a number");
+    assert!(value("start to first token") >= ready + value("first token behind it"));
 }
 
 #[test]

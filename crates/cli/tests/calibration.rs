@@ -107,6 +107,18 @@ fn one_for_another_model_or_version_is_not_used_and_a_note_says_so() {
 }
 
 #[test]
+fn one_for_verdicts_with_reasoning_is_not_put_on_direct_scores_nor_the_other_way_round() {
+    let dir = calibrated(3.0);
+    let judged = suite::json(&run_judge(dir.path(), &[&CLASSIFY[..], &["--direct"]].concat()));
+    assert_eq!((&judged["score_method"], &judged["probability"]), (&json!("direct"), &Value::Null));
+    let flags = ["--direct", "--calibrate", "temperature", "--save-calibration"];
+    run_judge(dir.path(), &[&EVAL[..], &flags].concat());
+    change(dir.path(), "t", json!(2.0));
+    check(&suite::json(&run_judge(dir.path(), &[&CLASSIFY[..], &["--direct"]].concat())), 2.0);
+    assert!(suite::json(&run_judge(dir.path(), &CLASSIFY))["probability"].is_null());
+}
+
+#[test]
 fn one_that_cannot_be_read_is_refused_before_anything_is_judged() {
     let dir = calibrated(3.0);
     change(dir.path(), "t", json!(-1));

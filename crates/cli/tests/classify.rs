@@ -81,6 +81,22 @@ fn json_is_one_verdict_a_policy_and_the_exit_code_the_worst() {
 }
 
 #[test]
+fn a_direct_verdict_has_a_probability_and_no_reasons() {
+    let args = ["--policy", POLICY, "--direct", "--seed", "3", TEXT];
+    let output = classify(&[&args[..], &["--format", "json"]].concat(), "");
+    let verdict = verdicts(&output).remove(0);
+    let is_violation = verdict["outcome"] == "violation";
+    assert_eq!(output.status.code(), Some(i32::from(is_violation)), "{}", stderr(&output));
+    assert_eq!(verdict["score"].as_f64().map(|score| score > 0.5), Some(is_violation));
+    assert_eq!((&verdict["score_method"], &verdict["reasoning"]), (&"direct".into(), &"".into()));
+    assert!(verdict["label"].is_null() && verdict["rationale"].is_null());
+    assert_eq!(verdict["usage"]["generated_tokens"], 1);
+    let output = classify(&args, "");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains("scored directly") && !shown.contains("confidence"), "{shown}");
+}
+
+#[test]
 fn input_comes_from_anywhere() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("content.json");
@@ -95,7 +111,7 @@ fn input_comes_from_anywhere() {
 
 #[test]
 fn what_cannot_be_done_is_said_and_ends_with_two() {
-    let cases: [(&[&str], &str, &str); 7] = [
+    let cases: [(&[&str], &str, &str); 9] = [
         (&["-p", "no-such.md", TEXT], "", "no-such.md"),
         (&["-p", POLICY, "-"], "  ", "empty"),
         (&["-p", POLICY, "--json", "-"], "{", "JSON"),
@@ -103,6 +119,12 @@ fn what_cannot_be_done_is_said_and_ends_with_two() {
         (&["-p", POLICY], "", "--file"),
         (&["-p", POLICY, "--model", "./nowhere", TEXT], "", "nowhere"),
         (&["-p", POLICY, "--model", "20b", TEXT], "", "hint"),
+        (&["-p", POLICY, "--direct", "--max-analysis-tokens", "9", TEXT], "", "cannot be used"),
+        (
+            &["-p", POLICY, "--direct", "--model", "http://127.0.0.1:9", TEXT],
+            "",
+            "--direct is for a model in this process",
+        ),
     ];
     for (args, input, expected) in cases {
         let output = classify(args, input);

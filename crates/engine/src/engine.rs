@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use kernels::{Arithmetic, Kernels, Pool};
+use kernels::{Arithmetic, Isa, Kernels, Pool};
 use model::Model;
 use model::forward::Forward;
 use model::kv::KvBlock;
@@ -22,6 +22,17 @@ use crate::settings::{EngineSettings, Limits};
 use crate::step::Network;
 use crate::totals::{Tally, Totals};
 
+/// What an engine computes products with, as it was chosen at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ComputeUnit {
+    /// The instruction set.
+    pub isa: Isa,
+    /// What would sum products in bfloat16.
+    pub bf16_unit: &'static str,
+    /// How exactly.
+    pub arithmetic: Arithmetic,
+}
+
 /// Runs many requests at once over one model, on a thread of its own.
 ///
 /// A reply depends on its request alone: not on other requests, the number of threads, the settings
@@ -29,8 +40,7 @@ use crate::totals::{Tally, Totals};
 /// [`EngineError::Stopped`] after the step under way.
 pub struct Engine {
     model: Arc<Model>,
-    arithmetic: Arithmetic,
-    bf16_unit: &'static str,
+    unit: ComputeUnit,
     limits: Limits,
     inbox: Arc<Inbox>,
     tally: Arc<Tally>,
@@ -66,12 +76,18 @@ impl Engine {
             let model = Arc::clone(&model);
             KvCache::new(limits.n_blocks, move || KvBlock::new(model.config()))
         };
-        let bf16_unit = kernels_for(settings)?.bf16_unit();
+        let kernels = kernels_for(settings)?;
+        let unit = ComputeUnit {
+            isa: kernels.isa(),
+            bf16_unit: kernels.bf16_unit(),
+            arithmetic: settings.arithmetic,
+        };
         let disk = settings.prefix_cache.clone().map(|cache| {
             let arithmetic = format!(
-                "{} {bf16_unit} {} {}",
+                "{} {} {} {}",
                 model.fingerprint(),
-                settings.arithmetic,
+                unit.bf16_unit,
+                unit.arithmetic,
                 kernels::ARITHMETIC
             );
             Disk::new(cache, &arithmetic, limits.block_bytes)
@@ -87,8 +103,7 @@ impl Engine {
         let thread = thread.map_err(|error| EngineError::Thread(Arc::new(error)))?;
         Ok(Engine {
             model,
-            arithmetic: settings.arithmetic,
-            bf16_unit,
+            unit,
             limits,
             inbox,
             tally,
@@ -106,11 +121,18 @@ impl Engine {
     /// What decides a reply beside its request: the weights, and how exactly they are computed with. The last bits of
     /// sums may change with the version of this program.
     pub fn identity(&self) -> String {
-        match self.arithmetic {
+        match self.unit.arithmetic {
             Arithmetic::Exact => self.model.fingerprint().to_owned(),
             Arithmetic::Int8 => format!("{} int8", self.model.fingerprint()),
-            Arithmetic::Bf16 => format!("{} bf16 {}", self.model.fingerprint(), self.bf16_unit),
+            Arithmetic::Bf16 => {
+                format!("{} bf16 {}", self.model.fingerprint(), self.unit.bf16_unit)
+            }
         }
+    }
+
+    /// What products are computed with.
+    pub fn unit(&self) -> ComputeUnit {
+        self.unit
     }
 
     /// Most tokens of prompt and reply together.

@@ -26,7 +26,7 @@ mod settings;
 mod step;
 mod totals;
 
-pub use engine::Engine;
+pub use engine::{ComputeUnit, Engine};
 pub use error::EngineError;
 pub use generation::{
     Canceller, Done, Event, Finish, Generation, NoEvent, Reply, TokenEvent, Usage,

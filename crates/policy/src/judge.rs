@@ -46,6 +46,8 @@ pub struct JudgeSettings {
     pub top_p: f32,
     /// Most tokens of analysis; unset: by effort.
     pub max_analysis_tokens: Option<usize>,
+    /// Only outcome and score, in one pass over the content: no analysis, no rule, no rationale.
+    pub direct: bool,
     /// Time allowed from call to verdict.
     pub timeout: Option<Duration>,
     /// Verdicts of which more than half decide, each with a seed of its own; 0 is 1.
@@ -73,6 +75,7 @@ impl Default for JudgeSettings {
             temperature: 0.0,
             top_p: 1.0,
             max_analysis_tokens: None,
+            direct: false,
             timeout: None,
             votes: 1,
             passed_on: None,

@@ -112,6 +112,8 @@ impl fmt::Display for Cause {
 pub enum ScoreMethod {
     /// The probability of `violation` over its two tokens.
     Logprob,
+    /// The same, read off in one pass over the content: the model was not let reason, and cites no rule.
+    Direct,
     /// The filter's own, before its threshold.
     Filter,
     /// There is no score.

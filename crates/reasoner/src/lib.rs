@@ -3,11 +3,13 @@
 //! [`LocalJudge`] asks a model in this process, bound by a grammar made from the policy;
 //! [`remote::RemoteJudge`] asks a chat server. Both ways lead
 //! through the same parts: `prompt.rs` says what the model sees, `schema.rs` and `grammar.rs` what it
-//! may answer, `reply.rs` what an answer means. Nothing that goes wrong here is a verdict of `clear`.
+//! may answer, `reply.rs` what an answer means; `direct.rs` asks for the verdict's digit alone. Nothing that goes wrong here is a verdict of `clear`.
 
 mod cached;
+mod direct;
 mod grammar;
 mod guide;
+mod hear;
 mod local;
 mod many;
 mod prompt;

@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use engine::{
-    Engine, EngineError, Event, Finish, Generation, NoEvent, Request, Sampling, TokenEvent,
-};
-use model::tokenizer::{Control, TextStream, Tokenizer};
+use engine::{Engine, EngineError, Generation, Request, Sampling};
+use model::tokenizer::Tokenizer;
 use policy::{
-    AnswerToken, Cause, Content, Effort, Judge, JudgeSettings, Observer, Policy, PolicyRef, Usage,
-    Verdict,
+    Cause, Content, Effort, Judge, JudgeSettings, Observer, Policy, PolicyRef, Usage, Verdict,
 };
 
+use crate::direct::{self, digit_request, hear_digit};
 use crate::grammar::reply_grammar;
 use crate::guide::ReplyGuide;
-use crate::prompt::{Prompt, marker, n_prefix, opening};
+use crate::hear::{End, Heard, listen};
+use crate::prompt::{Prompt, marker, n_prefix};
 use crate::reply::parse_reply;
-use crate::score::violation_score;
 
 /// Room for the verdict behind the analysis: the header, codes, and 400 characters of rationale at the
 /// worst rate of a token a byte.
@@ -81,6 +79,17 @@ impl LocalJudge {
         content.check()?;
         let marker = marker(content, settings.seed).map_err(ReasonerError::Random)?;
         let effort = settings.effort_for(policy);
+        let sampling = Sampling {
+            temperature: settings.temperature,
+            top_p: settings.top_p,
+            seed: settings.seed.unwrap_or(0),
+        };
+        let capped = Arc::new(AtomicBool::new(false));
+        if settings.direct {
+            let request = digit_request(policy, content, effort, &marker, self.tokenizer());
+            let generation = self.engine.submit(Request { sampling, ..request })?;
+            return Ok(Started { generation, marker, capped });
+        }
         let prompt = Prompt::new(policy, content, effort, &marker).tokens(self.tokenizer());
         let n_prefix = n_prefix(&prompt, self.tokenizer());
         let grammar = self.engine.grammars()?.lark(&reply_grammar(policy))?;
@@ -88,15 +97,10 @@ impl LocalJudge {
             .max_analysis_tokens
             .unwrap_or(default_cap(effort))
             .min(self.room(prompt.len()));
-        let capped = Arc::new(AtomicBool::new(false));
         let guide = ReplyGuide::new(self.tokenizer(), grammar, max_analysis, Arc::clone(&capped));
         let request = Request {
             max_tokens: max_analysis + FINAL_TOKENS,
-            sampling: Sampling {
-                temperature: settings.temperature,
-                top_p: settings.top_p,
-                seed: settings.seed.unwrap_or(0),
-            },
+            sampling,
             guide: Some(Box::new(guide)),
             n_prefix,
             ..Request::new(prompt, 0)
@@ -148,8 +152,13 @@ impl Judge for LocalJudge {
             }
         };
         let deadline = settings.timeout.and_then(|timeout| start.checked_add(timeout));
-        let heard = listen(&mut started.generation, self.tokenizer(), deadline, observer);
-        let mut verdict = decide(policy, &heard, about, model);
+        let hear = if settings.direct { hear_digit } else { listen };
+        let heard = hear(&mut started.generation, self.tokenizer(), deadline, observer);
+        let mut verdict = if settings.direct {
+            direct::decide(&heard, about, model)
+        } else {
+            decide(policy, &heard, about, model)
+        };
         verdict.marker = Some(started.marker);
         verdict.capped = started.capped.load(Ordering::Relaxed);
         verdict.usage = Usage { seconds: start.elapsed().as_secs_f64(), ..heard.usage };
@@ -158,130 +167,7 @@ impl Judge for LocalJudge {
     }
 }
 
-/// A reply, heard to its end or to the deadline.
-struct Heard {
-    reasoning: String,
-    answer: String,
-    score: Option<f64>,
-    end: End,
-    usage: Usage,
-}
-
-enum End {
-    Complete,
-    Unfinished(Cause, String),
-}
-
-fn listen(
-    generation: &mut Generation,
-    tokenizer: &Tokenizer,
-    deadline: Option<Instant>,
-    observer: &mut dyn Observer,
-) -> Heard {
-    let mut heard = Heard {
-        reasoning: String::new(),
-        answer: String::new(),
-        score: None,
-        end: End::Complete,
-        usage: Usage::default(),
-    };
-    let mut stream = TextStream::new(tokenizer);
-    let header_len = opening(tokenizer, "final").len();
-    // Tokens of the final header still to come; `None` while the model thinks.
-    let mut header_left = None;
-    loop {
-        match next_event(generation, deadline, observer) {
-            Ok(Event::Token(event)) => match &mut header_left {
-                None if tokenizer.control_of(event.token) == Some(Control::End) => {
-                    hear_thought(&mut heard, &stream.finish(), observer);
-                    header_left = Some(header_len);
-                }
-                None => hear_thought(&mut heard, &stream.push(event.token), observer),
-                Some(0) => {
-                    heard.score = heard.score.or_else(|| violation_score(tokenizer, &event));
-                    let text = stream.push(event.token);
-                    heard.answer += &text;
-                    observer.answer(&answer_token(tokenizer, text, &event));
-                }
-                Some(left) => *left -= 1,
-            },
-            // Asked for by no reply.
-            Ok(Event::State(_)) => {}
-            Ok(Event::Done(done)) => {
-                heard.answer += &stream.finish();
-                heard.usage.prompt_tokens = done.usage.prompt_tokens;
-                heard.usage.cached_tokens = done.usage.cached_tokens;
-                heard.usage.generated_tokens = done.usage.generated;
-                heard.end = end_of(&done.finish);
-                return heard;
-            }
-            Err(end) => {
-                generation.cancel();
-                heard.end = end;
-                return heard;
-            }
-        }
-    }
-}
-
-fn answer_token(tokenizer: &Tokenizer, text: String, event: &TokenEvent) -> AnswerToken {
-    let spelled = |&(token, logprob): &(u32, f32)| {
-        let bytes = tokenizer.bytes(token)?;
-        Some((String::from_utf8_lossy(bytes).into_owned(), logprob))
-    };
-    let choices = event.choices.iter().filter_map(spelled).collect();
-    AnswerToken { text, logprob: event.logprob, choices }
-}
-
-fn hear_thought(heard: &mut Heard, text: &str, observer: &mut dyn Observer) {
-    if !text.is_empty() {
-        heard.reasoning += text;
-        observer.reasoning(text);
-    }
-}
-
-/// How long a caller who is gone may go unnoticed while no token comes.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-fn next_event(
-    generation: &mut Generation,
-    deadline: Option<Instant>,
-    observer: &dyn Observer,
-) -> Result<Event, End> {
-    loop {
-        if observer.is_cancelled() {
-            let why = "whoever asked did not wait for it".to_owned();
-            return Err(End::Unfinished(Cause::Cancelled, why));
-        }
-        let left = deadline
-            .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        match generation.next_within(left.min(LOOK_EVERY)) {
-            Ok(event) => return Ok(event),
-            Err(NoEvent::TimedOut) if left > LOOK_EVERY => {}
-            Err(NoEvent::TimedOut) => {
-                let why = "the time allowed ran out".to_owned();
-                return Err(End::Unfinished(Cause::Timeout, why));
-            }
-            Err(NoEvent::Ended) => {
-                let why = "the engine ended without a word".to_owned();
-                return Err(End::Unfinished(Cause::BackendError, why));
-            }
-        }
-    }
-}
-
-fn end_of(finish: &Finish) -> End {
-    match finish {
-        Finish::GuideStop | Finish::Stop(_) => End::Complete,
-        Finish::MaxTokens => {
-            End::Unfinished(Cause::Truncated, "the reply ended before its verdict did".to_owned())
-        }
-        Finish::Failed(error) => End::Unfinished(engine_cause(error), error.to_string()),
-        other => End::Unfinished(Cause::BackendError, format!("the generation ended as {other:?}")),
-    }
-}
-
-fn engine_cause(error: &EngineError) -> Cause {
+pub(crate) fn engine_cause(error: &EngineError) -> Cause {
     match error {
         EngineError::PromptTooLong { .. } | EngineError::EmptyPrompt => Cause::UnsupportedInput,
         EngineError::ContextFull { .. } => Cause::Truncated,

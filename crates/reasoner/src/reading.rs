@@ -1,22 +1,19 @@
 //! A reading: what the model makes of a policy and a content before it says anything about them.
 //!
-//! The prompt goes on, without analysis, up to the place in the final channel where the verdict's digit
-//! stands. The model's state there, and the probability that it gives the digit, cost the prefill of the
-//! content and nothing more. A trained head makes a verdict's forecast of them; by itself the probability
-//! is that of a model which was not allowed to reason.
+//! The model's state at the place where a direct verdict's digit stands (`direct.rs`), and the probability that it
+//! gives the digit, cost the prefill of the content and nothing more. A trained head makes a verdict's forecast of them.
 
 use std::collections::VecDeque;
 
-use engine::{Event, Finish, Generation, Guide, Next, Request, TokenMask};
-use model::tokenizer::{Control, Tokenizer};
+use engine::{Event, Finish, Generation, Request};
 use policy::{Content, Effort, Policy, Usage};
 
+use crate::direct::digit_request;
+use crate::hear::usage_of;
 use crate::local::{LocalJudge, ReasonerError};
-use crate::prompt::{Prompt, marker, n_prefix, opening};
+use crate::prompt::marker;
 use crate::score::violation_score;
 
-/// What stands before the digit in every reply; see `grammar.rs`.
-const BEFORE_DIGIT: &str = "{\"violation\":";
 /// Readings under way at once: as many as the engine takes into a batch by default.
 const IN_FLIGHT: usize = 32;
 
@@ -64,19 +61,8 @@ impl LocalJudge {
     ) -> Result<Generation, ReasonerError> {
         content.check()?;
         let marker = marker(content, Some(0)).map_err(ReasonerError::Random)?;
-        let tokenizer = self.tokenizer();
-        let mut prompt = Prompt::new(policy, content, effort, &marker).tokens(tokenizer);
-        let n_prefix = n_prefix(&prompt, tokenizer);
-        prompt.push(tokenizer.control(Control::End));
-        prompt.extend(opening(tokenizer, "final"));
-        prompt.extend(tokenizer.encode(BEFORE_DIGIT));
-        let request = Request {
-            guide: Some(Box::new(Digit(digits(tokenizer)))),
-            n_prefix,
-            report_state: true,
-            ..Request::new(prompt, 1)
-        };
-        Ok(self.engine().submit(request)?)
+        let request = digit_request(policy, content, effort, &marker, self.tokenizer());
+        Ok(self.engine().submit(Request { report_state: true, ..request })?)
     }
 
     fn finish_reading(
@@ -93,34 +79,11 @@ impl LocalJudge {
                     if let Finish::Failed(error) = done.finish {
                         return Err(error.into());
                     }
-                    let usage = Usage {
-                        prompt_tokens: done.usage.prompt_tokens,
-                        cached_tokens: done.usage.cached_tokens,
-                        generated_tokens: done.usage.generated,
-                        seconds: done.usage.prefill_seconds + done.usage.decode_seconds,
-                    };
                     let score = score.ok_or(ReasonerError::NoDigit)?;
-                    return Ok(Reading { state, score, usage });
+                    return Ok(Reading { state, score, usage: usage_of(&done.usage) });
                 }
             }
         }
         Err(engine::EngineError::Stopped.into())
     }
-}
-
-/// The tokens of `0` and `1`.
-fn digits(tokenizer: &Tokenizer) -> TokenMask {
-    let tokens: Vec<u32> = ["0", "1"].iter().flat_map(|digit| tokenizer.encode(digit)).collect();
-    TokenMask::of(&tokens)
-}
-
-/// Lets one of the digits be chosen.
-struct Digit(TokenMask);
-
-impl Guide for Digit {
-    fn next(&mut self) -> Next {
-        Next::Allow(self.0.clone())
-    }
-
-    fn accept(&mut self, _token: u32) {}
 }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::jobs::JobMetrics;
@@ -106,7 +107,8 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Metrics {
+    /// With what the judge computes with, by label.
+    pub(crate) fn new(engine_info: Vec<(&'static str, String)>) -> Metrics {
         let mut metrics = Metrics {
             registry: Registry::default(),
             requests: Family::default(),
@@ -158,6 +160,10 @@ impl Metrics {
             "Policy files that cannot be served as they are now",
             metrics.faults.clone(),
         );
+        if !engine_info.is_empty() {
+            let info = Info::new(engine_info);
+            registry.register("engine", "What the model in this process is computed with", info);
+        }
         metrics.jobs = JobMetrics::register(&mut registry);
         metrics.registry = registry;
         metrics

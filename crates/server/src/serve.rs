@@ -42,6 +42,8 @@ pub struct Setup {
     pub judging: JudgeSettings,
     /// The judge's model, by the name that people know.
     pub model: String,
+    /// What it computes with, by label, for `/metrics`; nothing where another server does.
+    pub engine_info: Vec<(&'static str, String)>,
     /// What stands before it.
     pub before: Option<Arc<dyn Before>>,
     /// By what.
@@ -92,9 +94,9 @@ impl Server {
     /// [`ServerError`] for whatever of these cannot be done; [`ServerError::Open`] where others could reach a
     /// service without keys, unless the settings want that.
     pub fn bind(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { settings, judge, judging, model, before, policies, .. } = setup;
+        let Setup { settings, judge, judging, model, engine_info, before, policies, .. } = setup;
         settings.check()?;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(engine_info));
         let shelf = Shelf::open(policies)?;
         metrics.set_policies(shelf.folder().policies.len(), 0);
         let limits = &settings.limits;

@@ -29,7 +29,7 @@ pub(crate) struct VerdictBody {
     rule_ids: Vec<String>,
     /// Probability of a violation, 0 to 1.
     score: Option<f64>,
-    /// `logprob`, `filter` or `none`: where the score comes from.
+    /// `logprob`, `direct`, `filter` or `none`: where the score comes from.
     score_method: &'static str,
     /// The score calibrated, where the policy has a calibration.
     probability: Option<f64>,
@@ -107,6 +107,7 @@ impl VerdictBody {
             score: verdict.score,
             score_method: match verdict.score_method {
                 ScoreMethod::Logprob => "logprob",
+                ScoreMethod::Direct => "direct",
                 ScoreMethod::Filter => "filter",
                 ScoreMethod::None => "none",
             },

@@ -148,6 +148,9 @@ pub struct Sampling {
     pub top_p: f32,
     /// Most tokens of analysis; unset: by effort.
     pub max_analysis_tokens: Option<usize>,
+    /// Whether only outcome and score were asked for.
+    #[serde(default, skip_serializing_if = "is_reasoned")]
+    pub direct: bool,
     /// Verdicts asked for, where there were several; 0 is one.
     #[serde(default, skip_serializing_if = "is_one_vote")]
     pub votes: u32,
@@ -156,6 +159,11 @@ pub struct Sampling {
 /// One vote is left out, as in records from before there were more.
 fn is_one_vote(votes: &u32) -> bool {
     *votes == 0
+}
+
+/// Left out where it reasoned, as in records from before it could be asked not to.
+fn is_reasoned(direct: &bool) -> bool {
+    !direct
 }
 
 impl Sampling {
@@ -167,6 +175,7 @@ impl Sampling {
             temperature: settings.temperature,
             top_p: settings.top_p,
             max_analysis_tokens: settings.max_analysis_tokens,
+            direct: settings.direct,
             votes: if settings.votes > 1 { settings.votes } else { 0 },
         }
     }
@@ -179,6 +188,7 @@ impl Sampling {
             temperature: self.temperature,
             top_p: self.top_p,
             max_analysis_tokens: self.max_analysis_tokens,
+            direct: self.direct,
             votes: self.votes.max(1),
             timeout: None,
             passed_on: None,

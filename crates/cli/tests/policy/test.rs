@@ -57,6 +57,16 @@ fn what_passes_one_way_round_fails_the_other() {
 }
 
 #[test]
+fn direct_verdicts_agree_by_their_outcome_alone() {
+    let dir = suite(GOLDEN);
+    let output = test(dir.path(), &["--direct", "--format", "json"]);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
+    let refused = run_judge(dir.path(), &["test", ".", "--direct"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("hint: compare outcomes alone with --agree outcome"));
+}
+
+#[test]
 fn failures_are_shown_with_item_and_reasoning_and_written_as_junit() {
     let (plain, exchanged) = (suite(GOLDEN), suite(EXCHANGED));
     let mut n_failures = 0;

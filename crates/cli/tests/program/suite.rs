@@ -10,8 +10,11 @@ use crate::program::{command, stderr, stdout};
 
 /// Runs a subcommand that judges in a folder: repeatable, quick, with verdicts remembered in the folder's `cache`.
 pub(crate) fn run_judge(folder: &Path, args: &[&str]) -> Output {
+    let cap: &[&str] =
+        if args.contains(&"--direct") { &[] } else { &["--max-analysis-tokens", "48"] };
     command(folder, args)
-        .args(["--seed", "1", "--max-analysis-tokens", "48"])
+        .args(["--seed", "1"])
+        .args(cap)
         .env("SAFEGUARD_CACHE", "cache")
         .output()
         .expect("the program runs")

@@ -1,5 +1,7 @@
 //! Starting, and not starting.
 
+use std::process::Stdio;
+
 use crate::program::{command, stderr, stdout};
 use crate::{Service, client};
 
@@ -12,6 +14,18 @@ fn what_it_says_can_be_done_can_be_done() {
     let (ended_well, log) = service.stop();
     assert!(ended_well, "{log}");
     assert!(log.contains("stopping"), "{log}");
+}
+
+#[test]
+fn metrics_say_what_the_model_is_computed_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--store", "none", "--arithmetic", "bf16"];
+    let mut chosen = command(folder.path(), &args);
+    chosen.env("SAFEGUARD_ISA", "scalar");
+    let service = Service::spawn(chosen, Stdio::piped());
+    let metrics = client().get(format!("{}/metrics", service.url)).send().unwrap().text().unwrap();
+    let labels = r#"isa="scalar",bf16_unit="float32",arithmetic="bf16",dense="stored""#;
+    assert!(metrics.contains(&format!("safeguard_engine_info{{{labels}}} 1\n")), "{metrics}");
 }
 
 #[test]

@@ -71,6 +71,9 @@ pub enum RemoteError {
         /// Must be above 0 and at most 1.
         top_p: f32,
     },
+    /// A chat server's verdict cannot be read before it reasons.
+    #[error("a chat server does not score directly: that is for a model in this process")]
+    Direct,
     /// The prompt is too long for the server.
     #[error("the server says that the input is too long")]
     TooLong,

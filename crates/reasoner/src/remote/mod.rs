@@ -109,6 +109,9 @@ impl RemoteJudge {
         if !(temperature.is_finite() && temperature >= 0.0 && top_p > 0.0 && top_p <= 1.0) {
             return Err(RemoteError::Sampling { temperature, top_p });
         }
+        if settings.direct {
+            return Err(RemoteError::Direct);
+        }
         let completion = self.complete(policy, prompt, settings, deadline, observer)?;
         let mut answer = Answer::new(completion);
         if let Err(error) = cut::check(prompt, &self.model, answer.usage.prompt_tokens) {

@@ -36,6 +36,8 @@ struct Case {
     timeout_ms: Option<u64>,
     #[serde(default)]
     max_analysis_tokens: Option<usize>,
+    #[serde(default)]
+    direct: bool,
     /// How many contents are judged, one after the other; the last verdict counts.
     #[serde(default)]
     items: Option<usize>,
@@ -91,6 +93,7 @@ pub(crate) fn check(file: &Path) {
         seed: case.seed,
         timeout: case.timeout_ms.map(Duration::from_millis),
         max_analysis_tokens: case.max_analysis_tokens,
+        direct: case.direct,
         ..JudgeSettings::default()
     };
     let content = Content::text(TEXT);

@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_waits_in_a_later_class_keeps_no_earlier_one_out() {
-        let pool = Pool::start(Arc::new(Stuck), Arc::new(Metrics::new()), 2, 1).unwrap();
+        let pool = Pool::start(Arc::new(Stuck), Arc::new(Metrics::new(Vec::new())), 2, 1).unwrap();
         let policy = Arc::new(Policy::parse("p", b"No ads.").unwrap());
         let other = Some(KeyId::new(Millis(1)).unwrap());
         let submit = |class, key: Option<&KeyId>, deadline_s| {

@@ -1,8 +1,9 @@
 //! The judge as a chat model: whole and in pieces it says the same.
 
+use policy::JudgeSettings;
 use serde_json::{Value, json};
 
-use crate::running::{ADS, Running, start};
+use crate::running::{ADS, Running, ads, builtin, judging, settings, start};
 
 fn question() -> Value {
     json!({
@@ -21,6 +22,21 @@ fn chunks(service: &Running, question: &Value) -> (Vec<Value>, bool) {
     let is_done = lines.last() == Some(&"[DONE]");
     let chunks = lines.iter().filter(|line| **line != "[DONE]");
     (chunks.map(|line| serde_json::from_str(line).unwrap()).collect(), is_done)
+}
+
+#[test]
+fn a_service_that_scores_directly_says_the_digit_and_its_probability() {
+    let judging = JudgeSettings { direct: true, ..judging() };
+    let service = Running::start_judging(settings(), builtin(), ads(), judging);
+    let whole = service.ask("/v1/chat/completions", &question());
+    let choice = &whole["choices"][0];
+    let content = choice["message"]["content"].as_str().unwrap();
+    assert!([r#"{"violation":0}"#, r#"{"violation":1}"#].contains(&content), "{content}");
+    let tokens = choice["logprobs"]["content"].as_array().unwrap();
+    let text: String = tokens.iter().map(|it| it["token"].as_str().unwrap()).collect();
+    assert_eq!(text, content);
+    assert_eq!(tokens[1]["top_logprobs"].as_array().unwrap().len(), 2);
+    assert_eq!(whole["usage"]["completion_tokens"], 1);
 }
 
 #[test]

@@ -39,6 +39,17 @@ fn pairs_fail_alone_and_the_strongest_action_stands_above() {
 }
 
 #[test]
+fn a_request_may_ask_for_direct_scores() {
+    let service = start();
+    let body = json!({ "items": ["Buy now!"], "policies": ["ads"], "direct": true, "seed": 5 });
+    let verdict = service.ask("/v1/classify", &body)["results"][0]["verdict"].clone();
+    assert_eq!((&verdict["score_method"], &verdict["rule_ids"]), (&json!("direct"), &json!([])));
+    let is_violation = verdict["outcome"] == "violation";
+    assert_eq!(verdict["score"].as_f64().map(|score| score > 0.5), Some(is_violation));
+    assert_eq!(verdict["usage"]["generated_tokens"], 1);
+}
+
+#[test]
 fn policies_are_named_in_four_ways_and_all_are_meant_by_none() {
     let service = start();
     let ready: serde_json::Value = serde_json::from_str(&service.read("/readyz")).unwrap();

@@ -204,6 +204,7 @@ fn an_address_that_others_reach_needs_keys_or_the_word_open(shared: &Shared) {
             judge,
             judging: JudgeSettings::default(),
             model: "builtin".to_owned(),
+            engine_info: Vec::new(),
             before: None,
             policies: ads(),
             upstream_key: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use policy::{Cause, Content, Judge, JudgeSettings, Observer, Outcome, Policy, Verdict};
 use serde_json::{Value, json};
 
-use crate::running::{Running, ads, settings};
+use crate::running::{Running, ads, judging, settings};
 
 const ROUTE: &str = "/v1alpha1/comments:analyze?key=any";
 
@@ -21,16 +21,26 @@ impl Judge for Says {
         &self,
         policy: &Policy,
         _: &Content,
-        _: &JudgeSettings,
+        settings: &JudgeSettings,
         _: &mut dyn Observer,
     ) -> Verdict {
         let none = Verdict::undetermined(Cause::Timeout, "", policy.reference(), "says");
-        let label = (self.0 == Outcome::Violation).then(|| "AD1".to_owned());
+        let has_label = self.0 == Outcome::Violation && !settings.direct;
+        let label = has_label.then(|| "AD1".to_owned());
         Verdict { outcome: self.0, label, score: Some(0.75), ..none }
     }
 }
 
 fn start(outcome: Outcome, languages: &[&str], store: Option<String>) -> Running {
+    start_judging(outcome, languages, store, judging())
+}
+
+fn start_judging(
+    outcome: Outcome,
+    languages: &[&str],
+    store: Option<String>,
+    judging: JudgeSettings,
+) -> Running {
     let mut settings = settings();
     let asks = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     settings.perspective.attributes = [
@@ -43,7 +53,18 @@ fn start(outcome: Outcome, languages: &[&str], store: Option<String>) -> Running
     settings.perspective.languages = asks(languages);
     settings.store = store;
     settings.keep_content = true;
-    Running::start(settings, Arc::new(Says(outcome)), ads())
+    Running::start_judging(settings, Arc::new(Says(outcome)), ads(), judging)
+}
+
+#[test]
+fn a_violation_that_names_no_label_may_be_of_any() {
+    let direct = JudgeSettings { direct: true, ..judging() };
+    for (outcome, value) in [(Outcome::Violation, 0.75), (Outcome::Clear, 0.0)] {
+        let service = start_judging(outcome, &[], None, direct.clone());
+        let asked = json!({ "comment": { "text": "x" }, "requestedAttributes": { "SECOND": {} } });
+        let reply = service.ask(ROUTE, &asked);
+        assert_eq!(reply["attributeScores"]["SECOND"]["summaryScore"]["value"], value);
+    }
 }
 
 #[test]

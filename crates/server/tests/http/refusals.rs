@@ -14,6 +14,12 @@ fn refusals_have_their_status_and_word() {
         ("/v1/classify", json!({ "items": ["x"], "policies": [] }), 422, "invalid_field"),
         ("/v1/classify", json!({ "items": ["x"], "item": "y" }), 400, "invalid_json"),
         ("/v1/classify", json!({ "items": ["x"], "deadline_ms": 0 }), 422, "invalid_field"),
+        (
+            "/v1/classify",
+            json!({ "items": ["x"], "direct": true, "max_analysis_tokens": 9 }),
+            422,
+            "invalid_field",
+        ),
         ("/v1/classify", json!({ "items": vec!["x"; 300] }), 422, "too_many_pairs"),
         ("/v1/moderations", json!({ "input": [] }), 422, "invalid_field"),
         ("/v1/moderations", json!({ "input": "" }), 422, "invalid_field"),

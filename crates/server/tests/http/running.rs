@@ -75,6 +75,7 @@ impl Running {
             judge,
             judging,
             model: "builtin".to_owned(),
+            engine_info: Vec::new(),
             before: None,
             policies,
             upstream_key: None,

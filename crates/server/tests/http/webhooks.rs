@@ -165,6 +165,7 @@ fn a_service_may_have_a_webhook_of_its_own_with_a_secret(shared: &Shared) {
             judge: builtin(),
             judging: JudgeSettings::default(),
             model: "builtin".to_owned(),
+            engine_info: Vec::new(),
             before: None,
             policies: ads(),
             upstream_key: None,

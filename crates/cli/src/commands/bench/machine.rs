@@ -23,6 +23,31 @@ impl Memory {
     }
 }
 
+/// The most memory held, row by row.
+#[derive(Default)]
+pub(super) struct Peaks {
+    /// Of the whole run.
+    most: Option<u64>,
+}
+
+impl Peaks {
+    /// Does it, and says how much was held meanwhile at most; nothing where the system does not tell.
+    pub(super) fn during<T>(&mut self, work: impl FnOnce() -> T) -> (T, Option<u64>) {
+        self.most();
+        // Sets the peak to what is held now.
+        let is_reset = fs::write("/proc/self/clear_refs", "5").is_ok();
+        let done = work();
+        let peak = Memory::now().peak;
+        (done, peak.filter(|_| is_reset))
+    }
+
+    /// The most that was held so far.
+    pub(super) fn most(&mut self) -> Option<u64> {
+        self.most = self.most.max(Memory::now().peak);
+        self.most
+    }
+}
+
 fn kib(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)

@@ -5,12 +5,15 @@ use std::fmt;
 use super::limits::Bound;
 
 /// One figure beside its limit, both in the unit of what was measured.
+#[derive(Clone)]
 pub(super) struct Measure {
     pub(super) what: What,
     pub(super) value: f64,
     pub(super) limit: f64,
     /// What the limit is made of. Of a rate it is the most, of a time the least.
     pub(super) bound: Bound,
+    /// Bytes of memory held meanwhile at most, where the system tells.
+    pub(super) peak: Option<u64>,
 }
 
 /// What was measured, of how many.
@@ -21,6 +24,8 @@ pub(super) enum What {
     /// Reading a prefix from disk.
     Load,
     FirstToken,
+    /// From the opening of the model to the first token behind a prefix that was on disk.
+    Start,
     /// So many streams.
     Decode(usize),
     /// So many items.
@@ -49,7 +54,7 @@ impl What {
     pub(super) fn unit(self) -> Unit {
         match self {
             What::Prefill(_) | What::Decode(_) => Unit::TokensPerSecond,
-            What::Load | What::FirstToken => Unit::Seconds,
+            What::Load | What::FirstToken | What::Start => Unit::Seconds,
             What::Workload(_) => Unit::ItemsPerMinute,
         }
     }
@@ -60,6 +65,7 @@ impl What {
             What::Prefill(_) => "prefill",
             What::Load => "load",
             What::FirstToken => "first_token",
+            What::Start => "start",
             What::Decode(_) => "decode",
             What::Workload(_) => "workload",
         }
@@ -68,7 +74,7 @@ impl What {
     pub(super) fn count(self) -> Option<usize> {
         match self {
             What::Prefill(n) | What::Decode(n) | What::Workload(n) => Some(n),
-            What::Load | What::FirstToken => None,
+            What::Load | What::FirstToken | What::Start => None,
         }
     }
 }
@@ -79,6 +85,7 @@ impl fmt::Display for What {
             What::Prefill(n) => write!(f, "prefill of {n} tokens"),
             What::Load => f.write_str("known prefix from disk"),
             What::FirstToken => f.write_str("first token behind it"),
+            What::Start => f.write_str("start to first token"),
             What::Decode(n) => write!(f, "decode, {n} streams"),
             What::Workload(n) => write!(f, "{n} items"),
         }

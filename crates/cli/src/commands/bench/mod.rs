@@ -20,8 +20,8 @@ use model::{Model, Work};
 use crate::commands::judging::Exactness;
 use crate::exit::Exit;
 use limits::Limits;
-use machine::Memory;
-use measure::Measure;
+use machine::{Memory, Peaks};
+use measure::{Measure, What};
 use report::Report;
 use subject::{Prompts, Subject};
 use workload::{Bench, OwnFolder};
@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// Tokens generated for an item
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(2..=8192))]
     generate: u16,
+    /// Most MiB of keys and values
+    #[arg(long, value_name = "MB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    kv_mb: u32,
     /// A quarter of the prefix, the items and the tokens: a first impression
     #[arg(long)]
     quick: bool,
@@ -100,10 +103,20 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         // Random tokens say nothing of how well replies are guessed.
         guess_batch_tokens: 0,
         prefix_cache: Some(folder.prefix_cache()),
+        kv_bytes: (args.kv_mb as usize) << 20,
         max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).fold(1, usize::max),
         ..EngineSettings::default()
     };
-    let measures = measure(&model, &settings, &prompts, &sizes, &limits, &bar)?;
+    let mut peaks = Peaks::default();
+    let ready = (!args.subject.is_random()).then_some(ready_seconds);
+    let run = Run {
+        model: &model,
+        settings: &settings,
+        prompts: &prompts,
+        sizes: &sizes,
+        limits: &limits,
+    };
+    let measures = run.measure(ready, &mut peaks, &bar)?;
     bar.finish_and_clear();
     let report = Report {
         isa: kernels.isa(),
@@ -116,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         n_items: sizes.n_items,
         item_tokens: sizes.item_tokens,
         n_generate: sizes.n_generate,
-        memory: Memory::now(),
+        memory: Memory { peak: peaks.most(), ..Memory::now() },
         limits,
         measures,
     };
@@ -124,33 +137,55 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Clear)
 }
 
-fn measure(
-    model: &Arc<Model>,
-    settings: &EngineSettings,
-    prompts: &Prompts,
-    sizes: &Sizes,
-    limits: &Limits,
-    bar: &ProgressBar,
-) -> Result<Vec<Measure>> {
-    let work = Work::of(model, settings.arithmetic);
-    let start = || -> Result<Bench<'_>> {
-        let engine = Engine::start(Arc::clone(model), settings.clone())?;
-        Ok(Bench { engine, prompts, work: &work, limits })
-    };
-    step(bar, "prefill");
-    let mut measures = vec![start()?.prefill()?];
-    step(bar, "the prefix in another engine");
-    let bench = start()?;
-    measures.extend(bench.known()?);
-    for &n_streams in &sizes.streams {
-        step(bar, &format!("decoding {n_streams} streams"));
-        measures.push(bench.decode(n_streams, sizes.n_decode)?);
+/// All that a run measures with.
+struct Run<'a> {
+    model: &'a Arc<Model>,
+    settings: &'a EngineSettings,
+    prompts: &'a Prompts,
+    sizes: &'a Sizes,
+    limits: &'a Limits,
+}
+
+impl Run<'_> {
+    /// All rows. `ready` are the seconds until the model could be used, where a start of it is of interest.
+    fn measure(
+        &self,
+        ready: Option<f64>,
+        peaks: &mut Peaks,
+        bar: &ProgressBar,
+    ) -> Result<Vec<Measure>> {
+        let work = Work::of(self.model, self.settings.arithmetic);
+        let start = || -> Result<Bench<'_>> {
+            let engine = Engine::start(Arc::clone(self.model), self.settings.clone())?;
+            Ok(Bench { engine, prompts: self.prompts, work: &work, limits: self.limits })
+        };
+        let mut row = |message: &str, work: &dyn Fn() -> Result<Measure>| {
+            step(bar, message);
+            let (measure, peak) = peaks.during(work);
+            Ok::<_, anyhow::Error>(Measure { peak, ..measure? })
+        };
+        let mut measures = vec![row("prefill", &|| start()?.prefill())?];
+        step(bar, "the prefix in another engine");
+        let begun = Instant::now();
+        let bench = start()?;
+        let [known, first] = bench.known()?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let started = ready.map(|ready| Measure {
+            what: What::Start,
+            value: ready + seconds,
+            ..first.clone()
+        });
+        measures.extend([known, first].into_iter().chain(started));
+        for &n_streams in &self.sizes.streams {
+            let decode = || bench.decode(n_streams, self.sizes.n_decode);
+            measures.push(row(&format!("decoding {n_streams} streams"), &decode)?);
+        }
+        if self.sizes.n_items > 0 {
+            let message = format!("the workload of {} items", self.sizes.n_items);
+            measures.push(row(&message, &|| bench.workload(self.sizes))?);
+        }
+        Ok(measures)
     }
-    if sizes.n_items > 0 {
-        step(bar, &format!("the workload of {} items", sizes.n_items));
-        measures.push(bench.workload(sizes)?);
-    }
-    Ok(measures)
 }
 
 impl Sizes {

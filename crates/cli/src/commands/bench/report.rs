@@ -41,7 +41,7 @@ impl Report {
         let mut table = Table::new();
         table
             .load_style(presets::UTF8_HORIZONTAL_ONLY)
-            .set_header(["measured", "", "", "limit", "reached", "bound by"]);
+            .set_header(["measured", "", "", "limit", "reached", "bound by", "memory"]);
         align_numbers(&mut table, 1);
         table.add_rows(self.measures.iter().map(|measure| {
             [
@@ -51,6 +51,7 @@ impl Report {
                 number(measure.limit),
                 format!("{:.0} %", measure.reached() * 100.0),
                 measure.bound.to_string(),
+                measure.peak.map(gigabytes).unwrap_or_default(),
             ]
         }));
         format!(
@@ -106,9 +107,7 @@ impl Report {
     }
 
     fn memory_line(&self) -> String {
-        let gb = |bytes: Option<u64>| {
-            bytes.map_or("unknown".to_owned(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9))
-        };
+        let gb = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), gigabytes);
         format!("memory: {} resident, {} at most", gb(self.memory.resident), gb(self.memory.peak))
     }
 
@@ -141,6 +140,7 @@ impl Report {
                 "limit": measure.limit,
                 "reached": measure.reached(),
                 "bound_by": measure.bound.to_string(),
+                "peak_bytes": measure.peak,
             })
         });
         let estimates = self.estimates().into_iter().map(|(effort, n_tokens, items)| {
@@ -172,6 +172,10 @@ impl Report {
             },
         })
     }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.2} GB", bytes as f64 / 1e9)
 }
 
 /// Three digits, or all before the point.

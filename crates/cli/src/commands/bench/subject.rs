@@ -55,6 +55,11 @@ const SEED: u64 = 1;
 const BESIDE: u64 = 2 << 30;
 
 impl Subject {
+    /// Whether its weights are made for the run, so that a start of it is nobody's.
+    pub(super) fn is_random(&self) -> bool {
+        self.model.is_none() && matches!(self.shape, Named::Random(_))
+    }
+
     pub(super) fn open(&self, exactness: Exactness, n_threads: usize) -> Result<Model> {
         let open = |dir: &Path| self.weights_cache.open(dir, exactness, n_threads);
         let model = match (&self.model, self.shape) {

@@ -37,6 +37,7 @@ impl Bench<'_> {
             value: n_tokens as f64 / seconds,
             limit: n_tokens as f64 / least,
             bound,
+            peak: None,
         })
     }
 
@@ -54,12 +55,14 @@ impl Bench<'_> {
                 value: usage.load_seconds,
                 limit: reading,
                 bound: Bound::Memory,
+                peak: None,
             },
             Measure {
                 what: What::FirstToken,
                 value: usage.prefill_seconds,
                 limit: reading + step,
                 bound,
+                peak: None,
             },
         ])
     }
@@ -79,6 +82,7 @@ impl Bench<'_> {
             value: (n_streams * n_tokens) as f64 / seconds,
             limit: n_streams as f64 / least,
             bound,
+            peak: None,
         })
     }
 
@@ -101,6 +105,7 @@ impl Bench<'_> {
             value: n_items as f64 / seconds * 60.0,
             limit: n_items as f64 / least * 60.0,
             bound,
+            peak: None,
         })
     }
 

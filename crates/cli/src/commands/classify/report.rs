@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use policy::{Content, Judge, JudgeSettings, Observer, Outcome, Policy, Silent, Verdict};
+use policy::{
+    Content, Judge, JudgeSettings, Observer, Outcome, Policy, ScoreMethod, Silent, Verdict,
+};
 
 use crate::commands::judging::probability_words;
 use crate::output::Format;
@@ -89,6 +91,11 @@ fn show(verdict: &Verdict, policy: &Policy, path: &Path) {
         anstream::println!("  {}", plain(line));
     }
     show_rules(verdict, policy, path);
+    if verdict.score_method == ScoreMethod::Direct {
+        anstream::println!(
+            "  {DIM}scored directly: no reasoning, so no rule and no rationale{DIM:#}"
+        );
+    }
     if verdict.capped {
         anstream::println!(
             "  {DIM}the reasoning was cut off at its limit and the verdict asked for then{DIM:#}"

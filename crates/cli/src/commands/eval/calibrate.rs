@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use policy::JudgeSettings;
 use policy::eval::{
     Bin, Bootstrap, Calibration, CalibrationMethod, Scored, cross_fitted, reliability,
 };
@@ -67,7 +68,11 @@ impl Calibrated {
 }
 
 /// Writes the calibration of every policy of the first run beside it; gives the files.
-pub(super) fn save(evaluation: &Evaluation, judge: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn save(
+    evaluation: &Evaluation,
+    judge: &str,
+    settings: &JudgeSettings,
+) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for report in evaluation.runs.first().into_iter().flat_map(|run| &run.policies) {
         let Report { calibration: Some(calibrated), policy, file, .. } = report else { continue };
@@ -77,6 +82,7 @@ pub(super) fn save(evaluation: &Evaluation, judge: &str) -> Result<Vec<PathBuf>>
             policy: policy.id.clone(),
             model: evaluation.model.clone(),
             judge: judge.to_owned(),
+            direct: settings.direct,
             made: evaluation.made.clone(),
             items: calibrated.items,
             calibration: calibrated.calibration.clone(),

@@ -209,7 +209,7 @@ fn write_files(args: &Args, evaluation: &Evaluation, judged: &[EffortJudged<'_>]
 }
 
 fn save_calibrations(evaluation: &Evaluation, judge: &CaseJudge) -> Result<()> {
-    for path in calibrate::save(evaluation, &judge.identity())? {
+    for path in calibrate::save(evaluation, &judge.identity(), judge.settings())? {
         report_note(&format!("calibration written to {}", path.display()));
     }
     Ok(())

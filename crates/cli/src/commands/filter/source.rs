@@ -96,7 +96,7 @@ impl SourceArgs {
     /// Lets the model judge what nobody labelled.
     fn judge(&self, sources: &[Source], policy: &Policy) -> Result<HashMap<String, Said>> {
         let open: Vec<&Source> = sources.iter().filter(|source| source.human.is_none()).collect();
-        let judge = self.reasoning.model().open()?.judge;
+        let judge = self.reasoning.open()?.judge;
         let settings = self.reasoning.settings();
         let progress = Progress::new(open.len(), 0);
         let jobs = open.iter().enumerate().map(|(number, source)| Job {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use policy::eval::Calibration;
-use policy::{Content, Judge, JudgeSettings, Observer, Policy, PolicyId, Verdict};
+use policy::{Content, Judge, JudgeSettings, Observer, Policy, PolicyId, ScoreMethod, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::OpenJudge;
@@ -23,6 +23,9 @@ pub(crate) struct SavedCalibration {
     pub(crate) model: String,
     /// Who judged, exactly: two trainings share a name and not an identity.
     pub(crate) judge: String,
+    /// Whether the scores were direct ones: those of verdicts with reasoning are others.
+    #[serde(default)]
+    pub(crate) direct: bool,
     /// When, in UTC.
     pub(crate) made: String,
     /// Items it was fitted to.
@@ -70,7 +73,7 @@ impl Calibrations {
         let mut calibrations = HashMap::new();
         for (path, saved) in self.found {
             if saved.judge == identity {
-                calibrations.insert(saved.policy, saved.calibration);
+                calibrations.insert(saved.policy.clone(), saved);
             } else {
                 report_stale(&path, "another model, or other weights of it");
             }
@@ -87,7 +90,7 @@ fn report_stale(path: &Path, what_for: &str) {
 /// Puts probabilities beside scores.
 struct CalibratedJudge {
     judge: Box<dyn Judge>,
-    calibrations: HashMap<PolicyId, Calibration>,
+    calibrations: HashMap<PolicyId, SavedCalibration>,
 }
 
 impl Judge for CalibratedJudge {
@@ -103,9 +106,10 @@ impl Judge for CalibratedJudge {
         observer: &mut dyn Observer,
     ) -> Verdict {
         let verdict = self.judge.judge(policy, content, settings, observer);
-        let calibration = self.calibrations.get(&policy.id);
+        let is_direct = verdict.score_method == ScoreMethod::Direct;
+        let saved = self.calibrations.get(&policy.id).filter(|saved| saved.direct == is_direct);
         let probability =
-            calibration.zip(verdict.score).map(|(calibration, score)| calibration.apply(score));
+            saved.zip(verdict.score).map(|(saved, score)| saved.calibration.apply(score));
         Verdict { probability, ..verdict }
     }
 }

@@ -44,6 +44,20 @@ pub(crate) struct OpenJudge {
     pub(super) room: Room,
 }
 
+impl OpenJudge {
+    /// What the model in this process is computed with, by label; nothing where a server does it.
+    pub(crate) fn computes_with(&self) -> Vec<(&'static str, String)> {
+        let Some(local) = &self.local else { return Vec::new() };
+        let unit = local.engine().unit();
+        vec![
+            ("isa", unit.isa.to_string()),
+            ("bf16_unit", unit.bf16_unit.to_owned()),
+            ("arithmetic", unit.arithmetic.to_string()),
+            ("dense", self.room.exactness.dense().to_owned()),
+        ]
+    }
+}
+
 /// What a model in this process may take.
 #[derive(Clone, Debug)]
 pub(super) struct Room {

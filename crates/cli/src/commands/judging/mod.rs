@@ -70,6 +70,9 @@ pub(crate) struct ReasoningArgs {
     /// Most tokens of reasoning; by default 512, 2048 or 8192 by effort
     #[arg(long, value_name = "N")]
     max_analysis_tokens: Option<usize>,
+    /// No reasoning: the outcome and its probability alone, in one pass over the content, without a rule or a rationale
+    #[arg(long, conflicts_with = "max_analysis_tokens")]
+    direct: bool,
     /// Seconds until a verdict is undetermined
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
@@ -171,11 +174,23 @@ impl ReasoningArgs {
         &self.model
     }
 
+    /// Opens the model and starts its judge.
+    pub(crate) fn open(&self) -> Result<OpenJudge> {
+        if self.direct && matches!(self.model.model, ChosenModel::Url(_)) {
+            return Err(hinted(
+                anyhow!("--direct is for a model in this process"),
+                "a chat server reasons before its verdict; --effort low makes that short",
+            ));
+        }
+        self.model.open()
+    }
+
     /// How each content is judged.
     pub(crate) fn settings(&self) -> JudgeSettings {
         JudgeSettings {
             effort: self.effort.map(Effort::from),
             max_analysis_tokens: self.max_analysis_tokens,
+            direct: self.direct,
             timeout: self.timeout,
             ..JudgeSettings::default()
         }
@@ -190,7 +205,7 @@ impl JudgeArgs {
 
     /// Opens the model and starts its judge.
     pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.reasoning.model.open()
+        self.reasoning.open()
     }
 
     /// The model, by the name that people know.

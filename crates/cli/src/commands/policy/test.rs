@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use policy::eval::{Confusion, Level, Share, SizeLimits, TooSmall, most_unstable, too_small};
 use policy::{GoldenCase, GoldenOutcome, Outcome, Verdict, label_of};
@@ -10,7 +10,7 @@ use policy::{GoldenCase, GoldenOutcome, Outcome, Verdict, label_of};
 use super::junit;
 use crate::commands::judging::{Calibrations, CaseJudge, CasesArgs, Progress, Suite};
 use crate::exit::Exit;
-use crate::output::{Format, all_or_errors};
+use crate::output::{Format, all_or_errors, hinted};
 
 mod report;
 
@@ -61,6 +61,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let read = |path: &PathBuf| Suite::read_fitting(path, args.golden.as_deref());
     let suites = all_or_errors(args.policies.iter().map(read))?;
     let judge = CaseJudge::open(&args.cases, Calibrations::of(&suites)?)?;
+    if judge.settings().direct && args.agree != Agree::Outcome {
+        return Err(hinted(
+            anyhow!("verdicts that are scored directly name no rule that could agree"),
+            "compare outcomes alone with --agree outcome",
+        ));
+    }
     let n_verdicts: usize =
         suites.iter().map(|suite| suite.cases.len() * usize::from(args.repeat)).sum();
     let progress = Progress::new(n_verdicts, 0);

@@ -105,6 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let before = cascaded.clone().map(|it| -> Arc<dyn Before> { it });
     let setup = Setup {
         settings,
+        engine_info: open.computes_with(),
         judge: Arc::from(open.judge),
         judging: args.votes.on(args.judge.settings()),
         model: args.judge.model_name(),

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use policy::{AnswerToken, Confidence, Heard, Outcome, Verdict};
+use policy::{AnswerToken, Confidence, Heard, Outcome, ScoreMethod, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -144,7 +144,7 @@ pub(crate) fn finish(verdict: &Verdict) -> &'static str {
     if verdict.outcome.is_violation().is_some() { "stop" } else { "length" }
 }
 
-/// The verdict in the form that the policy's schema asks for; nothing where there is none.
+/// The verdict in the form that the policy's schema asks for, as far as a direct one goes; nothing where there is none.
 pub(crate) fn content(verdict: &Verdict) -> String {
     #[derive(Serialize)]
     struct Reply<'a> {
@@ -159,6 +159,9 @@ pub(crate) fn content(verdict: &Verdict) -> String {
         Outcome::Clear => 0,
         Outcome::Undetermined(_) => return String::new(),
     };
+    if verdict.score_method == ScoreMethod::Direct {
+        return json!({ "violation": violation }).to_string();
+    }
     let reply = Reply {
         violation,
         label: verdict.label.as_deref().unwrap_or_default(),

@@ -51,6 +51,9 @@ pub(crate) struct ClassifyRequest {
     /// Most tokens of reasoning.
     #[serde(default)]
     max_analysis_tokens: Option<usize>,
+    /// Whether only outcome and score are asked for: no reasoning, no rule, no rationale, one pass over the item.
+    #[serde(default)]
+    direct: Option<bool>,
     /// Repeats a verdict.
     #[serde(default)]
     seed: Option<u64>,
@@ -134,13 +137,25 @@ pub(crate) fn items_and_policies(
 }
 
 /// How the judge is asked.
-pub(crate) fn settings(usual: &JudgeSettings, request: &ClassifyRequest) -> JudgeSettings {
-    JudgeSettings {
+///
+/// # Errors
+/// [`ApiError::Field`].
+pub(crate) fn settings(
+    usual: &JudgeSettings,
+    request: &ClassifyRequest,
+) -> Result<JudgeSettings, ApiError> {
+    let direct = request.direct.unwrap_or(usual.direct);
+    if direct && request.max_analysis_tokens.is_some() {
+        let problem = "leave it out: a verdict that is scored directly has no reasoning";
+        return Err(ApiError::field("max_analysis_tokens", problem));
+    }
+    Ok(JudgeSettings {
         effort: request.effort.or(usual.effort),
         seed: request.seed.or(usual.seed),
         max_analysis_tokens: request.max_analysis_tokens.or(usual.max_analysis_tokens),
+        direct,
         ..usual.clone()
-    }
+    })
 }
 
 pub(in crate::api) fn deadline(asked: Option<u64>) -> Result<Option<Duration>, ApiError> {

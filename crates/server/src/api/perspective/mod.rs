@@ -143,8 +143,10 @@ impl<'a> Attribute<'a> {
             let certain = f64::from(u8::from(is_violation));
             let score = verdict.probability.or(verdict.score).unwrap_or(certain);
             let is_about = match label {
-                // A label has the score where it was decided on.
-                Some(label) => is_violation && verdict.label.as_deref() == Some(*label),
+                // A label has the score where it was decided on; a violation that names none may be of any.
+                Some(label) => {
+                    is_violation && verdict.label.as_deref().is_none_or(|own| own == *label)
+                }
                 None => true,
             };
             if is_about {
