@@ -198,6 +198,7 @@ impl Kernels {
     /// When `w` has fewer rows.
     pub fn unpack_rows(&self, w: &Matrix<'_>, first: usize, out: &mut [f32]) {
         let (start, end) = (first * w.n_in, first * w.n_in + out.len());
+        assert!(end <= w.n_out * w.n_in, "rows of the matrix");
         match w.cells {
             Cells::F32(bytes) => unpack_f32(&bytes[start * 4..end * 4], out),
             Cells::F16(bytes) => (self.unpack_f16)(&bytes[start * 2..end * 2], out),
@@ -248,14 +249,14 @@ impl Product<'_> {
     }
 }
 
-/// A share of the bytes behind a tile, as large as the slab's share of the tile: they are asked for in the order
+/// A share of the bytes behind a tile of plain floats, as large as the slab's share of the tile: they are asked for in the order
 /// in which they lie in memory, while the tile is read in pieces of many rows.
 fn ahead<'a>(w: &Matrix<'a>, place: Place) -> &'a [u8] {
     let (bytes, n_row) = match w.cells {
         Cells::F32(bytes) => (bytes, w.n_in * 4),
         Cells::F16(bytes) | Cells::Bf16(bytes) => (bytes, w.n_in * 2),
-        Cells::Mxfp4 { codes, .. } => (codes, w.n_in / 2),
-        Cells::Int8 { cells, .. } => (cells, w.n_in),
+        // Tiles are asked for while they are read.
+        Cells::Mxfp4 { .. } | Cells::Int8 { .. } => return &[],
     };
     let n_tile = n_row * WIDE;
     let start = place.row * n_row + n_tile;

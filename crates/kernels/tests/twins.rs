@@ -104,10 +104,14 @@ proptest! {
     }
 
     #[test]
-    fn a_row_has_the_same_bits_alone_and_in_any_batch(n_rows in 2_usize..14, n_out in 1_usize..40, n_in in 1_usize..80, seed in any::<u64>()) {
+    fn a_row_has_the_same_bits_alone_and_in_any_batch(n_rows in 2_usize..28, n_out in 1_usize..70, n_in in 1_usize..200, is_packed in any::<bool>(), seed in any::<u64>()) {
+        let n_in = if is_packed { n_in.next_multiple_of(GROUP) } else { n_in };
         let x = noise(n_rows * n_in, seed);
         let stored: Vec<u8> = noise(n_out * n_in, seed ^ 3).iter().flat_map(|value| value.to_le_bytes()).collect();
-        let w = Matrix::f32(&stored, n_out, n_in).expect("the shape fits");
+        let scales: Vec<u8> = bytes(n_out * n_in / GROUP, seed ^ 5).iter().map(|byte| byte % 130).collect();
+        let packed = if is_packed { tiled(&stored[..n_out * n_in / 2], &scales, n_out, n_in) } else { Vec::new() };
+        let w = if is_packed { Matrix::mxfp4(&packed, n_out, n_in) } else { Matrix::f32(&stored, n_out, n_in) };
+        let w = w.expect("the shape fits");
         let (one, two) = (Pool::new(1), Pool::new(2));
         for kernels in tables() {
             let mut together = vec![0.0; n_rows * n_out];

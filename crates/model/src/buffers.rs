@@ -30,7 +30,8 @@ impl Buffers {
         };
         drop(free);
         if values.capacity() < n {
-            values = Vec::with_capacity(n);
+            // What is too small goes before the larger one comes.
+            values = Vec::new();
         }
         values.clear();
         values.resize(n, 0.0);

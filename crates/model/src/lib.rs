@@ -1,7 +1,7 @@
 //! gpt-oss: checkpoint, tokenizer, harmony and the forward pass.
 //!
 //! This crate knows tensors and tokens; it has never heard of a policy or a request. Start with
-//! `forward.rs`, which reads from tokens to logits (the last of it in `head.rs`); `checkpoint/` finds the bytes, `weights.rs` gives
+//! `forward.rs`, which reads from tokens to logits (the last of it in `head.rs`); `checkpoint/` finds the bytes, `weights/` gives
 //! them their shapes, `prepared/` the form that products want, `kv.rs` is the memory that the forward pass reads and extends, `tokenizer/` and
 //! `harmony/` turn text into tokens and back, `golden.rs` compares with numbers made elsewhere, `shape.rs` makes
 //! random weights to measure with, and `work.rs` says what a step costs.

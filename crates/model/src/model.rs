@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use kernels::Pool;
 use sha2::{Digest, Sha256};
 
+use crate::checkpoint::fingerprint::hex;
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Config};
 use crate::error::ModelError;
@@ -147,14 +148,12 @@ impl Model {
     }
 
     fn prepared(mut self, preparation: &Preparation<'_>) -> Result<Model, ModelError> {
-        let source = self.source(preparation);
-        self.weights.tile_experts(&source, preparation)?;
+        self.weights.tile_experts(&self.settings, preparation)?;
+        // A file that was found remembers it, so that no page of the checkpoint need be read for it.
+        if let Some(fingerprint) = self.weights.remembered_fingerprint() {
+            self.fingerprint = fingerprint.to_owned().into();
+        }
         Ok(self)
-    }
-
-    /// What prepared files are known by; where there are none nobody asks.
-    fn source(&self, preparation: &Preparation<'_>) -> String {
-        preparation.dir.map(|_| self.fingerprint().to_owned()).unwrap_or_default()
     }
 
     /// The same model with the matrices of attention and the head as 8-bit integers: it reads half their bytes, and is
@@ -164,8 +163,7 @@ impl Model {
     /// [`ModelError::Int8`] when its matrices have inputs that do not come in groups of 32.
     pub fn with_int8_dense(mut self, preparation: &Preparation<'_>) -> Result<Model, ModelError> {
         let fingerprint = Sha256::digest(format!("{} dense int8", self.fingerprint()));
-        let source = self.source(preparation);
-        self.weights.make_dense_int8(&source, preparation)?;
+        self.weights.make_dense_int8(&self.settings, preparation)?;
         self.fingerprint = hex(&fingerprint).into();
         Ok(self)
     }
@@ -209,15 +207,7 @@ impl Model {
     /// name, since training moves every tensor; it is no proof against someone who changes single
     /// bytes between the pages.
     pub fn fingerprint(&self) -> &str {
-        self.fingerprint.get_or_init(|| {
-            let mut hash = self.settings.clone();
-            for (name, tensor) in self.weights.checkpoint().tensors() {
-                hash.update(format!("{name}\n{}\n{:?}\n", tensor.dtype, tensor.shape));
-                let bytes = self.weights.checkpoint().bytes(tensor);
-                sample(bytes, &mut |page| hash.update(page));
-            }
-            hex(&hash.finalize())
-        })
+        self.fingerprint.get_or_init(|| self.weights.checkpoint().fingerprint(&self.settings))
     }
 }
 
@@ -254,25 +244,6 @@ impl Settings<'_> {
             hash.update(Sha256::digest(file));
         }
         hash
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Shows `see` all of `bytes`, or pages of them where there are many.
-fn sample(bytes: &[u8], see: &mut dyn FnMut(&[u8])) {
-    const PAGE: usize = 4096;
-    const N_PAGES: usize = 16;
-    if bytes.len() <= N_PAGES * PAGE {
-        return see(bytes);
-    }
-    for at in 0..N_PAGES {
-        // The first page begins and the last one ends with the bytes.
-        let start = (bytes.len() - PAGE) / (N_PAGES - 1) * at;
-        let start = if at + 1 == N_PAGES { bytes.len() - PAGE } else { start };
-        see(&bytes[start..start + PAGE]);
     }
 }
 

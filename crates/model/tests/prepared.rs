@@ -22,7 +22,7 @@ fn open(checkpoint: &Path, dir: &Path, int8: bool) -> (Result<Model, ModelError>
     let listener = |preparing: &Preparing| {
         told.borrow_mut().push(match preparing {
             Preparing::Made { n_bytes, n_all } if n_bytes == n_all => "made".to_owned(),
-            Preparing::Made { .. } => return,
+            Preparing::Made { .. } | Preparing::Waiting => return,
             Preparing::NotKept(problem) => problem.to_string(),
         });
     };
@@ -116,11 +116,45 @@ fn what_is_damaged_or_of_another_checkpoint_is_made_anew() {
         assert_eq!(rows(&model.expect("the fixture opens")), expected, "{what}");
         assert_eq!(fs::read(file).expect("readable"), sound, "{what}");
     }
-    let mut other = Broken::copy_of("tiny-a");
-    other.poison("model-00000-of-00002.safetensors", SCALES, 0, 1);
-    let (_, told) = open(other.path(), dir.path(), false);
+}
+
+#[test]
+fn what_is_written_anew_is_prepared_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut copy = Broken::copy_of("tiny-a");
+    let (before, _) = open(copy.path(), dir.path(), false);
+    copy.poison("model-00000-of-00002.safetensors", SCALES, 0, 1);
+    let (after, told) = open(copy.path(), dir.path(), false);
     assert_eq!(told, ["made"]);
-    assert_eq!(files(dir.path()).len(), 2, "each checkpoint has its own");
+    assert_eq!(files(dir.path()).len(), 2, "each has its own");
+    let (before, after) = (before.expect("it opens"), after.expect("it opens"));
+    assert_ne!(rows(&before), rows(&after));
+    assert_ne!(before.fingerprint(), after.fingerprint());
+}
+
+#[test]
+fn experts_that_are_not_packed_need_no_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (model, told) = open(&fixture("tiny-plain"), &dir.path().join("below"), false);
+    assert!(model.is_ok() && told.is_empty(), "{told:?}");
+    assert!(!dir.path().join("below").exists());
+}
+
+#[test]
+fn a_folder_that_goes_away_meanwhile_costs_nothing_but_the_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let kept = dir.path().join("kept");
+    let problems = RefCell::new(Vec::new());
+    let listener = |preparing: &Preparing| match preparing {
+        Preparing::NotKept(problem) => problems.borrow_mut().push(problem.to_string()),
+        _ => drop(fs::remove_dir_all(&kept)),
+    };
+    let pool = Pool::new(1);
+    let preparation = Preparation { pool: &pool, dir: Some(&kept), listener: &listener };
+    let model = Model::open_with(&fixture("tiny-a"), &preparation).expect("the fixture opens");
+    let expected = Model::open(&fixture("tiny-a")).expect("the fixture opens");
+    assert_eq!(rows(&model), rows(&expected));
+    assert_eq!(problems.into_inner().len(), 1);
 }
 
 #[test]

@@ -166,6 +166,7 @@ mod tests {
     const MEASURED: &str = r#"{"model":{"name":"a model"},"arithmetic":"int8","dense":"DENSE",
         "sizes":{"prefix_tokens":1024},"measures":[
         {"what":"prefill","count":1024,"value":50.0,"limit":100.0},
+        {"what":"start","count":null,"value":5.0,"limit":0.2},
         {"what":"decode","count":1,"value":3.0,"limit":10.0},
         {"what":"decode","count":2,"value":5.0,"limit":15.0}]}"#;
 

@@ -41,6 +41,7 @@ pub(super) enum What {
     Prefill,
     Load,
     FirstToken,
+    Start,
     Decode,
     Workload,
 }

@@ -177,10 +177,17 @@ fn revisions(repo: &RepoDir) -> Result<Vec<(String, Commit)>, HubError> {
     Ok(found)
 }
 
-/// Files of a snapshot and their bytes, links followed.
+/// Endings of what this program keeps beside a checkpoint: prepared weights, and what belongs to making them.
+const PREPARED: [&str; 3] = ["tiles", "lock", "unfinished"];
+
+/// Downloaded files of a snapshot and their bytes, links followed.
 pub(crate) fn size(snapshot: &Path) -> Result<(usize, u64), HubError> {
-    let files = names_in(snapshot)?;
-    let facts = files.iter().filter_map(|name| fs::metadata(snapshot.join(name)).ok());
+    let mut paths: Vec<PathBuf> =
+        names_in(snapshot)?.into_iter().map(|name| snapshot.join(name)).collect();
+    paths.retain(|path| {
+        path.extension().is_none_or(|ending| !PREPARED.iter().any(|p| ending == *p))
+    });
+    let facts = paths.iter().filter_map(|path| fs::metadata(path).ok());
     let sizes: Vec<u64> = facts.filter(fs::Metadata::is_file).map(|facts| facts.len()).collect();
     Ok((sizes.len(), sizes.iter().sum()))
 }

@@ -18,7 +18,7 @@ pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8]
                 let rows = Rows::new(bytes, w.n_in * 2, place, (place.k + k) * 2, n_cells * 2);
                 for strip in 0..WIDE / LANES {
                     let rows = rows.asking(ahead, k + strip * LANES);
-                    // SAFETY: as above; the cells from k on hold 32 inputs.
+                    // SAFETY: this table exists only where the CPU has AVX-512; the cells from k on hold 32 inputs.
                     unsafe { bf16_strip(rows, strip, &mut slab.cells[k * WIDE..]) };
                 }
             }

@@ -1,5 +1,6 @@
 //! A checkpoint's tensors by name: where their bytes lie and what they are. Nothing is copied.
 
+pub(crate) mod fingerprint;
 mod map;
 mod safetensors;
 

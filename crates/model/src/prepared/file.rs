@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! magic, 16 bytes   layout, u32   pieces, u32   bytes of all pieces, u64
-//! SHA-256 of the source's name   SHA-256 of the ends of all pieces
+//! stamp and fingerprint of the source, 64 hex digits each
+//! SHA-256 of the ends of all pieces and of the two, 32 bytes
 //! zeros up to a page; then the pieces
 //! ```
 //!
 //! It appears by renaming when all of it is on the disk, so nobody sees half of one. Opening compares the head and the
 //! ends of the pieces, which is where a disk that lost bytes would have lost some.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{KeepProblem, Plan, Preparation, Prepared, starts};
+use super::{KeepProblem, Plan, Preparation, Prepared, Preparing, starts};
 use crate::checkpoint::Bytes;
 use crate::error::ModelError;
 
@@ -24,6 +26,8 @@ const MAGIC: &[u8; 16] = b"safeguard tiles\n";
 const LAYOUT: u32 = 1;
 /// Bytes before the first piece: a page, so that pieces begin where memory's lines do.
 const HEAD: usize = 4096;
+/// Where the head has the fingerprint.
+const FINGERPRINT: Range<usize> = 96..160;
 /// Bytes of a piece that are compared when the file is opened.
 const END: usize = 4096;
 /// What is left free on a disk.
@@ -55,20 +59,21 @@ impl From<ModelError> for Failure {
 /// [`Failure`].
 pub(super) fn find_or_make(
     dir: &Path,
+    stamp: &str,
     plan: &mut Plan<'_>,
     preparation: &Preparation<'_>,
 ) -> Result<Prepared, Failure> {
-    let path = dir.join(file_name(plan));
-    if let Some(prepared) = open(&path, plan) {
+    let path = dir.join(file_name(plan.name, stamp));
+    if let Some(prepared) = open(&path, stamp, plan) {
         return Ok(prepared);
     }
-    let _lock = lock(dir, &path)?;
+    let _lock = lock(dir, &path, preparation)?;
     // Another process may have made it meanwhile.
-    if let Some(prepared) = open(&path, plan) {
+    if let Some(prepared) = open(&path, stamp, plan) {
         return Ok(prepared);
     }
     let unfinished = path.with_extension("unfinished");
-    let made = make(&path, &unfinished, plan, preparation);
+    let made = make(&path, &unfinished, stamp, plan, preparation);
     if made.is_err() {
         // Nothing is lost with it, and it may be large.
         let _ = fs::remove_file(&unfinished);
@@ -76,13 +81,13 @@ pub(super) fn find_or_make(
     made
 }
 
-/// The beginning of the source's name tells the files of different weights apart; the head has all of it.
-fn file_name(plan: &Plan<'_>) -> String {
-    let source: String = plan.source.chars().take(16).collect();
-    format!("{}-{source}.tiles", plan.name)
+/// The beginning of the stamp tells the files of different weights apart; the head has all of it.
+fn file_name(name: &str, stamp: &str) -> String {
+    let stamp: String = stamp.chars().take(16).collect();
+    format!("{name}-v{LAYOUT}-{stamp}.tiles")
 }
 
-fn open(path: &Path, plan: &Plan<'_>) -> Option<Prepared> {
+fn open(path: &Path, stamp: &str, plan: &Plan<'_>) -> Option<Prepared> {
     let bytes = Bytes::map(path).ok()?;
     let starts = starts(HEAD, &plan.lengths);
     let all = bytes.as_slice();
@@ -94,22 +99,31 @@ fn open(path: &Path, plan: &Plan<'_>) -> Option<Prepared> {
         let &[start, end] = range;
         ends.update(end_of(&all[start..end]));
     }
-    (all[..HEAD] == head(plan, ends)[..]).then_some(Prepared { bytes, starts })
+    let fingerprint = std::str::from_utf8(&all[FINGERPRINT]).ok()?.to_owned();
+    let is_as_written = all[..HEAD] == head(stamp, &fingerprint, plan, ends)[..];
+    is_as_written.then_some(Prepared { bytes, starts, fingerprint: Some(fingerprint) })
 }
 
 /// Waits until no other process makes the file, and keeps others waiting while the result lives.
-fn lock(dir: &Path, path: &Path) -> Result<File, KeepProblem> {
+fn lock(dir: &Path, path: &Path, preparation: &Preparation<'_>) -> Result<File, KeepProblem> {
+    let path = path.with_extension("lock");
     fs::create_dir_all(dir).map_err(at(dir))?;
     let mut options = File::options();
     let options = options.write(true).create(true).truncate(false);
-    let lock = options.open(path.with_extension("lock")).map_err(at(dir))?;
-    lock.lock().map_err(at(dir))?;
+    let lock = options.open(&path).map_err(at(&path))?;
+    match lock.try_lock() {
+        Ok(()) => return Ok(lock),
+        Err(TryLockError::WouldBlock) => (preparation.listener)(&Preparing::Waiting),
+        Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
+    }
+    lock.lock().map_err(at(&path))?;
     Ok(lock)
 }
 
 fn make(
     path: &Path,
     unfinished: &Path,
+    stamp: &str,
     plan: &mut Plan<'_>,
     preparation: &Preparation<'_>,
 ) -> Result<Prepared, Failure> {
@@ -128,12 +142,12 @@ fn make(
         n_made += piece.len();
         preparation.tell_made(n_made, n_all);
     }
-    let head = head(plan, ends);
+    let head = head(stamp, &(plan.fingerprint)(), plan, ends);
     let begun = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&head));
     begun.and_then(|()| file.sync_all()).map_err(at(unfinished))?;
     fs::rename(unfinished, path).map_err(at(path))?;
     let damaged = || at(path)(io::Error::other("it is not what was written"));
-    Ok(open(path, plan).ok_or_else(damaged)?)
+    Ok(open(path, stamp, plan).ok_or_else(damaged)?)
 }
 
 /// An empty file on a disk with room for so many bytes.
@@ -158,13 +172,15 @@ fn end_of(piece: &[u8]) -> &[u8] {
     &piece[piece.len().saturating_sub(END)..]
 }
 
-fn head(plan: &Plan<'_>, ends: Sha256) -> Vec<u8> {
+fn head(stamp: &str, fingerprint: &str, plan: &Plan<'_>, mut ends: Sha256) -> Vec<u8> {
     let n_all: usize = plan.lengths.iter().sum();
     let mut head = MAGIC.to_vec();
     head.extend(LAYOUT.to_le_bytes());
     head.extend((plan.lengths.len() as u32).to_le_bytes());
     head.extend((n_all as u64).to_le_bytes());
-    head.extend(Sha256::digest(plan.source));
+    head.extend(stamp.bytes().chain(fingerprint.bytes()));
+    ends.update(stamp);
+    ends.update(fingerprint);
     head.extend(ends.finalize());
     head.resize(HEAD, 0);
     head

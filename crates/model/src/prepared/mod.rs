@@ -27,6 +27,8 @@ pub struct Preparation<'a> {
 /// How far a preparation is. A file that is found says nothing.
 #[derive(Debug)]
 pub enum Preparing {
+    /// Another process makes the file; this one waits for it.
+    Waiting,
     /// So many bytes are made.
     Made {
         /// So far.
@@ -81,10 +83,12 @@ pub(crate) type Make<'a> = dyn FnMut(usize, &mut [u8]) -> Result<(), ModelError>
 
 /// What is to be made.
 pub(crate) struct Plan<'a> {
-    /// What the file is called where it is kept, with a part of `source` behind it.
+    /// What the file is called where it is kept, with a part of the stamp behind it.
     pub(crate) name: &'static str,
-    /// A name for what it is made from, that nothing else has.
-    pub(crate) source: &'a str,
+    /// What changes when its source does; without it nothing is kept.
+    pub(crate) stamp: Option<String>,
+    /// The fingerprint of its source, which is kept along.
+    pub(crate) fingerprint: &'a dyn Fn() -> String,
     /// Bytes of each piece, in their order.
     pub(crate) lengths: Vec<usize>,
     /// Makes a piece; called once for each, in order.
@@ -97,6 +101,8 @@ pub(crate) struct Prepared {
     bytes: Bytes,
     /// Where each piece begins, and where the last one ends.
     starts: Vec<usize>,
+    /// The source's fingerprint, where a file remembered it.
+    pub(crate) fingerprint: Option<String>,
 }
 
 impl Prepared {
@@ -108,8 +114,8 @@ impl Prepared {
         mut plan: Plan<'_>,
         preparation: &Preparation<'_>,
     ) -> Result<Prepared, ModelError> {
-        if let Some(dir) = preparation.dir {
-            match file::find_or_make(dir, &mut plan, preparation) {
+        if let (Some(dir), Some(stamp)) = (preparation.dir, plan.stamp.clone()) {
+            match file::find_or_make(dir, &stamp, &mut plan, preparation) {
                 Ok(prepared) => return Ok(prepared),
                 Err(Failure::NotMade(error)) => return Err(error),
                 Err(Failure::NotKept(problem)) => {
@@ -133,7 +139,8 @@ impl Prepared {
             (plan.make)(idx, &mut map[start..end])?;
             preparation.tell_made(end, n_all);
         }
-        Ok(Prepared { bytes: Bytes::Mapped(map.make_read_only().map_err(failed)?), starts })
+        let bytes = Bytes::Mapped(map.make_read_only().map_err(failed)?);
+        Ok(Prepared { bytes, starts, fingerprint: None })
     }
 
     /// One piece.

@@ -64,6 +64,7 @@ fn n_bytes(checkpoint: &Path) -> u64 {
 /// What people were told of a preparation.
 #[derive(Default)]
 struct Told {
+    /// Of the file that is being made.
     bar: RefCell<Option<ProgressBar>>,
     /// Whether they know that nothing is kept.
     not_kept: Cell<bool>,
@@ -73,12 +74,16 @@ impl Told {
     fn hear(&self, preparing: &Preparing, kept: Option<&Path>) {
         match preparing {
             &Preparing::Made { n_bytes, n_all } if n_all >= WORTHWHILE => {
-                let mut bar = self.bar.borrow_mut();
-                let bar = bar.get_or_insert_with(|| begin(n_all, kept));
+                let bar = self.bar.take().unwrap_or_else(|| begin(n_all, kept));
                 bar.set_position(n_bytes);
                 if n_bytes == n_all {
                     bar.finish_and_clear();
+                } else {
+                    self.bar.replace(Some(bar));
                 }
+            }
+            Preparing::Waiting => {
+                report_note("another process makes these weights ready; this one waits for it");
             }
             Preparing::Made { .. } => {}
             // What one file cannot, the next one cannot either.
