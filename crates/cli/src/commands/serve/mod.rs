@@ -106,6 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let setup = Setup {
         settings,
         engine_info: open.computes_with(),
+        scores_directly: open.local.is_some(),
         judge: Arc::from(open.judge),
         judging: args.votes.on(args.judge.settings()),
         model: args.judge.model_name(),
