@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let errors = args.errors.clone().unwrap_or_else(|| args.out.with_extension("errors.jsonl"));
     check_paths(args, &errors)?;
     let input = Input::open(&args.input, Errors::new(errors)?)?;
-    let open = calibrations.over(args.judge.open()?);
+    let open = calibrations.over(args.judge.open()?, args.judge.settings().direct);
     let (open, cascaded) = args.cascade.over(open, policies.iter(), Traffic::Queue)?;
     let judges = Judges::of_models(cascaded.as_ref().map_or(1, Cascaded::n_models));
     let (output, earlier) =

@@ -190,7 +190,7 @@ fn judge(
     let beside =
         read.iter().filter_map(|(file, policy)| file.as_deref().map(|file| (file, policy)));
     let calibrations = Calibrations::beside(beside)?;
-    let open = calibrations.over(args.judge.open()?);
+    let open = calibrations.over(args.judge.open()?, args.judge.settings().direct);
     let cascade = args.cascade.clone().or(settings.cascade.clone());
     cascade.over(open, read.iter().map(|(_, policy)| policy), Traffic::Live)
 }
