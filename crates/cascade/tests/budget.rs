@@ -168,6 +168,27 @@ fn work_under_way_is_reserved_and_made_good_when_it_returns() {
 }
 
 #[test]
+fn direct_verdicts_have_a_cost_of_their_own_and_no_effort_to_give_up() {
+    let mut budget = Budget::new(small(), 0).unwrap();
+    let direct = Item { direct: true, ..Item::new(Effort::High) };
+    for second in 1..=40 {
+        let grant = granted(budget.decide(&direct, 1_000 * second, &mut |_| {}));
+        budget.returned(grant.ticket, 10.0, 1_000 * second + 10);
+    }
+    let grant = granted(budget.decide(&direct, 41_000, &mut |_| {}));
+    assert!(grant.reserved < 20.0, "{grant:?}");
+    assert_eq!(budget.standing(41_000, &mut |_| {}).cost, TOKENS);
+    let grant = granted(budget.decide(&Item::new(Effort::High), 41_000, &mut |_| {}));
+    assert_eq!(grant.reserved, TOKENS.high, "nothing was learned of what reasons");
+
+    let mut budget = Budget::new(small(), 0).unwrap();
+    let mut given_up: Vec<Vec<Step>> =
+        (0..500).map(|_| budget.decide(&direct, 1_000, &mut |_| {}).given_up().to_vec()).collect();
+    given_up.dedup();
+    assert_eq!(given_up, [vec![], vec![Step::OverBudget]]);
+}
+
+#[test]
 fn a_host_that_falls_silent_is_noticed() {
     let limit = Limit::Share { share: SHARE, unit: Unit::Tokens, host_at_start: 0.0 };
     let mut budget = Budget::new(BudgetSettings { limit, ..small() }, 0).unwrap();

@@ -27,12 +27,16 @@ fn place(lines: &str) -> Place {
     Place { _dir: dir, input, out }
 }
 
-/// `safeguard batch`, from the project's own folder.
+/// `safeguard batch`, from the project's own folder, with short thoughts.
 fn batch(place: &Place, more: &[&str]) -> Command {
+    batch_as_told(place, &[&QUICK[..], more].concat())
+}
+
+fn batch_as_told(place: &Place, more: &[&str]) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut command = command(&root, &["batch"]);
     command.arg(&place.input).arg("--out").arg(&place.out).args(["-p", POLICY]);
-    command.args(QUICK).args(more);
+    command.args(more);
     command
 }
 
@@ -163,4 +167,33 @@ fn undetermined_verdicts_can_be_tried_again() {
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
     assert_eq!(ids(&place.out), ["a", "b"]);
     assert!(lines(&place.out).iter().all(|line| line["outcome"] != "undetermined"));
+}
+
+#[test]
+fn direct_verdicts_and_verdicts_with_reasoning_do_not_go_into_one_file() {
+    let place = place("{\"id\":\"a\",\"text\":\"fine\"}\n");
+    let direct = |more: &[&str]| {
+        batch_as_told(&place, &[&["--direct"], more].concat()).output().expect("the program starts")
+    };
+    assert_eq!(direct(&["--timeout", "0"]).status.code(), Some(2), "it is undetermined");
+    let one_more = "{\"id\":\"a\",\"text\":\"fine\"}\n{\"id\":\"b\",\"text\":\"fine too\"}\n";
+    fs::write(&place.input, one_more).expect("written");
+    // What is undetermined was not scored in any way.
+    assert!(ids(&place.out) == ["a"] && run(&place, &[]).status.code() == Some(2));
+    let reasoned = fs::read(&place.out).expect("verdicts");
+    fs::write(&place.input, one_more.replace("\"b\"", "\"c\"")).expect("written");
+    let said = stderr(&direct(&[]));
+    assert!(
+        said.contains("verdicts with reasoning, and those of now are direct")
+            && said.contains("hint:"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&place.out).expect("verdicts"), reasoned, "nothing was added");
+
+    fs::remove_file(&place.out).expect("a file");
+    direct(&[]);
+    let mixed = [reasoned, fs::read(&place.out).expect("verdicts")].concat();
+    fs::write(&place.out, mixed).expect("written");
+    let said = stderr(&direct(&[]));
+    assert!(said.contains("direct verdicts and verdicts with reasoning are in one file"), "{said}");
 }

@@ -109,13 +109,24 @@ fn one_for_another_model_or_version_is_not_used_and_a_note_says_so() {
 #[test]
 fn one_for_verdicts_with_reasoning_is_not_put_on_direct_scores_nor_the_other_way_round() {
     let dir = calibrated(3.0);
-    let judged = suite::json(&run_judge(dir.path(), &[&CLASSIFY[..], &["--direct"]].concat()));
+    let output = run_judge(dir.path(), &[&CLASSIFY[..], &["--direct"]].concat());
+    let said = stderr(&output);
+    assert!(said.contains("is for verdicts with reasoning alone, so it is not used"), "{said}");
+    let judged = suite::json(&output);
     assert_eq!((&judged["score_method"], &judged["probability"]), (&json!("direct"), &Value::Null));
     let flags = ["--direct", "--calibrate", "temperature", "--save-calibration"];
-    run_judge(dir.path(), &[&EVAL[..], &flags].concat());
+    let [first, again] =
+        [(); 2].map(|()| stderr(&run_judge(dir.path(), &[&EVAL[..], &flags].concat())));
+    let replaced =
+        "was fitted to verdicts with reasoning; the new one, to direct scores, takes its place";
+    assert!(first.contains(replaced) && !again.contains("takes its place"), "{first}{again}");
     change(dir.path(), "t", json!(2.0));
-    check(&suite::json(&run_judge(dir.path(), &[&CLASSIFY[..], &["--direct"]].concat())), 2.0);
-    assert!(suite::json(&run_judge(dir.path(), &CLASSIFY))["probability"].is_null());
+    let output = run_judge(dir.path(), &[&CLASSIFY[..], &["--direct"]].concat());
+    assert!(!stderr(&output).contains("so it is not used"), "{}", stderr(&output));
+    check(&suite::json(&output), 2.0);
+    let output = run_judge(dir.path(), &CLASSIFY);
+    assert!(suite::json(&output)["probability"].is_null());
+    assert!(stderr(&output).contains("is for direct scores alone"), "{}", stderr(&output));
 }
 
 #[test]

@@ -136,6 +136,10 @@ fn routes_are_learned_from_a_run_at_every_effort_and_used() {
     let output = run(dir.path(), &format!("{learn} --limit 99"));
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("99 cases are too few"), "{}", stderr(&output));
+    let direct = run(dir.path(), &learn.replace("--max-analysis-tokens 1", "--direct"));
+    assert_eq!(direct.status.code(), Some(2), "it has no effort to be routed by");
+    let said = stderr(&direct);
+    assert!(said.contains("cannot be used with") && said.contains("--direct"), "{said}");
     let output = run(dir.path(), learn);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stdout(&output);

@@ -255,6 +255,37 @@ fn the_page_is_one_file_and_compares_with_an_earlier_run() {
 }
 
 #[test]
+fn a_direct_run_says_so_leaves_rules_out_and_is_not_held_against_reasoning_in_silence() {
+    let dir = suite(GOLDEN);
+    let mut reports = Vec::new();
+    for flags in [&[][..], &["--direct", "--compare", "earlier.json"]] {
+        let files = ["-p", ".", "--out-json", "earlier.json", "--report", "out.html"];
+        let output = eval(dir.path(), &[&files[..], flags].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let text = fs::read_to_string(dir.path().join("earlier.json")).expect("written");
+        let html = fs::read_to_string(dir.path().join("out.html")).expect("written");
+        reports.push((output, serde_json::from_str::<Value>(&text).expect("JSON"), html));
+    }
+    let [(_, reasoned, reasoned_page), (output, direct, page)] = &reports[..] else {
+        panic!("two runs")
+    };
+    let rules = |evaluation: &Value| evaluation["runs"][0]["policies"][0]["per_rule"].clone();
+    assert_eq!((&reasoned["direct"], &direct["direct"]), (&false.into(), &true.into()));
+    assert!(rules(reasoned)["FV1"].is_object() && rules(direct) == serde_json::json!({}));
+    assert!(reasoned_page.contains("By rule") && !page.contains("By rule"));
+    assert!(page.contains("none: direct scores") && !reasoned_page.contains("direct scores"));
+    assert!(stdout(output).contains("one verdict an item, without reasoning"));
+    assert_eq!(direct["comparison"]["direct"], false);
+    let said = stderr(output);
+    assert!(said.contains("judged with reasoning, and this one without reasoning (--direct)"));
+    let again = eval(dir.path(), &["-p", ".", "--direct", "--compare", "earlier.json"]);
+    assert!(!stderr(&again).contains("the earlier run was judged"), "{}", stderr(&again));
+    assert!(stdout(&again).lines().any(|line| {
+        line.starts_with("against the run of") && line.ends_with(", without reasoning")
+    }));
+}
+
+#[test]
 fn what_is_no_earlier_run_is_refused_before_anything_is_judged() {
     let dir = suite(GOLDEN);
     let output = eval(dir.path(), &["-p", ".", "--compare", "golden.jsonl"]);

@@ -365,6 +365,13 @@ fn a_filter_that_is_no_better_changes_nothing() {
     };
     let seen = "filter promote sale.filter --data more.jsonl --policy sales.md";
     refused(seen, &["training or calibration has seen every item", "hint:"]);
+    let oracle = fs::read_to_string(dir.path().join("oracle.jsonl")).expect("verdicts");
+    let direct = oracle.replacen('{', "{\"score_method\":\"direct\",", 1);
+    fs::write(dir.path().join("direct.jsonl"), direct).expect("written");
+    let promote = "filter promote sale.filter --data fresh.jsonl --policy sales.md";
+    for (args, place) in [("--verdicts direct.jsonl", "direct.jsonl"), ("--direct", "--direct")] {
+        refused(&format!("{promote} {args}"), &[place, "direct verdicts are not", "hint:"]);
+    }
     fs::write(dir.path().join("fresh.jsonl"), rows(660..700)).expect("written");
     let few =
         "filter promote sale.filter --data fresh.jsonl --policy sales.md --verdicts oracle.jsonl";

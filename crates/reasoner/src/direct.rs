@@ -92,7 +92,7 @@ pub(crate) fn decide(heard: &Heard, about: PolicyRef, model: &str) -> Verdict {
         _ => return none(Cause::Unparseable, "the reply is neither 0 nor 1"),
     };
     if heard.score.is_none() {
-        return none(Cause::BackendError, "the digits have no probabilities");
+        return none(Cause::Unparseable, "the digits have no probabilities");
     }
     Verdict {
         outcome,

@@ -44,7 +44,9 @@ impl ReasonerError {
         match self {
             ReasonerError::Content(_) => Cause::UnsupportedInput,
             ReasonerError::Engine(error) => engine_cause(error),
-            ReasonerError::Random(_) | ReasonerError::NoDigit => Cause::BackendError,
+            ReasonerError::Random(_) => Cause::BackendError,
+            // Another try would end alike.
+            ReasonerError::NoDigit => Cause::Unparseable,
         }
     }
 }

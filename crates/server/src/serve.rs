@@ -40,6 +40,8 @@ pub struct Setup {
     pub judge: Arc<dyn Judge>,
     /// How, unless a request says otherwise.
     pub judging: JudgeSettings,
+    /// Whether it can score without reasoning: a model in this process can, one behind a chat server cannot.
+    pub scores_directly: bool,
     /// The judge's model, by the name that people know.
     pub model: String,
     /// What it computes with, by label, for `/metrics`; nothing where another server does.
@@ -94,7 +96,8 @@ impl Server {
     /// [`ServerError`] for whatever of these cannot be done; [`ServerError::Open`] where others could reach a
     /// service without keys, unless the settings want that.
     pub fn bind(setup: Setup) -> Result<Server, ServerError> {
-        let Setup { settings, judge, judging, model, engine_info, before, policies, .. } = setup;
+        let Setup { settings, judge, judging, scores_directly, .. } = setup;
+        let Setup { model, engine_info, before, policies, .. } = setup;
         settings.check()?;
         let metrics = Arc::new(Metrics::new(engine_info));
         let shelf = Shelf::open(policies)?;
@@ -130,6 +133,7 @@ impl Server {
         let app = Arc::new(App {
             settings,
             judging,
+            scores_directly,
             model,
             door,
             shelf,

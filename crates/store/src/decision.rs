@@ -174,7 +174,8 @@ impl Sampling {
             seed: settings.seed,
             temperature: settings.temperature,
             top_p: settings.top_p,
-            max_analysis_tokens: settings.max_analysis_tokens,
+            // A direct verdict has no analysis.
+            max_analysis_tokens: settings.max_analysis_tokens.filter(|_| !settings.direct),
             direct: settings.direct,
             votes: if settings.votes > 1 { settings.votes } else { 0 },
         }
@@ -295,4 +296,20 @@ pub struct StoredDecision {
     pub seq: i64,
     /// What the chain says.
     pub decision: Decision,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_no_analysis_is_recorded_without_a_cap_on_it() {
+        let policy = Policy::parse("p", b"No advertising.").expect("a policy");
+        for (direct, cap) in [(true, None), (false, Some(9))] {
+            let max_analysis_tokens = Some(9);
+            let settings =
+                JudgeSettings { direct, max_analysis_tokens, ..JudgeSettings::default() };
+            assert_eq!(Sampling::of(&settings, &policy).max_analysis_tokens, cap);
+        }
+    }
 }

@@ -297,7 +297,7 @@ impl World<'_> {
         // The sum of two exponentials, of mean 1: half of the verdicts cost less than 0.84 of the mean.
         let size = -(self.random_open().ln() + self.random_open().ln()) / 2.0;
         let passed = self.scenario.has_filter.then_some(passed);
-        let item = Item { effort, votes, known_cost: 0.0, wait, passed, again: false };
+        let item = Item { votes, wait, passed, ..Item::new(effort) };
         let arrived = Arrived { item, size: size * (self.scenario.cost)(now_ms as f64 / 1000.0) };
         self.now[1] += f64::from(votes) * arrived.size * TOKENS.of(effort);
         self.second.n_items += 1;

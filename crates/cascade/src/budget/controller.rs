@@ -10,10 +10,10 @@ use policy::Effort;
 use policy::eval::SplitMix;
 
 use super::demand::Demand;
-use super::estimate::Estimates;
+use super::estimate::{Estimates, N_KINDS, kind};
 use super::host::Allowance;
 use super::item::{Decision, Grant, Item, Ticket, Wait};
-use super::ladder::{N_RUNGS, Plan, Rung, rank};
+use super::ladder::{N_RUNGS, Plan, Rung};
 use super::ledger::Ledger;
 use super::settings::{BudgetSettings, PerEffort, Unit, WhenSpent};
 use super::step::{Event, Happening, Step};
@@ -52,7 +52,7 @@ pub struct Budget {
     variance: f64,
     next_ticket: u64,
     estimates: Estimates,
-    /// Cost and milliseconds of verdicts that came back before others of their effort granted earlier.
+    /// Cost and milliseconds of verdicts that came back before others of their kind granted earlier.
     unlearned: BTreeMap<(usize, Ticket), (f64, f64)>,
     demand: Demand,
     /// Place on the ladder; between two rungs, some items get the lower one.
@@ -69,7 +69,7 @@ pub struct Budget {
 /// What was granted and has not come back.
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
-    effort: Effort,
+    kind: usize,
     votes: f64,
     known_cost: f64,
     granted_ms: u64,
@@ -94,7 +94,7 @@ pub struct Standing {
     pub level: f64,
     /// What is asked for a second, if nothing were given up.
     pub demand: f64,
-    /// What one verdict costs.
+    /// What one verdict with reasoning costs.
     pub cost: PerEffort,
 }
 
@@ -164,7 +164,7 @@ impl Budget {
         if let Some((work, cost)) = self.settle(ticket, cost, now_ms) {
             let took_ms = self.now_ms.saturating_sub(work.granted_ms) as f64;
             let cost = (cost / work.votes - work.known_cost).max(0.0);
-            self.unlearned.insert((rank(work.effort), ticket), (cost, took_ms));
+            self.unlearned.insert((work.kind, ticket), (cost, took_ms));
         }
     }
 
@@ -252,7 +252,8 @@ impl Budget {
         kept: f64,
         given_up: Vec<Step>,
     ) -> Option<Grant> {
-        let estimate = *self.estimates.of(effort);
+        let kind = kind(effort, item.direct);
+        let estimate = *self.estimates.of(kind);
         let votes_f = f64::from(votes);
         let reserved = votes_f * (estimate.mean + known_cost(item));
         let variance = votes_f * estimate.variance;
@@ -265,7 +266,7 @@ impl Budget {
         self.books.add(booked_in, reserved);
         self.variance += variance;
         let work = UnderWay {
-            effort,
+            kind,
             votes: votes_f,
             known_cost: known_cost(item),
             granted_ms: self.now_ms,
@@ -331,18 +332,18 @@ impl Budget {
     /// their return, costs would look low whenever much work is begun at once. Only work that is
     /// [`PATIENCE`] times overdue is not waited for.
     fn learn(&mut self) {
-        let mut oldest = [Ticket(self.next_ticket); 3];
+        let mut oldest = [Ticket(self.next_ticket); N_KINDS];
         for (ticket, work) in self.under_way.iter().rev() {
             let took_ms = self.now_ms.saturating_sub(work.granted_ms) as f64;
-            if took_ms <= PATIENCE * self.estimates.of(work.effort).duration_ms {
-                oldest[rank(work.effort)] = *ticket;
+            if took_ms <= PATIENCE * self.estimates.of(work.kind).duration_ms {
+                oldest[work.kind] = *ticket;
             }
         }
         let estimates = &mut self.estimates;
-        self.unlearned.retain(|(effort, ticket), (cost, took_ms)| {
-            let is_early = *ticket > oldest[*effort];
+        self.unlearned.retain(|(kind, ticket), (cost, took_ms)| {
+            let is_early = *ticket > oldest[*kind];
             if !is_early {
-                estimates.learn(*effort, *cost, *took_ms);
+                estimates.learn(*kind, *cost, *took_ms);
             }
             is_early
         });
@@ -428,7 +429,8 @@ impl Budget {
     fn cost(&self, item: &Item, rung: Rung) -> f64 {
         match Plan::of(item, rung, 1.0, self.now_ms) {
             Plan::Judge(effort, votes) => {
-                f64::from(votes) * (self.estimates.of(effort).mean + known_cost(item))
+                let estimate = self.estimates.of(kind(effort, item.direct));
+                f64::from(votes) * (estimate.mean + known_cost(item))
             }
             Plan::Defer(_) | Plan::Filter(_) => 0.0,
         }

@@ -37,27 +37,37 @@ impl Estimate {
     }
 }
 
-/// One estimate for each effort.
+/// How many estimates there are.
+pub(super) const N_KINDS: usize = 4;
+
+/// The place of a verdict's estimate: that of its effort, or the last where it is direct, which costs the same at every
+/// effort.
+pub(super) fn kind(effort: Effort, direct: bool) -> usize {
+    if direct { N_KINDS - 1 } else { rank(effort) }
+}
+
+/// One estimate for each effort, and one for direct verdicts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Estimates([Estimate; 3]);
+pub(super) struct Estimates([Estimate; N_KINDS]);
 
 impl Estimates {
     pub(super) fn new(guess: &PerEffort) -> Estimates {
-        Estimates([guess.low, guess.medium, guess.high].map(Estimate::guess))
+        // A direct verdict costs less than one at low effort, and too high a guess is safe.
+        Estimates([guess.low, guess.medium, guess.high, guess.low].map(Estimate::guess))
     }
 
-    pub(super) fn of(&self, effort: Effort) -> &Estimate {
-        &self.0[rank(effort)]
+    /// By its [`kind`].
+    pub(super) fn of(&self, kind: usize) -> &Estimate {
+        &self.0[kind]
     }
 
-    /// `rank` is that of the effort.
-    pub(super) fn learn(&mut self, rank: usize, cost: f64, duration_ms: f64) {
-        self.0[rank].learn(cost, duration_ms);
+    pub(super) fn learn(&mut self, kind: usize, cost: f64, duration_ms: f64) {
+        self.0[kind].learn(cost, duration_ms);
     }
 
-    /// The means.
+    /// The means of verdicts with reasoning.
     pub(super) fn means(&self) -> PerEffort {
-        let [low, medium, high] = self.0.map(|estimate| estimate.mean);
+        let [low, medium, high, _] = self.0.map(|estimate| estimate.mean);
         PerEffort { low, medium, high }
     }
 }

@@ -10,6 +10,8 @@ use super::step::Step;
 pub struct Item {
     /// The effort wanted.
     pub effort: Effort,
+    /// Whether no reasoning is wanted: nothing is saved by less effort then.
+    pub direct: bool,
     /// The votes wanted, 1 or more; each is a verdict of its own.
     pub votes: u32,
     /// The part of one verdict's cost that is known beforehand, in the limit's unit: tokens of a long prompt
@@ -26,7 +28,15 @@ pub struct Item {
 impl Item {
     /// An item that somebody waits for, with one vote.
     pub fn new(effort: Effort) -> Item {
-        Item { effort, votes: 1, known_cost: 0.0, wait: Wait::No, passed: None, again: false }
+        Item {
+            effort,
+            direct: false,
+            votes: 1,
+            known_cost: 0.0,
+            wait: Wait::No,
+            passed: None,
+            again: false,
+        }
     }
 }
 

@@ -72,7 +72,8 @@ impl Plan {
             Rung::MediumEffort => Effort::Medium,
             _ => Effort::Low,
         };
-        let effort = if rank(item.effort) > rank(most) { most } else { item.effort };
+        let is_too_dear = !item.direct && rank(item.effort) > rank(most);
+        let effort = if is_too_dear { most } else { item.effort };
         let votes = if rung >= Rung::OneVote { 1 } else { item.votes.max(1) };
         if rung >= Rung::RaiseThreshold
             && let Some(passed) = item.passed

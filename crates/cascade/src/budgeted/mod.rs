@@ -103,6 +103,7 @@ impl<J: Judge> Judge for BudgetedJudge<J> {
         let until = |wait: Duration| self.account.now_ms().saturating_add(wait.as_millis() as u64);
         let wait = self.may_wait.map_or(Wait::No, |wait| Wait::Until(until(wait)));
         let item = Item {
+            direct: settings.direct,
             wait,
             votes: settings.votes,
             passed: settings.passed_on,

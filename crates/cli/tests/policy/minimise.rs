@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{json, run_judge, write_suite};
+use super::{json, run_judge, stderr, write_suite};
 
 const POLICY: &str = "# Fruit Policy (#FV)\n\n## INSTRUCTIONS\nRead the text. The weather is of no interest. Nor is the time of day.\n\n## VIOLATES (violation = 1)\n- FV1 Apples: mentions apples.\n\n## SAFE (violation = 0)\n- FV0.a Pears: mentions pears.\n";
 const GOLDEN: &str = concat!(
@@ -29,6 +29,9 @@ fn the_shorter_policy_gives_the_same_verdicts() {
     }
     let (before, after) = (&report["tokens"]["before"], &report["tokens"]["after"]);
     assert_eq!(left_out.is_empty(), before == after);
+    let refused = run(&["minimise", ".", "--direct"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("hint: leave out --direct"), "{}", stderr(&refused));
     let diff = run(&["diff", ".", "short.md", "--golden", "golden.jsonl"]);
     let flips = json(&diff);
     assert_eq!(

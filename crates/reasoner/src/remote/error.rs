@@ -154,7 +154,9 @@ impl RemoteError {
             RemoteError::Cancelled => Cause::Cancelled,
             RemoteError::Truncated => Cause::Truncated,
             RemoteError::Refused => Cause::Refused,
-            RemoteError::TooLong | RemoteError::PromptCut { .. } => Cause::UnsupportedInput,
+            RemoteError::TooLong | RemoteError::PromptCut { .. } | RemoteError::Direct => {
+                Cause::UnsupportedInput
+            }
             RemoteError::Form { .. } => Cause::Unparseable,
             RemoteError::Busy { .. } | RemoteError::Status { status: 402, .. } => Cause::OverBudget,
             _ => Cause::BackendError,

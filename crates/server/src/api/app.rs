@@ -28,6 +28,7 @@ pub(crate) struct App {
     pub(crate) settings: ServerSettings,
     /// How each content is judged, unless its request says otherwise.
     pub(crate) judging: JudgeSettings,
+    pub(crate) scores_directly: bool,
     /// The judge's model, by the name that people know.
     pub(crate) model: String,
     pub(crate) door: Door,

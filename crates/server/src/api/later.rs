@@ -83,7 +83,7 @@ fn pairs(
     served: &Served,
     request: &mut ClassifyRequest,
 ) -> Result<(Vec<AskedItem>, Vec<Refused>), ApiError> {
-    let settings = settings(&app.judging, request)?;
+    let settings = settings(app, request)?;
     let (items, policies) = items_and_policies(served, request, app.settings.jobs.pairs)?;
     let (mut asked, mut refused, mut first) = (Vec::new(), Vec::new(), None);
     for (index, (id, content)) in items.iter().enumerate() {

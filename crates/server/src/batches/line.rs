@@ -75,7 +75,7 @@ impl Line<'_> {
             return Err(ApiError::field("mode or deadline_ms", problem));
         }
         check_sync(&request)?;
-        let settings = settings(&by.app.judging, &request)?;
+        let settings = settings(&by.app, &request)?;
         let line = Line { settings: &settings, ..*self };
         let asked = request.asked();
         let (contents, policies) =

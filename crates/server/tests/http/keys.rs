@@ -203,6 +203,7 @@ fn an_address_that_others_reach_needs_keys_or_the_word_open(shared: &Shared) {
             settings,
             judge,
             judging: JudgeSettings::default(),
+            scores_directly: true,
             model: "builtin".to_owned(),
             engine_info: Vec::new(),
             before: None,

@@ -1,8 +1,10 @@
 //! What is refused, with which status and word; in the shape of its route.
 
+use policy::JudgeSettings;
 use serde_json::{Value, json};
+use server::Setup;
 
-use crate::running::{Running, ads, builtin, settings, start};
+use crate::running::{Running, ads, builtin, judging, settings, setup, start};
 
 #[test]
 fn refusals_have_their_status_and_word() {
@@ -46,6 +48,26 @@ fn refusals_have_their_status_and_word() {
             assert_eq!((&*kind, &error["status"]), ("application/problem+json", &json!(status)));
         }
     }
+}
+
+#[test]
+fn direct_scores_are_refused_where_they_cannot_be_had_with_the_way_out() {
+    let refused = |service: &Running, body: Value| {
+        let response = service.post("/v1/classify", &body);
+        assert_eq!(response.status(), 422, "{body}");
+        response.json::<Value>().unwrap()["detail"].as_str().unwrap().to_owned()
+    };
+    let setup = |judging| setup(settings(), builtin(), ads(), judging);
+    let remote = Running::start_on(Setup { scores_directly: false, ..setup(judging()) });
+    let detail = refused(&remote, json!({ "items": ["x"], "direct": true }));
+    assert!(detail.contains("chat server") && detail.contains("leave it out"), "{detail}");
+    remote.ask("/v1/classify", &json!({ "items": ["x"], "direct": false }));
+
+    let direct = Running::start_on(setup(JudgeSettings { direct: true, ..judging() }));
+    let detail = refused(&direct, json!({ "items": ["x"], "max_analysis_tokens": 9 }));
+    assert!(detail.contains(r#""direct": false"#), "{detail}");
+    let body = json!({ "items": ["x"], "max_analysis_tokens": 9, "direct": false });
+    direct.ask("/v1/classify", &body);
 }
 
 #[test]

@@ -53,6 +53,28 @@ pub(crate) fn start() -> Running {
     Running::start(settings(), builtin(), ads())
 }
 
+/// What a service is made of, unless the test says otherwise.
+pub(crate) fn setup(
+    settings: ServerSettings,
+    judge: Arc<dyn Judge>,
+    policies: PolicySource,
+    judging: JudgeSettings,
+) -> Setup {
+    let webhook_secret = settings.webhooks.url.as_ref().map(|_| OWN_SECRET.to_owned());
+    Setup {
+        settings,
+        judge,
+        judging,
+        scores_directly: true,
+        model: "builtin".to_owned(),
+        engine_info: Vec::new(),
+        before: None,
+        policies,
+        upstream_key: None,
+        webhook_secret,
+    }
+}
+
 impl Running {
     pub(crate) fn start(
         settings: ServerSettings,
@@ -69,18 +91,11 @@ impl Running {
         policies: PolicySource,
         judging: JudgeSettings,
     ) -> Running {
-        let webhook_secret = settings.webhooks.url.as_ref().map(|_| OWN_SECRET.to_owned());
-        let setup = Setup {
-            settings,
-            judge,
-            judging,
-            model: "builtin".to_owned(),
-            engine_info: Vec::new(),
-            before: None,
-            policies,
-            upstream_key: None,
-            webhook_secret,
-        };
+        Running::start_on(setup(settings, judge, policies, judging))
+    }
+
+    /// With everything as the test says.
+    pub(crate) fn start_on(setup: Setup) -> Running {
         let server = Server::bind(setup).expect("it binds");
         let (url, stopper) = (server.url(), server.stopper());
         let thread = std::thread::spawn(move || server.run().expect("it runs"));

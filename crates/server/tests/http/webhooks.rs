@@ -164,6 +164,7 @@ fn a_service_may_have_a_webhook_of_its_own_with_a_secret(shared: &Shared) {
             settings,
             judge: builtin(),
             judging: JudgeSettings::default(),
+            scores_directly: true,
             model: "builtin".to_owned(),
             engine_info: Vec::new(),
             before: None,

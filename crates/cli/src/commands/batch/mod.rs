@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
-use policy::{Judge, JudgeSettings, Policy, Verdict};
+use policy::{Judge, JudgeSettings, Policy, ScoreMethod, Verdict};
 use reasoner::{Job, judge_many};
 
 use super::files::read_policy;
@@ -32,6 +32,8 @@ pub(crate) use output::Written;
 use output::{Done, Judges, Output};
 use summary::Summary;
 
+/// What to do where verdicts do not go into a file.
+const NEW_FILE: &str = "give a new file with --out";
 /// Most bytes of a line of input: no context is near it.
 const MAX_LINE: usize = 16 << 20;
 
@@ -88,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let errors = args.errors.clone().unwrap_or_else(|| args.out.with_extension("errors.jsonl"));
     check_paths(args, &errors)?;
     let input = Input::open(&args.input, Errors::new(errors)?)?;
-    let open = calibrations.over(args.judge.open()?);
+    let open = calibrations.over(args.judge.open()?, args.judge.settings().direct);
     let (open, cascaded) = args.cascade.over(open, policies.iter(), Traffic::Queue)?;
     let judges = Judges::of_models(cascaded.as_ref().map_or(1, Cascaded::n_models));
     let (output, earlier) =
@@ -270,16 +272,23 @@ impl Run<'_> {
         self.cascaded.map_or(Ok(()), Cascaded::save_if_due)
     }
 
-    /// Verdicts of two models, or of two filters of one policy, do not go into one file.
+    /// Verdicts of two models, of two filters of one policy, or with and without reasoning, do not go into one file.
     fn check_judge(&self, verdict: &Verdict) -> Result<()> {
         let mut judges = self.judges.lock().expect("no holder panics");
+        if judges.scored_otherwise(verdict.stage, verdict.score_method) {
+            let problem = match verdict.score_method {
+                ScoreMethod::Direct => "verdicts with reasoning, and those of now are direct",
+                _ => "direct verdicts, and those of now are made with reasoning",
+            };
+            return Err(hinted(anyhow::anyhow!("the file has {problem}"), NEW_FILE));
+        }
         match judges.other(verdict.stage, &verdict.policy.id.0, &verdict.model) {
             Some(other) => Err(hinted(
                 anyhow::anyhow!(
                     "the file has verdicts of {other:?}, and {:?} judges now",
                     verdict.model
                 ),
-                "give a new file with --out",
+                NEW_FILE,
             )),
             None => Ok(()),
         }

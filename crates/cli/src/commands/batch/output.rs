@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use policy::{Outcome, Policy, Stage, Usage, Verdict, Votes};
+use policy::{Outcome, Policy, ScoreMethod, Stage, Usage, Verdict, Votes};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
@@ -23,7 +23,7 @@ struct Line<'a> {
     label: Option<&'a str>,
     rule_ids: &'a [String],
     score: Option<f64>,
-    score_method: policy::ScoreMethod,
+    score_method: ScoreMethod,
     probability: Option<f64>,
     confidence: Option<policy::Confidence>,
     rationale: Option<&'a str>,
@@ -51,6 +51,8 @@ pub(crate) struct Written {
     pub(crate) stage: Stage,
     pub(crate) model: String,
     #[serde(default)]
+    pub(crate) score_method: ScoreMethod,
+    #[serde(default)]
     pub(crate) rule_ids: Vec<String>,
 }
 
@@ -63,6 +65,8 @@ pub(super) type Done = HashSet<(String, String)>;
 pub(super) struct Judges {
     models: Vec<String>,
     n_models: usize,
+    /// How the models' verdicts are scored.
+    method: Option<ScoreMethod>,
     filters: HashMap<String, String>,
     classifiers: HashMap<String, String>,
 }
@@ -71,7 +75,7 @@ impl Judges {
     /// Nobody yet, and at most so many models.
     pub(super) fn of_models(n_models: usize) -> Judges {
         let (models, filters, classifiers) = Default::default();
-        Judges { models, n_models, filters, classifiers }
+        Judges { models, n_models, method: None, filters, classifiers }
     }
 
     /// The one that has decided in this place before, if it is another; else `name` has the place.
@@ -97,6 +101,13 @@ impl Judges {
             }
         };
         (holder != name).then_some(holder)
+    }
+
+    /// Whether models' verdicts were scored in another way before, with or without reasoning; else `method` is the way.
+    /// What has no score, as all that is undetermined, counts for neither.
+    pub(super) fn scored_otherwise(&mut self, stage: Stage, method: ScoreMethod) -> bool {
+        let counts = stage == Stage::Reasoner && method != ScoreMethod::None;
+        counts && *self.method.get_or_insert(method) != method
     }
 }
 
@@ -193,6 +204,12 @@ fn earlier(path: &Path, file: &File, judges: Judges) -> Result<(Earlier, u64)> {
                 "{}:{number}: verdicts of {other:?} and of {:?} are in one file",
                 path.display(),
                 written.model
+            );
+        }
+        if earlier.judges.scored_otherwise(written.stage, written.score_method) {
+            bail!(
+                "{}:{number}: direct verdicts and verdicts with reasoning are in one file",
+                path.display()
             );
         }
         earlier.exit = earlier.exit.max(match written.outcome.as_str() {

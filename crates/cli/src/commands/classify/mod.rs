@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let recording = args.recording.open()?;
     let open = args.judge.open()?;
     let identity = open.judge.identity();
-    let open = calibrations.over(open);
+    let open = calibrations.over(open, settings.direct);
     let (open, cascaded) =
         args.cascade.over(open, policies.iter().map(|(_, policy)| policy), Traffic::Live)?;
     let mut worst = Exit::Clear;

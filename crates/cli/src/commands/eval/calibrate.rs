@@ -1,6 +1,7 @@
 //! Scores into probabilities: what calibration would do to unseen items, and the fit that is kept.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use policy::JudgeSettings;
@@ -13,6 +14,7 @@ use super::evaluation::{Evaluation, Report};
 use super::measures::{Measure, N_BINS, calibration_error, resampled};
 use crate::commands::files::CALIBRATION;
 use crate::commands::judging::SavedCalibration;
+use crate::output::report_note;
 
 /// Parts of the set that each see the fit to the others.
 const N_FOLDS: usize = 5;
@@ -87,8 +89,23 @@ pub(super) fn save(
             items: calibrated.items,
             calibration: calibrated.calibration.clone(),
         };
+        note_where_other_is_replaced(&path, &saved);
         super::write_json(&path, &saved)?;
         paths.push(path);
     }
     Ok(paths)
+}
+
+/// There is one file beside a policy, so a fit to direct scores takes the place of one to others, or the other way round.
+fn note_where_other_is_replaced(path: &Path, new: &SavedCalibration) {
+    let bytes = fs::read(path).unwrap_or_default();
+    let Ok(old) = serde_json::from_slice::<SavedCalibration>(&bytes) else { return };
+    if old.direct != new.direct {
+        report_note(&format!(
+            "{} was fitted to {}; the new one, to {}, takes its place",
+            path.display(),
+            old.fitted_to(),
+            new.fitted_to()
+        ));
+    }
 }

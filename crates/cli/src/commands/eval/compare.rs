@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluation::{Report, Run, SCHEMA};
 use super::item::ItemReport;
-use crate::output::hinted;
+use crate::output::{hinted, report_note};
 
 /// What is read of an earlier run's JSON.
 #[derive(Debug, Deserialize)]
@@ -18,6 +18,8 @@ pub(super) struct Earlier {
     schema: u32,
     made: String,
     model: String,
+    #[serde(default)]
+    direct: bool,
     runs: Vec<EarlierRun>,
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Comparison {
     /// When the earlier run was made, and what answered.
     pub(super) made: String,
     pub(super) model: String,
+    /// Whether its verdicts were asked for without reasoning.
+    pub(super) direct: bool,
     /// Policies that both runs have, by name.
     pub(super) policies: Vec<Compared>,
 }
@@ -92,6 +96,19 @@ impl Earlier {
         Ok(earlier)
     }
 
+    /// With and without reasoning one model is two judges, so a note says what is compared.
+    pub(super) fn note_where_direct_differs(&self, direct: bool) {
+        if self.direct != direct {
+            let way =
+                |direct| if direct { "without reasoning (--direct)" } else { "with reasoning" };
+            report_note(&format!(
+                "the earlier run was judged {}, and this one {}: what changed may come of that alone",
+                way(self.direct),
+                way(direct)
+            ));
+        }
+    }
+
     /// Compares policies of one name, under one effort; where either has a single run, that run.
     pub(super) fn compare(&self, runs: &[Run]) -> Comparison {
         let policies = runs.iter().flat_map(|run| {
@@ -106,6 +123,7 @@ impl Earlier {
         Comparison {
             made: self.made.clone(),
             model: self.model.clone(),
+            direct: self.direct,
             policies: policies.collect(),
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Evaluation {
     /// Of the first vote.
     pub(super) seed: Option<u64>,
     pub(super) temperature: f32,
+    /// Whether verdicts were asked for without reasoning.
+    pub(super) direct: bool,
     /// How sure intervals are to hold the true value.
     pub(super) level: f64,
     pub(super) resamples: usize,
@@ -75,6 +77,7 @@ pub(super) struct Report {
     pub(super) undetermined: BTreeMap<String, u64>,
     pub(super) cost: Cost,
     pub(super) too_small: Vec<String>,
+    /// Empty where verdicts are direct: they name no rule.
     pub(super) per_rule: BTreeMap<String, GroupMetrics>,
     pub(super) matrix: Matrix,
     pub(super) groups: Vec<Grouping>,
@@ -107,6 +110,8 @@ pub(super) struct Method<'a> {
     pub(super) by: &'a [By],
     pub(super) calibrate: CalibrationMethod,
     pub(super) wants: &'a [Want],
+    /// As in [`Evaluation`].
+    pub(super) direct: bool,
 }
 
 impl Evaluation {
@@ -125,6 +130,7 @@ impl Evaluation {
             votes,
             seed: settings.seed,
             temperature: settings.temperature,
+            direct: settings.direct,
             level: bootstrap.level.value(),
             resamples: bootstrap.n_resamples,
             runs,
@@ -163,7 +169,11 @@ impl Report {
             undetermined: causes(items),
             cost: Cost::new(items, &method.bootstrap),
             too_small: size_warnings(&confusion),
-            per_rule: per_rule(&suite.policy, items, level),
+            per_rule: if method.direct {
+                BTreeMap::new()
+            } else {
+                per_rule(&suite.policy, items, level)
+            },
             matrix: Matrix::new(&suite.policy, items),
             groups: method.by.iter().map(|&by| Grouping::new(by, items, level)).collect(),
             curves: Curves::new(&scored),

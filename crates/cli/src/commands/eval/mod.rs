@@ -68,7 +68,7 @@ pub(crate) struct Args {
     ///
     /// F1 stays what high effort alone reaches, within its interval, at the fewest tokens. Half of the cases choose, the
     /// other half confirms; at least 100 are needed. An answer that is in doubt goes on to the next effort.
-    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["effort", "efforts", "votes", "cascade"])]
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["effort", "efforts", "votes", "cascade", "direct"])]
     routes_out: Option<PathBuf>,
     /// Measure groups apart, and the gap between them
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,…")]
@@ -138,7 +138,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         by: &args.by,
         calibrate: args.calibrate.map_or(CalibrationMethod::None, CalibrationMethod::from),
         wants: &args.want,
+        direct: judge.settings().direct,
     };
+    if let Some(earlier) = &earlier {
+        earlier.note_where_direct_differs(method.direct);
+    }
     let progress = Progress::new(n_verdicts(args, &sources), 0);
     let mut judged = Vec::new();
     for effort in efforts(args, &judge) {

@@ -58,6 +58,7 @@ fn facts(evaluation: &Evaluation) -> Html {
         ("votes", votes),
         ("seeds", seeds),
         ("temperature", evaluation.temperature.to_string()),
+        ("reasoning", if evaluation.direct { "none: direct scores" } else { "yes" }.to_owned()),
         (
             "intervals",
             format!(
@@ -111,7 +112,9 @@ fn one(report: &Report, judged: &Judged<'_>) -> Html {
     parts.extend(report.too_small.iter().map(warning));
     parts.push(Html::element("div", &[("class", "plots")], plots(report)));
     parts.push(tables::matrix(&report.matrix));
-    parts.push(tables::per_rule(report));
+    if !report.per_rule.is_empty() {
+        parts.push(tables::per_rule(report));
+    }
     parts.extend(report.groups.iter().map(tables::grouping));
     parts.extend(report.calibration.iter().map(tables::calibration));
     parts.extend(report.wanted.iter().map(tables::wanted));
@@ -184,6 +187,7 @@ mod tests {
             by: &[By::Lang, By::Rule],
             calibrate: policy::eval::CalibrationMethod::Temperature,
             wants: &["recall=0.9".parse().expect("a wish")],
+            direct: false,
         };
         let run = Run::new(None, &judged, &method);
         let settings = policy::JudgeSettings::default();

@@ -21,7 +21,8 @@ const NAME: usize = 40;
 
 pub(super) fn show(evaluation: &Evaluation) {
     let [model, votes] = [shortened(&evaluation.model, NAME), votes(evaluation.votes)];
-    anstream::println!("{BOLD}{model}{BOLD:#}  {DIM}{votes}{DIM:#}");
+    let direct = direct(evaluation.direct);
+    anstream::println!("{BOLD}{model}{BOLD:#}  {DIM}{votes}{direct}{DIM:#}");
     for run in &evaluation.runs {
         anstream::print!("\n{}", written(run));
     }
@@ -35,7 +36,8 @@ pub(super) fn show(evaluation: &Evaluation) {
 
 fn compared(comparison: &Comparison) {
     let [made, model] = [&comparison.made, &comparison.model].map(|text| shortened(text, NAME));
-    anstream::println!("\n{BOLD}against the run of {made}{BOLD:#} with {model}");
+    let direct = direct(comparison.direct);
+    anstream::println!("\n{BOLD}against the run of {made}{BOLD:#} with {model}{direct}");
     for it in &comparison.policies {
         anstream::println!(
             "  {}: {} items in both, {} fixed, {} broken, {} wrong otherwise; McNemar p {:.3}",
@@ -54,6 +56,10 @@ fn votes(n_votes: u16) -> String {
         1 => "one verdict an item".to_owned(),
         n => format!("the majority of {n} verdicts an item, each with its seed; scores are means"),
     }
+}
+
+fn direct(is_direct: bool) -> &'static str {
+    if is_direct { ", without reasoning" } else { "" }
 }
 
 fn written(run: &Run) -> String {
@@ -186,6 +192,7 @@ mod tests {
                 "precision=0.9".parse().expect("a wish"),
                 "recall=0.95".parse().expect("a wish"),
             ],
+            direct: false,
         };
         let run = Run::new(None, &[judged], &method);
         let shown = super::written(&run);

@@ -71,6 +71,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.judge.settings().direct {
+        return Err(refused_direct("--direct"));
+    }
     let mut filter = read_filter(&args.filter)?;
     let level = Level::new(args.confidence)
         .ok_or(CascadeError::Confidence { confidence: args.confidence })?;
@@ -116,6 +119,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     filter.about.decides = Some(promotion);
     write(&args.filter, &filter.to_bytes())?;
     Ok(Exit::Clear)
+}
+
+/// A filter that beats the model while it may not reason is not shown to beat the one that it would decide for.
+fn refused_direct(place: &str) -> anyhow::Error {
+    hinted(
+        anyhow!("{place}: direct verdicts are not what the model says once it reasons"),
+        "compare the filter with verdicts that were made with reasoning, without --direct",
+    )
 }
 
 fn check_filter(path: &Path, filter: &Filter, policy: &Policy) -> Result<()> {
@@ -180,6 +191,9 @@ type Said = (String, HashMap<String, Option<bool>>);
 fn reasoner(args: &Args, policy: &Policy, cases: &[GoldenCase]) -> Result<Said> {
     if let Some(path) = &args.verdicts {
         let verdicts = read_verdicts(path, &policy.reference())?;
+        if verdicts.are_direct {
+            return Err(refused_direct(&path.display().to_string()));
+        }
         let said =
             verdicts.said.into_iter().map(|(id, said)| (id, Some(said.is_violation))).collect();
         return Ok((verdicts.model, said));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cascade::{Row, readable};
-use policy::{Policy, PolicyRef, Stage};
+use policy::{Policy, PolicyRef, ScoreMethod, Stage};
 use reasoner::{Job, judge_many};
 use serde::Deserialize;
 use serde_json::Value;
@@ -206,6 +206,8 @@ pub(super) struct Said {
 pub(super) struct Verdicts {
     /// Its name.
     pub(super) model: String,
+    /// Whether any was made without reasoning.
+    pub(super) are_direct: bool,
     /// By the items' ids; what is undetermined is not here.
     pub(super) said: HashMap<String, Said>,
 }
@@ -214,7 +216,7 @@ pub(super) struct Verdicts {
 pub(super) fn read_verdicts(path: &Path, policy: &PolicyRef) -> Result<Verdicts> {
     let text =
         fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let mut verdicts = Verdicts { model: String::new(), said: HashMap::new() };
+    let mut verdicts = Verdicts { model: String::new(), are_direct: false, said: HashMap::new() };
     let (mut problems, mut n_undetermined) = (Vec::new(), 0);
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         match serde_json::from_str::<Written>(line) {
@@ -228,6 +230,7 @@ pub(super) fn read_verdicts(path: &Path, policy: &PolicyRef) -> Result<Verdicts>
             Ok(it) => match it.outcome.as_str() {
                 "violation" | "clear" => {
                     verdicts.model = it.model;
+                    verdicts.are_direct |= it.score_method == ScoreMethod::Direct;
                     let said = Said { is_violation: it.outcome == "violation", rules: it.rule_ids };
                     verdicts.said.insert(it.id, said);
                 }

@@ -34,6 +34,13 @@ pub(crate) struct SavedCalibration {
     pub(crate) calibration: Calibration,
 }
 
+impl SavedCalibration {
+    /// What it was fitted to, in words.
+    pub(crate) fn fitted_to(&self) -> &'static str {
+        if self.direct { "direct scores" } else { "verdicts with reasoning" }
+    }
+}
+
 /// The calibrations of some policies.
 #[derive(Debug, Default)]
 pub(crate) struct Calibrations {
@@ -63,8 +70,8 @@ impl Calibrations {
     }
 
     /// A judge whose verdicts have a probability wherever a calibration is for this very judge; a note names those
-    /// that are for another.
-    pub(crate) fn over(self, open: OpenJudge) -> OpenJudge {
+    /// that are for another, and those for the other way than the one that is usual here, `direct` or not.
+    pub(crate) fn over(self, open: OpenJudge, direct: bool) -> OpenJudge {
         if self.found.is_empty() {
             return open;
         }
@@ -73,6 +80,10 @@ impl Calibrations {
         let mut calibrations = HashMap::new();
         for (path, saved) in self.found {
             if saved.judge == identity {
+                if saved.direct != direct {
+                    report_stale(&path, &format!("{} alone", saved.fitted_to()));
+                }
+                // A service may be asked for either.
                 calibrations.insert(saved.policy.clone(), saved);
             } else {
                 report_stale(&path, "another model, or other weights of it");

@@ -134,10 +134,11 @@ impl CaseJudge {
             },
             None => judge,
         };
+        let settings = args.judge.settings();
         Ok(CaseJudge {
-            open: calibrations.over(OpenJudge { judge, local, room }),
+            open: calibrations.over(OpenJudge { judge, local, room }, settings.direct),
             cascaded: None,
-            settings: args.judge.settings(),
+            settings,
             n_in_flight: args.max_inflight.into(),
         })
     }

@@ -4,14 +4,14 @@ use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use model::tokenizer::Tokenizer;
 use policy::{Policy, Verdict};
 use serde_json::json;
 
 use crate::commands::judging::{Calibrations, CaseJudge, CasesArgs, Progress, Suite};
 use crate::exit::Exit;
-use crate::output::{Format, report_hint, report_note};
+use crate::output::{Format, hinted, report_hint, report_note};
 
 /// Find sentences of a policy that change no verdict on its golden cases
 ///
@@ -41,6 +41,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let suite = Suite::read(&args.policy, args.golden.as_deref())?;
     let judge = CaseJudge::open(&args.cases, Calibrations::default())?;
+    if judge.settings().direct {
+        return Err(hinted(
+            anyhow!("verdicts that are scored directly have no label that could be kept"),
+            "leave out --direct: what is left out must change neither outcomes nor labels",
+        ));
+    }
     let text = fs::read_to_string(&suite.path).with_context(|| suite.path.display().to_string())?;
     let progress = Progress::new(suite.cases.len(), 0);
     let answers = |policy: &Policy| -> Vec<Answer> {

@@ -106,6 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let setup = Setup {
         settings,
         engine_info: open.computes_with(),
+        scores_directly: open.local.is_some(),
         judge: Arc::from(open.judge),
         judging: args.votes.on(args.judge.settings()),
         model: args.judge.model_name(),
@@ -189,7 +190,7 @@ fn judge(
     let beside =
         read.iter().filter_map(|(file, policy)| file.as_deref().map(|file| (file, policy)));
     let calibrations = Calibrations::beside(beside)?;
-    let open = calibrations.over(args.judge.open()?);
+    let open = calibrations.over(args.judge.open()?, args.judge.settings().direct);
     let cascade = args.cascade.clone().or(settings.cascade.clone());
     cascade.over(open, read.iter().map(|(_, policy)| policy), Traffic::Live)
 }

@@ -55,7 +55,7 @@ pub(crate) async fn classify(
         return accept_later(&app, &caller, &served, &headers, request, digest).await;
     }
     check_sync(&request)?;
-    let settings = settings(&app.judging, &request)?;
+    let settings = settings(&app, &request)?;
     let deadline = app.deadline(deadline(request.deadline_ms)?);
     let n_most = app.settings.limits.pairs;
     let (items, policies) = items_and_policies(&served, &mut request, n_most)?;

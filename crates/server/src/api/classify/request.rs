@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::App;
 use crate::error::ApiError;
 use crate::jobs::LineDetails;
 use crate::selector::{Chosen, Selector};
@@ -140,13 +141,16 @@ pub(crate) fn items_and_policies(
 ///
 /// # Errors
 /// [`ApiError::Field`].
-pub(crate) fn settings(
-    usual: &JudgeSettings,
-    request: &ClassifyRequest,
-) -> Result<JudgeSettings, ApiError> {
+pub(crate) fn settings(app: &App, request: &ClassifyRequest) -> Result<JudgeSettings, ApiError> {
+    let usual = &app.judging;
     let direct = request.direct.unwrap_or(usual.direct);
+    if direct && !app.scores_directly {
+        let problem =
+            "this service asks a chat server, which does not score directly: leave it out";
+        return Err(ApiError::field("direct", problem));
+    }
     if direct && request.max_analysis_tokens.is_some() {
-        let problem = "leave it out: a verdict that is scored directly has no reasoning";
+        let problem = "a verdict that is scored directly has no reasoning: leave it out, or ask for reasoning with `\"direct\": false`";
         return Err(ApiError::field("max_analysis_tokens", problem));
     }
     Ok(JudgeSettings {

@@ -103,7 +103,8 @@ pub(super) fn comparison(comparison: &Comparison) -> Html {
         let p = Html::leaf("td", &[], &format!("{:.3}", it.p_value));
         rows.push(row(&it.title(), cells.into_iter().chain([p])));
     }
-    let title = format!("Against the run of {} with {}", comparison.made, comparison.model);
+    let how = if comparison.direct { ", without reasoning" } else { "" };
+    let title = format!("Against the run of {} with {}{how}", comparison.made, comparison.model);
     let lists = comparison.policies.iter().flat_map(|it| {
         [("fixed", &it.fixed), ("broken", &it.broken), ("wrong otherwise", &it.other)]
             .into_iter()
