@@ -9,8 +9,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use policy::{
-    Content, Outcome, PassedOn, Policy, PolicyId, ScoreMethod, Side, Stage, Usage, Verdict, hex,
-    label_of,
+    Content, Outcome, PassedOn, Policy, PolicyId, ScoreMethod, Side, Stage, Verdict, hex, label_of,
 };
 use sha2::{Digest, Sha256};
 
@@ -214,7 +213,7 @@ impl FilterStage {
         Verdict {
             stage: Stage::Filter,
             rationale,
-            ..self.verdict(policy, score, Outcome::Clear, model)
+            ..self.verdict(policy, score, Outcome::Clear, &model)
         }
     }
 
@@ -233,7 +232,7 @@ impl FilterStage {
         });
         let label = (outcome == Outcome::Violation).then(|| self.label(policy, found)).flatten();
         let model = format!("classifier {}", self.name);
-        let verdict = self.verdict(policy, found.score, outcome, model);
+        let verdict = self.verdict(policy, found.score, outcome, &model);
         Verdict { stage: Stage::Classifier, rationale, label, ..verdict }
     }
 
@@ -254,27 +253,12 @@ impl FilterStage {
         if is_broken { " Its audit has found the promise of the filter broken." } else { "" }
     }
 
-    fn verdict(&self, policy: &Policy, score: f64, outcome: Outcome, model: String) -> Verdict {
+    fn verdict(&self, policy: &Policy, score: f64, outcome: Outcome, model: &str) -> Verdict {
         Verdict {
-            outcome,
-            label: None,
-            rule_ids: Vec::new(),
             score: Some(score),
             score_method: ScoreMethod::Filter,
-            probability: None,
-            confidence: None,
-            rationale: None,
-            reasoning: String::new(),
-            capped: false,
-            detail: None,
             stage: Stage::Filter,
-            policy: policy.reference(),
-            model,
-            marker: None,
-            usage: Usage::default(),
-            votes: None,
-            given_up: Vec::new(),
-            doubts: Vec::new(),
+            ..Verdict::bare(outcome, policy.reference(), model)
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) const MOST: f32 = 127.0;
 const OFFSET: u8 = 128;
 /// What doubled 4-bit floats are raised by: the largest of them.
 pub(crate) const FP4_OFFSET: u8 = 12;
+/// What takes the doubling back.
+pub(crate) const FP4_FACTOR: f32 = 0.5;
 /// The bfloat16 that stands for "not a number".
 const NO_NUMBER: u16 = 0x7fc0;
 /// Groups without a larger activation count as zeros: the inverse of their scale would be no number.
@@ -165,7 +167,7 @@ impl Recipe for Int8 {
                 (kernels.unpack.integers)(mxfp4::codes_at(w, codes, place), cells);
                 let own = &mut slab.scales[..n_scales];
                 (kernels.unpack.scales)(mxfp4::scales_at(w, scales, place), own);
-                Weights { cells, scales: own, offset: FP4_OFFSET, factor: 0.5, ahead: 0 }
+                Weights { cells, scales: own, offset: FP4_OFFSET, factor: FP4_FACTOR, ahead: 0 }
             }
             _ => unreachable!("other formats are multiplied exactly"),
         }

@@ -114,8 +114,7 @@ impl<'a> Matrix<'a> {
 
     /// Bytes of [`Matrix::mxfp4`]; `None` where there cannot be so many.
     pub fn mxfp4_len(n_out: usize, n_in: usize) -> Option<usize> {
-        let (n_codes, n_scales) = mxfp4::n_bytes(n_out, n_in)?;
-        n_codes.checked_add(n_scales)
+        total(mxfp4::n_bytes(n_out, n_in))
     }
 
     /// 8-bit integers with a bfloat16 scale for every 32 inputs, as [`crate::Kernels::to_int8`] made them.
@@ -129,8 +128,7 @@ impl<'a> Matrix<'a> {
 
     /// Bytes of [`Matrix::int8`]; `None` where there cannot be so many.
     pub fn int8_len(n_out: usize, n_in: usize) -> Option<usize> {
-        let (n_cells, n_scale_bytes) = int8::n_bytes(n_out, n_in)?;
-        n_cells.checked_add(n_scale_bytes)
+        total(int8::n_bytes(n_out, n_in))
     }
 
     /// How a product with this matrix is computed where `wanted` is wanted: exactly, if that does not fit the format.
@@ -201,12 +199,18 @@ fn split(
     if !n_in.is_multiple_of(GROUP) {
         return Err(MatrixError::Group { n_in });
     }
-    let (n_cells, n_scales) = n_bytes.ok_or(MatrixError::TooLarge)?;
-    let expected = n_cells.checked_add(n_scales).ok_or(MatrixError::TooLarge)?;
+    let (n_cells, _) = n_bytes.ok_or(MatrixError::TooLarge)?;
+    let expected = total(n_bytes).ok_or(MatrixError::TooLarge)?;
     if bytes.len() != expected {
         return Err(MatrixError::Length { expected, found: bytes.len() });
     }
     Ok(bytes.split_at(n_cells))
+}
+
+/// Bytes of cells and scales together; `None` where there cannot be so many.
+fn total(n_bytes: Option<(usize, usize)>) -> Option<usize> {
+    let (n_cells, n_scales) = n_bytes?;
+    n_cells.checked_add(n_scales)
 }
 
 pub(crate) fn check(

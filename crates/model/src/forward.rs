@@ -305,21 +305,25 @@ impl Forward {
             wanted.extend_from_slice(&x[end - n_rows * hidden..end]);
             wishes.extend(std::iter::repeat_n(segment.logits.few(), n_rows));
         }
-        let h = self.norm(&wanted, &weights.norm);
+        let mut h = vec![0.0; wanted.len()];
+        self.norm_into(&wanted, &weights.norm, &mut h);
         tap(None, "final_norm", &h);
         let matrix = weights.dense(&weights.head);
         let (kernels, pool, arithmetic) = (&self.kernels, &self.pool, self.arithmetic);
-        Head { kernels, pool, matrix, arithmetic }.logits(h.to_vec(), &wishes)
+        Head { kernels, pool, matrix, arithmetic }.logits(h, &wishes)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Buffer<'_> {
-        let eps = self.model.config().rms_norm_eps;
         let mut out = self.buffers.zeros(x.len());
-        let width = weight.len();
-        self.pool.for_chunks(&mut out, width, &|row, out| {
+        self.norm_into(x, weight, &mut out);
+        out
+    }
+
+    fn norm_into(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+        let (eps, width) = (self.model.config().rms_norm_eps, weight.len());
+        self.pool.for_chunks(out, width, &|row, out| {
             self.kernels.rms_norm(&x[row * width..][..width], weight, eps, out);
         });
-        out
     }
 
     /// Products of the same rows with several matrices.

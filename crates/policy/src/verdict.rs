@@ -259,8 +259,14 @@ impl Verdict {
         policy: PolicyRef,
         model: &str,
     ) -> Verdict {
+        let detail = Some(detail.into());
+        Verdict { detail, ..Verdict::bare(Outcome::Undetermined(cause), policy, model) }
+    }
+
+    /// A verdict of a model with nothing but its outcome.
+    pub fn bare(outcome: Outcome, policy: PolicyRef, model: &str) -> Verdict {
         Verdict {
-            outcome: Outcome::Undetermined(cause),
+            outcome,
             label: None,
             rule_ids: Vec::new(),
             score: None,
@@ -270,7 +276,7 @@ impl Verdict {
             rationale: None,
             reasoning: String::new(),
             capped: false,
-            detail: Some(detail.into()),
+            detail: None,
             stage: Stage::Reasoner,
             policy,
             model: model.to_owned(),

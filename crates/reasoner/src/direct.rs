@@ -6,14 +6,13 @@
 
 use std::time::Instant;
 
-use engine::{Event, Generation, Guide, Next, Request, TokenMask};
+use engine::{Generation, Guide, Next, Request, TokenMask};
 use model::tokenizer::{Control, Tokenizer};
 use policy::{
-    AnswerToken, Cause, Content, Effort, Observer, Outcome, Policy, PolicyRef, ScoreMethod, Usage,
-    Verdict,
+    AnswerToken, Cause, Content, Effort, Observer, Outcome, Policy, PolicyRef, ScoreMethod, Verdict,
 };
 
-use crate::hear::{End, Heard, answer_token, end_of, next_event, usage_of};
+use crate::hear::{End, Heard, answer_token, hear};
 use crate::prompt::{Prompt, n_prefix, opening};
 use crate::score::violation_score;
 
@@ -46,32 +45,15 @@ pub(crate) fn hear_digit(
     deadline: Option<Instant>,
     observer: &mut dyn Observer,
 ) -> Heard {
-    let mut heard = Heard::default();
-    loop {
-        match next_event(generation, deadline, observer) {
-            Ok(Event::Token(event)) => {
-                heard.score = violation_score(tokenizer, &event);
-                let digit = tokenizer.bytes(event.token).unwrap_or_default();
-                let digit = String::from_utf8_lossy(digit).into_owned();
-                heard.answer = format!("{BEFORE_DIGIT}{digit}{BEHIND_DIGIT}");
-                observer.answer(&given(BEFORE_DIGIT));
-                observer.answer(&answer_token(tokenizer, digit, &event));
-                observer.answer(&given(BEHIND_DIGIT));
-            }
-            // Asked for by readings alone.
-            Ok(Event::State(_)) => {}
-            Ok(Event::Done(done)) => {
-                heard.usage = usage_of(&done.usage);
-                heard.end = end_of(&done.finish);
-                return heard;
-            }
-            Err(end) => {
-                generation.cancel();
-                heard.end = end;
-                return heard;
-            }
-        }
-    }
+    hear(generation, deadline, observer, &mut |heard, event, observer| {
+        heard.score = violation_score(tokenizer, event);
+        let digit = tokenizer.bytes(event.token).unwrap_or_default();
+        let digit = String::from_utf8_lossy(digit).into_owned();
+        heard.answer = format!("{BEFORE_DIGIT}{digit}{BEHIND_DIGIT}");
+        observer.answer(&given(BEFORE_DIGIT));
+        observer.answer(&answer_token(tokenizer, digit, event));
+        observer.answer(&given(BEHIND_DIGIT));
+    })
 }
 
 /// A part of the answer that the model had no choice in.
@@ -95,25 +77,9 @@ pub(crate) fn decide(heard: &Heard, about: PolicyRef, model: &str) -> Verdict {
         return none(Cause::Unparseable, "the digits have no probabilities");
     }
     Verdict {
-        outcome,
-        label: None,
-        rule_ids: Vec::new(),
         score: heard.score,
         score_method: ScoreMethod::Direct,
-        probability: None,
-        confidence: None,
-        rationale: None,
-        reasoning: String::new(),
-        capped: false,
-        detail: None,
-        stage: policy::Stage::Reasoner,
-        policy: about,
-        model: model.to_owned(),
-        marker: None,
-        usage: Usage::default(),
-        votes: None,
-        given_up: Vec::new(),
-        doubts: Vec::new(),
+        ..Verdict::bare(outcome, about, model)
     }
 }
 

@@ -35,31 +35,51 @@ pub(crate) fn listen(
     deadline: Option<Instant>,
     observer: &mut dyn Observer,
 ) -> Heard {
-    let mut heard = Heard::default();
     let mut stream = TextStream::new(tokenizer);
     let header_len = opening(tokenizer, "final").len();
     // Tokens of the final header still to come; `None` while the model thinks.
     let mut header_left = None;
-    loop {
-        match next_event(generation, deadline, observer) {
-            Ok(Event::Token(event)) => match &mut header_left {
+    let mut heard =
+        hear(
+            generation,
+            deadline,
+            observer,
+            &mut |heard, event, observer| match &mut header_left {
                 None if tokenizer.control_of(event.token) == Some(Control::End) => {
-                    hear_thought(&mut heard, &stream.finish(), observer);
+                    hear_thought(heard, &stream.finish(), observer);
                     header_left = Some(header_len);
                 }
-                None => hear_thought(&mut heard, &stream.push(event.token), observer),
+                None => hear_thought(heard, &stream.push(event.token), observer),
                 Some(0) => {
-                    heard.score = heard.score.or_else(|| violation_score(tokenizer, &event));
+                    heard.score = heard.score.or_else(|| violation_score(tokenizer, event));
                     let text = stream.push(event.token);
                     heard.answer += &text;
-                    observer.answer(&answer_token(tokenizer, text, &event));
+                    observer.answer(&answer_token(tokenizer, text, event));
                 }
                 Some(left) => *left -= 1,
             },
-            // Asked for by no reply.
+        );
+    heard.answer += &stream.finish();
+    heard
+}
+
+/// What to make of a token.
+type Take<'a> = dyn FnMut(&mut Heard, &TokenEvent, &mut dyn Observer) + 'a;
+
+/// Hears a generation to its end or to the deadline, `take` every token.
+pub(crate) fn hear(
+    generation: &mut Generation,
+    deadline: Option<Instant>,
+    observer: &mut dyn Observer,
+    take: &mut Take<'_>,
+) -> Heard {
+    let mut heard = Heard::default();
+    loop {
+        match next_event(generation, deadline, observer) {
+            Ok(Event::Token(event)) => take(&mut heard, &event, observer),
+            // Asked for by readings alone.
             Ok(Event::State(_)) => {}
             Ok(Event::Done(done)) => {
-                heard.answer += &stream.finish();
                 heard.usage = usage_of(&done.usage);
                 heard.end = end_of(&done.finish);
                 return heard;
@@ -103,7 +123,7 @@ fn hear_thought(heard: &mut Heard, text: &str, observer: &mut dyn Observer) {
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The next event, or why none will be waited for.
-pub(crate) fn next_event(
+fn next_event(
     generation: &mut Generation,
     deadline: Option<Instant>,
     observer: &dyn Observer,
@@ -130,7 +150,7 @@ pub(crate) fn next_event(
     }
 }
 
-pub(crate) fn end_of(finish: &Finish) -> End {
+fn end_of(finish: &Finish) -> End {
     match finish {
         Finish::GuideStop | Finish::Stop(_) => End::Complete,
         Finish::MaxTokens => {

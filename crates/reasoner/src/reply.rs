@@ -1,8 +1,6 @@
 //! What an answer means: JSON of the final channel into a label, rules and reasons, or why it is none.
 
-use policy::{
-    Cause, Confidence, Outcome, Policy, PolicyRef, ScoreMethod, Side, Stage, Usage, Verdict,
-};
+use policy::{Cause, Confidence, Outcome, Policy, PolicyRef, ScoreMethod, Side, Verdict};
 use serde::Deserialize;
 
 use crate::schema::MAX_RULES;
@@ -141,25 +139,13 @@ impl Reply {
         model: &str,
     ) -> Verdict {
         Verdict {
-            outcome: self.outcome,
             label: Some(self.label),
             rule_ids: self.rule_ids,
             score,
             score_method: if score.is_some() { ScoreMethod::Logprob } else { ScoreMethod::None },
-            probability: None,
             confidence: Some(self.confidence),
             rationale: Some(self.rationale),
-            reasoning: String::new(),
-            capped: false,
-            detail: None,
-            stage: Stage::Reasoner,
-            policy,
-            model: model.to_owned(),
-            marker: None,
-            usage: Usage::default(),
-            votes: None,
-            given_up: Vec::new(),
-            doubts: Vec::new(),
+            ..Verdict::bare(self.outcome, policy, model)
         }
     }
 }

@@ -67,34 +67,37 @@ fn by_model(runs: &[Run]) -> BTreeMap<&str, Vec<&Run>> {
 }
 
 fn streams(runs: &[&Run]) -> Vec<Panel> {
-    let points = |_: &Run, measure: &Measure| match measure.what {
-        What::Decode => Some((String::new(), f64::from(measure.count?))),
-        _ => None,
-    };
     vec![Panel {
         title: format!("{}: tokens a second, all streams together", runs[0].model.name),
         x: Scale::Log,
         x_name: "streams",
         y_name: "tok/s",
-        lines: lines(runs, points, |_, value| value),
+        lines: by_count(runs, What::Decode),
     }]
+}
+
+/// Figures of a kind over the number that they are of.
+fn by_count(runs: &[&Run], what: What) -> Vec<Line> {
+    let points = |_: &Run, measure: &Measure| {
+        (measure.what == what).then_some((String::new(), f64::from(measure.count?)))
+    };
+    lines(runs, points, |_, value| value)
 }
 
 fn prefix(runs: &[&Run]) -> Vec<Panel> {
     let n_prefix = |run: &Run| f64::from(run.sizes.prefix_tokens);
-    let computed = |run: &Run, measure: &Measure| {
-        (measure.what == What::Prefill).then(|| (String::new(), n_prefix(run)))
-    };
-    let read = |run: &Run, measure: &Measure| {
-        (measure.what == What::Load).then(|| (String::new(), n_prefix(run)))
+    let by_prefix = |what| {
+        move |run: &Run, measure: &Measure| {
+            (measure.what == what).then(|| (String::new(), n_prefix(run)))
+        }
     };
     let decoded = |run: &Run, measure: &Measure| match (measure.what, measure.count?) {
         (What::Decode, 1) => Some(("1 stream".to_owned(), n_prefix(run))),
         (What::Decode, n) => Some((format!("{n} streams"), n_prefix(run))),
         _ => None,
     };
-    let mut seconds = lines(runs, computed, |n_tokens, rate| n_tokens / rate);
-    let known = lines(runs, read, |_, seconds| seconds).into_iter();
+    let mut seconds = lines(runs, by_prefix(What::Prefill), |n_tokens, rate| n_tokens / rate);
+    let known = lines(runs, by_prefix(What::Load), |_, seconds| seconds).into_iter();
     seconds.extend(
         known
             .filter(|line| line.stroke == Stroke::Measured)
@@ -119,16 +122,12 @@ fn prefix(runs: &[&Run]) -> Vec<Panel> {
 }
 
 fn items(runs: &[&Run]) -> Vec<Panel> {
-    let points = |_: &Run, measure: &Measure| match measure.what {
-        What::Workload => Some((String::new(), f64::from(measure.count?))),
-        _ => None,
-    };
     vec![Panel {
         title: format!("{}: items a minute", runs[0].model.name),
         x: Scale::Log,
         x_name: "items known in advance",
         y_name: "items/min",
-        lines: lines(runs, points, |_, value| value),
+        lines: by_count(runs, What::Workload),
     }]
 }
 

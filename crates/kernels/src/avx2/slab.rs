@@ -65,14 +65,9 @@ unsafe fn turn_block(rows: &[f32], cells: &mut [f32]) {
 
 /// Asks for the bytes ahead, then fills row by row.
 pub(crate) fn fill(kernels: &Kernels, w: &Matrix<'_>, place: Place, ahead: &[u8], slab: &mut Slab) {
-    ask_for(ahead);
-    kernels.fill_by_rows(w, place, ahead, slab);
-}
-
-/// Asks the memory for bytes that are needed next.
-pub(super) fn ask_for(ahead: &[u8]) {
     for line in ahead.chunks(64) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
     }
+    kernels.fill_by_rows(w, place, ahead, slab);
 }

@@ -102,14 +102,6 @@ impl Experts {
         matches!(self.cells, ExpertCells::Mxfp4 { .. })
     }
 
-    /// The place of the first expert among all that are in tiles.
-    fn first_tiled(&self) -> usize {
-        match self.cells {
-            ExpertCells::Mxfp4 { first_tiled, .. } => first_tiled,
-            ExpertCells::Plain { .. } => 0,
-        }
-    }
-
     /// Outputs of each expert.
     pub fn n_out(&self) -> usize {
         self.n_out

@@ -18,10 +18,10 @@ impl Weights {
         settings: &Sha256,
         preparation: &Preparation<'_>,
     ) -> Result<(), ModelError> {
-        let all: Vec<&Experts> = self.experts().filter(|experts| experts.is_packed()).collect();
-        if all.is_empty() {
-            return Ok(());
-        }
+        let all: Vec<&Experts> = self.experts().collect();
+        // A checkpoint packs all of them, or none.
+        let Some(first) = all.first().filter(|experts| experts.is_packed()) else { return Ok(()) };
+        let n_experts = first.n_experts();
         let lengths = all.iter().flat_map(|experts| {
             let n_bytes = Matrix::mxfp4_len(experts.n_out, experts.n_in).expect(CHECKED);
             std::iter::repeat_n(n_bytes, experts.n_experts())
@@ -32,8 +32,7 @@ impl Weights {
             fingerprint: &|| self.checkpoint.fingerprint(settings),
             lengths: lengths.collect(),
             make: &mut |idx, out| {
-                let at = all.partition_point(|experts| experts.first_tiled() <= idx) - 1;
-                self.tile_expert(all[at], idx - all[at].first_tiled(), preparation, out)
+                self.tile_expert(all[idx / n_experts], idx % n_experts, preparation, out)
             },
         };
         self.tiles = Some(Prepared::new(plan, preparation)?);
