@@ -83,7 +83,7 @@ fn products(c: &mut Criterion) {
     ] {
         let mut group = c.benchmark_group(format!("{format} {arithmetic}"));
         group.sample_size(20);
-        for n_rows in [1, 4, 16, 64, 512] {
+        for n_rows in [1, 4, 8, 16, 64, 512] {
             let x = floats(n_rows * WIDTH);
             let mut out = vec![0.0; n_rows * WIDTH];
             let n_bytes = matrix(format, 0).n_bytes() as u64;

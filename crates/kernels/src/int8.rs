@@ -1,8 +1,8 @@
 //! Products in 8-bit integers: activations and weights as small integers with a scale for every group of 32.
 //!
 //! Four inputs of an output lie side by side, as the instructions want them: of every eight the even ones, then the
-//! odd ones, which is how packed MXFP4 comes apart. Weights are raised by an offset so that none is negative; what that
-//! adds to a sum is the offset times the sum of the activations, and is taken off before.
+//! odd ones, which is how packed MXFP4 comes apart. Weights are raised so that none is negative; what that adds to a sum
+//! is known from the activations alone, and every sum starts from as much below zero.
 
 use crate::bf16::widened;
 use crate::dispatch::Kernels;
@@ -18,10 +18,8 @@ pub(crate) const QUAD: usize = 4;
 pub(crate) type Quad = i32;
 /// The largest integer of an activation or a weight, and minus the smallest.
 pub(crate) const MOST: f32 = 127.0;
-/// What stored 8-bit weights are raised by.
-const OFFSET: u8 = 128;
-/// What doubled 4-bit floats are raised by: the largest of them.
-pub(crate) const FP4_OFFSET: u8 = 12;
+/// What 8-bit weights and doubled 4-bit floats are raised by.
+pub(crate) const OFFSET: u8 = 128;
 /// What takes the doubling back.
 pub(crate) const FP4_FACTOR: f32 = 0.5;
 /// The bfloat16 that stands for "not a number".
@@ -32,7 +30,7 @@ pub(crate) const NOTHING: f32 = 1e-30;
 /// [`Int8::DEEP`] inputs of `WIDE` outputs of an MXFP4 matrix.
 #[repr(C, align(64))]
 pub(crate) struct Slab {
-    /// `[DEEP / 4, WIDE, 4]`: twice the 4-bit float, raised by [`FP4_OFFSET`].
+    /// `[DEEP / 4, WIDE, 4]`: twice the 4-bit float, raised by [`OFFSET`].
     pub(crate) cells: [u8; Int8::DEEP * WIDE],
     /// `[DEEP / 32, WIDE]`
     pub(crate) scales: [f32; Int8::DEEP / GROUP * WIDE],
@@ -51,8 +49,6 @@ pub(crate) struct Weights<'a> {
     pub(crate) cells: &'a [u8],
     /// `[n_k / 32, WIDE]`
     pub(crate) scales: &'a [f32],
-    /// What the cells are raised by.
-    pub(crate) offset: u8,
     /// What the scales are to be multiplied by, a power of two: half where the cells are doubled.
     pub(crate) factor: f32,
     /// How many bytes ahead memory is to be asked: none where the cells are in a slab.
@@ -65,15 +61,15 @@ pub(crate) struct Packed {
     quads: Vec<Quad>,
     /// `[n_in / 32, n]`
     scales: Vec<f32>,
-    /// The sum of the cells under each scale.
-    sums: Vec<i32>,
+    /// Under each scale what the sum of its products starts from: minus [`OFFSET`] times the sum of its cells.
+    starts: Vec<i32>,
 }
 
 /// Where one row of activations goes: each slice begins with its first value.
 pub(crate) struct Rounded<'a> {
     pub(crate) quads: &'a mut [Quad],
     pub(crate) scales: &'a mut [f32],
-    pub(crate) sums: &'a mut [i32],
+    pub(crate) starts: &'a mut [i32],
 }
 
 /// Activations of a place in one group of rows; parts of [`Packed`].
@@ -81,7 +77,7 @@ pub(crate) struct Rounded<'a> {
 pub(crate) struct Activations<'a> {
     pub(crate) quads: &'a [Quad],
     pub(crate) scales: &'a [f32],
-    pub(crate) sums: &'a [i32],
+    pub(crate) starts: &'a [i32],
     /// Rows.
     pub(crate) n: usize,
 }
@@ -100,30 +96,30 @@ impl Recipe for Int8 {
         let n_in = x.len().checked_div(n_rows).unwrap_or(0);
         let mut quads: Vec<Quad> = vec![0; x.len() / QUAD];
         let mut scales = vec![0.0; x.len() / GROUP];
-        let mut sums = vec![0; x.len() / GROUP];
-        let (all_quads, all_scales, all_sums) =
-            (SharedOut::new(&mut quads), SharedOut::new(&mut scales), SharedOut::new(&mut sums));
+        let mut starts = vec![0; x.len() / GROUP];
+        let (all_quads, all_scales, all_starts) =
+            (SharedOut::new(&mut quads), SharedOut::new(&mut scales), SharedOut::new(&mut starts));
         Int8::for_groups(pool, n_rows, n_in, &|group| {
             let RowGroup { start, n, .. } = group;
             // SAFETY: the groups' ranges lie inside and do not overlap, and each comes once.
-            let (quads, scales, sums) = unsafe {
+            let (quads, scales, starts) = unsafe {
                 let (first, n_scales) = (start * n_in / GROUP, n * n_in / GROUP);
                 (
                     all_quads.range(start * n_in / QUAD, n * n_in / QUAD),
                     all_scales.range(first, n_scales),
-                    all_sums.range(first, n_scales),
+                    all_starts.range(first, n_scales),
                 )
             };
             for (r, row) in group.rows(x).enumerate() {
                 let out = Rounded {
                     quads: &mut quads[r..],
                     scales: &mut scales[r..],
-                    sums: &mut sums[r..],
+                    starts: &mut starts[r..],
                 };
                 (kernels.round_int8)(row, out, n);
             }
         });
-        Packed { quads, scales, sums }
+        Packed { quads, scales, starts }
     }
 
     fn accumulate_codes(
@@ -134,8 +130,8 @@ impl Recipe for Int8 {
         totals: &mut [f32],
     ) -> bool {
         let Some(direct) = kernels.direct else { return false };
-        let Packed { quads, scales, sums } = packed;
-        (direct.int8)(Activations { quads, scales, sums, n: rows.n }, codes, totals);
+        let Packed { quads, scales, starts } = packed;
+        (direct.int8)(Activations { quads, scales, starts, n: rows.n }, codes, totals);
         true
     }
 
@@ -154,20 +150,14 @@ impl Recipe for Int8 {
                 let scales = &scales[start / GROUP * 2..][..n_scales * 2];
                 (kernels.unpack_bf16)(scales, &mut slab.scales[..n_scales]);
                 let cells = &cells[start..][..place.n_k * WIDE];
-                Weights {
-                    cells,
-                    scales: &slab.scales[..n_scales],
-                    offset: OFFSET,
-                    factor: 1.0,
-                    ahead: AHEAD,
-                }
+                Weights { cells, scales: &slab.scales[..n_scales], factor: 1.0, ahead: AHEAD }
             }
             Cells::Mxfp4 { codes, scales } => {
                 let cells = &mut slab.cells[..place.n_k * WIDE];
                 (kernels.unpack.integers)(mxfp4::codes_at(w, codes, place), cells);
                 let own = &mut slab.scales[..n_scales];
                 (kernels.unpack.scales)(mxfp4::scales_at(w, scales, place), own);
-                Weights { cells, scales: own, offset: FP4_OFFSET, factor: FP4_FACTOR, ahead: 0 }
+                Weights { cells, scales: own, factor: FP4_FACTOR, ahead: 0 }
             }
             _ => unreachable!("other formats are multiplied exactly"),
         }
@@ -184,7 +174,7 @@ impl Recipe for Int8 {
         let x = Activations {
             quads: rows.part(&packed.quads, place, QUAD),
             scales: rows.part(&packed.scales, place, GROUP),
-            sums: rows.part(&packed.sums, place, GROUP),
+            starts: rows.part(&packed.starts, place, GROUP),
             n: rows.n,
         };
         (kernels.accumulate_int8)(x, *weights, totals);

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::int8::{Activations, QUAD, Weights};
+use crate::int8::{Activations, OFFSET, QUAD, Weights};
 use crate::matrix::GROUP;
 use crate::slab::WIDE;
 
@@ -16,7 +16,7 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
     let n_groups = w.scales.len() / WIDE;
     assert!(w.cells.len() == n_groups * GROUP * WIDE && totals.len() == x.n * WIDE);
     assert!(x.quads.len() == n_groups * GROUP / QUAD * x.n);
-    assert!(x.scales.len() == n_groups * x.n && x.sums.len() == n_groups * x.n);
+    assert!(x.scales.len() == n_groups * x.n && x.starts.len() == n_groups * x.n);
     for r in 0..x.n {
         let totals = &mut totals[r * WIDE..][..WIDE];
         // SAFETY: this table exists only where the CPU has AVX2 and FMA; the lengths were just checked.
@@ -31,8 +31,9 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
 unsafe fn row_groups(x: Activations<'_>, r: usize, w: Weights<'_>, totals: &mut [f32]) {
     let quads = GROUP / QUAD;
     // Weights become signed again: a pair of products of a raised one would not fit 16 bits.
-    let offset = _mm256_set1_epi8(w.offset as i8);
+    let offset = _mm256_set1_epi8(OFFSET as i8);
     let ones = _mm256_set1_epi16(1);
+    let factor = _mm256_set1_ps(w.factor);
     for g in 0..w.scales.len() / WIDE {
         let mut sums = [_mm256_setzero_si256(); N];
         // SAFETY: group g lies inside all of them; the caller's promise.
@@ -48,11 +49,11 @@ unsafe fn row_groups(x: Activations<'_>, r: usize, w: Weights<'_>, totals: &mut 
                     sums[at] = _mm256_add_epi32(sums[at], _mm256_madd_epi16(pairs, ones));
                 }
             }
-            let own = _mm256_set1_ps(x.scales[g * x.n + r] * w.factor);
+            let own = _mm256_set1_ps(x.scales[g * x.n + r]);
             for at in 0..N {
                 let scales = _mm256_loadu_ps(w.scales.as_ptr().add(g * WIDE + at * LANES));
                 let total = totals.as_mut_ptr().add(at * LANES);
-                let scale = _mm256_mul_ps(own, scales);
+                let scale = _mm256_mul_ps(own, _mm256_mul_ps(scales, factor));
                 let sum = _mm256_cvtepi32_ps(sums[at]);
                 _mm256_storeu_ps(total, _mm256_fmadd_ps(sum, scale, _mm256_loadu_ps(total)));
             }

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use super::mxfp4::scale;
 use super::slab::LANES;
-use crate::int8::{Activations, FP4_FACTOR, FP4_OFFSET, QUAD};
+use crate::int8::{Activations, FP4_FACTOR, QUAD};
 use crate::matrix::GROUP;
 use crate::mxfp4::{AHEAD, Codes, EIGHT, WORD};
 use crate::scalar;
@@ -118,7 +118,7 @@ pub(crate) fn accumulate_int8(x: Activations<'_>, w: Codes<'_>, totals: &mut [f3
     let n_groups = w.n_groups();
     assert!(w.codes.len() == n_groups * LINES * LINE && totals.len() == x.n * WIDE);
     assert!(x.quads.len() == n_groups * GROUP / QUAD * x.n);
-    assert!(x.scales.len() == n_groups * x.n && x.sums.len() == n_groups * x.n);
+    assert!(x.scales.len() == n_groups * x.n && x.starts.len() == n_groups * x.n);
     let kernel = match x.n {
         1 => integers::<1>,
         2 => integers::<2>,
@@ -144,6 +144,7 @@ pub(crate) fn accumulate_int8(x: Activations<'_>, w: Codes<'_>, totals: &mut [f3
 #[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
 unsafe fn integers<const R: usize>(x: Activations<'_>, w: Codes<'_>, totals: &mut [f32]) {
     let low_half = _mm512_set1_epi8(15);
+    let factor = _mm512_set1_ps(FP4_FACTOR);
     // SAFETY: the table has 16 bytes.
     let values =
         _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(scalar::int8::CODES.as_ptr().cast()) });
@@ -152,8 +153,7 @@ unsafe fn integers<const R: usize>(x: Activations<'_>, w: Codes<'_>, totals: &mu
         // SAFETY: group g lies inside all of them; the caller's promise.
         unsafe {
             for r in 0..R {
-                let raised = i32::from(FP4_OFFSET) * *x.sums.as_ptr().add(g * R + r);
-                sums[r] = [_mm512_set1_epi32(-raised); 2];
+                sums[r] = [_mm512_set1_epi32(*x.starts.as_ptr().add(g * R + r)); 2];
             }
             for line in g * LINES..(g + 1) * LINES {
                 let mut words = w.words(line);
@@ -171,9 +171,10 @@ unsafe fn integers<const R: usize>(x: Activations<'_>, w: Codes<'_>, totals: &mu
                     }
                 }
             }
-            let scales = w.scales_of(g);
+            let [low, high] = w.scales_of(g);
+            let scales = [_mm512_mul_ps(low, factor), _mm512_mul_ps(high, factor)];
             for r in 0..R {
-                let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r) * FP4_FACTOR);
+                let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r));
                 for half in 0..2 {
                     let total = totals.as_mut_ptr().add(r * WIDE + half * LANES);
                     let scale = _mm512_mul_ps(own, scales[half]);

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::slab::LANES;
-use crate::int8::{Activations, MOST, NOTHING, QUAD, Quad, Rounded, Weights};
+use crate::int8::{Activations, MOST, NOTHING, OFFSET, QUAD, Quad, Rounded, Weights};
 use crate::matrix::GROUP;
 use crate::slab::WIDE;
 
@@ -11,12 +11,12 @@ use crate::slab::WIDE;
 pub(crate) fn round(row: &[f32], out: Rounded<'_>, stride: usize) {
     let (groups, _) = row.as_chunks::<GROUP>();
     let n_places = (groups.len().max(1) - 1) * stride;
-    assert!(groups.is_empty() || out.scales.len() > n_places && out.sums.len() > n_places);
+    assert!(groups.is_empty() || out.scales.len() > n_places && out.starts.len() > n_places);
     for (g, values) in groups.iter().enumerate() {
         // SAFETY: this table exists only where the CPU has AVX-512.
-        let (quads, scale, sum) = unsafe { round_group(values) };
+        let (quads, scale, start) = unsafe { round_group(values) };
         out.scales[g * stride] = scale;
-        out.sums[g * stride] = sum;
+        out.starts[g * stride] = start;
         let places = out.quads[g * GROUP / QUAD * stride..].iter_mut().step_by(stride);
         for (place, quad) in places.zip(quads) {
             *place = quad;
@@ -24,7 +24,7 @@ pub(crate) fn round(row: &[f32], out: Rounded<'_>, stride: usize) {
     }
 }
 
-/// The quads of a group, what they are to be multiplied by, and their sum.
+/// The quads of a group, what they are to be multiplied by, and what their sums start from.
 ///
 /// # Safety
 /// AVX-512 F, BW and VL.
@@ -57,7 +57,7 @@ unsafe fn round_group(values: &[f32; GROUP]) -> ([Quad; GROUP / QUAD], f32, i32)
         // SAFETY: four quads are 16 bytes.
         unsafe { _mm_storeu_si128(quads.as_mut_ptr().cast(), bytes) };
     }
-    (quads, most / MOST, sum)
+    (quads, most / MOST, -i32::from(OFFSET) * sum)
 }
 
 /// As the scalar twin.
@@ -65,7 +65,7 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
     let n_groups = w.scales.len() / WIDE;
     assert!(w.cells.len() == n_groups * GROUP * WIDE && totals.len() == x.n * WIDE);
     assert!(x.quads.len() == n_groups * GROUP / QUAD * x.n);
-    assert!(x.scales.len() == n_groups * x.n && x.sums.len() == n_groups * x.n);
+    assert!(x.scales.len() == n_groups * x.n && x.starts.len() == n_groups * x.n);
     let kernel = match x.n {
         1 => groups::<1>,
         2 => groups::<2>,
@@ -91,13 +91,13 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
 #[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
 unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32]) {
     let quads = GROUP / QUAD;
+    let factor = _mm512_set1_ps(w.factor);
     for g in 0..w.scales.len() / WIDE {
         let mut sums = [[_mm512_setzero_si512(); 2]; R];
         // SAFETY: group g lies inside all of them; the caller's promise.
         unsafe {
             for r in 0..R {
-                let raised = i32::from(w.offset) * *x.sums.as_ptr().add(g * R + r);
-                sums[r] = [_mm512_set1_epi32(-raised); 2];
+                sums[r] = [_mm512_set1_epi32(*x.starts.as_ptr().add(g * R + r)); 2];
             }
             for quad in g * quads..(g + 1) * quads {
                 let line = w.cells.as_ptr().add(quad * WIDE * QUAD);
@@ -116,9 +116,12 @@ unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mu
                 }
             }
             let scales = w.scales.as_ptr().add(g * WIDE);
-            let scales = [_mm512_loadu_ps(scales), _mm512_loadu_ps(scales.add(LANES))];
+            let scales = [
+                _mm512_mul_ps(_mm512_loadu_ps(scales), factor),
+                _mm512_mul_ps(_mm512_loadu_ps(scales.add(LANES)), factor),
+            ];
             for r in 0..R {
-                let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r) * w.factor);
+                let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r));
                 for half in 0..2 {
                     let total = totals.as_mut_ptr().add(r * WIDE + half * LANES);
                     let scale = _mm512_mul_ps(own, scales[half]);

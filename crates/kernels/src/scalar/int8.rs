@@ -1,20 +1,21 @@
 //! Activations as small integers, and sums of products.
 
 use crate::int8::{
-    Activations, FP4_OFFSET, MOST, NOTHING, QUAD, Rounded, Weights, in_quads, integer, largest,
+    Activations, MOST, NOTHING, OFFSET, QUAD, Rounded, Weights, in_quads, integer, largest,
 };
 use crate::matrix::GROUP;
 use crate::slab::WIDE;
 
-/// Twice the 16 values of a 4-bit float, raised by [`FP4_OFFSET`].
-pub(crate) const CODES: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+/// Twice the 16 values of a 4-bit float, raised by [`OFFSET`].
+pub(crate) const CODES: [u8; 16] =
+    [128, 129, 130, 131, 132, 134, 136, 140, 128, 127, 126, 125, 124, 122, 120, 116];
 
 /// Rounds a row, group by group; the values of one and the next lie `stride` apart.
 pub(crate) fn round(row: &[f32], out: Rounded<'_>, stride: usize) {
     for (g, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
         let (integers, scale) = integers(values);
         out.scales[g * stride] = scale;
-        out.sums[g * stride] = integers.iter().sum();
+        out.starts[g * stride] = -i32::from(OFFSET) * integers.iter().sum::<i32>();
         for (at, [a, b, c, d]) in integers.as_chunks::<QUAD>().0.iter().enumerate() {
             out.quads[(g * GROUP / QUAD + at) * stride] =
                 a & 255 | (b & 255) << 8 | (c & 255) << 16 | d << 24;
@@ -42,7 +43,7 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
     let quads = GROUP / QUAD;
     for (g, scales) in w.scales.chunks_exact(WIDE).enumerate() {
         for (r, totals) in totals.chunks_exact_mut(WIDE).enumerate() {
-            let mut sums = [-i32::from(w.offset) * x.sums[g * x.n + r]; WIDE];
+            let mut sums = [x.starts[g * x.n + r]; WIDE];
             for quad in g * quads..(g + 1) * quads {
                 let x = x.quads[quad * x.n + r].to_le_bytes();
                 let lines = w.cells[quad * WIDE * QUAD..].chunks_exact(QUAD);
@@ -54,12 +55,12 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
                         .sum::<i32>();
                 }
             }
-            let scale = x.scales[g * x.n + r] * w.factor;
+            let scale = x.scales[g * x.n + r];
             for ((total, sum), own) in totals.iter_mut().zip(sums).zip(scales) {
-                *total = (sum as f32).mul_add(scale * own, *total);
+                *total = (sum as f32).mul_add(scale * (own * w.factor), *total);
             }
         }
     }
 }
 
-const _: () = assert!(CODES[0] == FP4_OFFSET);
+const _: () = assert!(CODES[0] == OFFSET);
