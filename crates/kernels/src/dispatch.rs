@@ -23,7 +23,7 @@ pub struct Kernels {
     /// Tiles of MXFP4 into what the sums of each arithmetic want.
     pub(crate) unpack: Unpack,
     /// Sums of few rows straight from such tiles, where that is faster.
-    pub(crate) direct: Option<Direct>,
+    pub(crate) direct: Direct,
     /// Little-endian bfloat16 into `f32`.
     pub(crate) unpack_bf16: fn(&[u8], &mut [f32]),
     /// Little-endian IEEE half into `f32`.
@@ -106,11 +106,13 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
                 let mut kernels = crate::avx512::KERNELS;
-                // The first CPUs with AVX-512 lack the sums of products of small numbers.
+                // The first CPUs with AVX-512 lack the sums of products of small numbers, the next ones tables of bytes.
                 if !Isa::has_vnni() {
                     kernels.accumulate_int8 = crate::avx2::int8::accumulate;
                     kernels.burn_int8 = crate::avx2::ceiling::BURN_INT8;
-                    kernels.direct = None;
+                }
+                if !Isa::has_vbmi() {
+                    kernels.direct.int8 = None;
                 }
                 if !Isa::has_bf16() {
                     kernels.bf16_unit = "float32";

@@ -30,8 +30,8 @@ impl Recipe for Exact {
         codes: Codes<'_>,
         totals: &mut [f32],
     ) -> bool {
-        let Some(direct) = kernels.direct else { return false };
-        (direct.exact)(packed, rows.n, codes, totals);
+        let Some(direct) = kernels.direct.exact else { return false };
+        direct(packed, rows.n, codes, totals);
         true
     }
 

@@ -20,8 +20,6 @@ pub(crate) type Quad = i32;
 pub(crate) const MOST: f32 = 127.0;
 /// What 8-bit weights and doubled 4-bit floats are raised by.
 pub(crate) const OFFSET: u8 = 128;
-/// What takes the doubling back.
-pub(crate) const FP4_FACTOR: f32 = 0.5;
 /// The bfloat16 that stands for "not a number".
 const NO_NUMBER: u16 = 0x7fc0;
 /// Groups without a larger activation count as zeros: the inverse of their scale would be no number.
@@ -49,8 +47,6 @@ pub(crate) struct Weights<'a> {
     pub(crate) cells: &'a [u8],
     /// `[n_k / 32, WIDE]`
     pub(crate) scales: &'a [f32],
-    /// What the scales are to be multiplied by, a power of two: half where the cells are doubled.
-    pub(crate) factor: f32,
     /// How many bytes ahead memory is to be asked: none where the cells are in a slab.
     pub(crate) ahead: usize,
 }
@@ -122,6 +118,11 @@ impl Recipe for Int8 {
         Packed { quads, scales, starts }
     }
 
+    /// 4-bit floats are doubled, which makes them integers.
+    fn unit(w: &Matrix<'_>) -> f32 {
+        if matches!(w.cells, Cells::Mxfp4 { .. }) { 0.5 } else { 1.0 }
+    }
+
     fn accumulate_codes(
         kernels: &Kernels,
         packed: &Packed,
@@ -129,9 +130,9 @@ impl Recipe for Int8 {
         codes: Codes<'_>,
         totals: &mut [f32],
     ) -> bool {
-        let Some(direct) = kernels.direct else { return false };
+        let Some(direct) = kernels.direct.int8 else { return false };
         let Packed { quads, scales, starts } = packed;
-        (direct.int8)(Activations { quads, scales, starts, n: rows.n }, codes, totals);
+        direct(Activations { quads, scales, starts, n: rows.n }, codes, totals);
         true
     }
 
@@ -150,14 +151,14 @@ impl Recipe for Int8 {
                 let scales = &scales[start / GROUP * 2..][..n_scales * 2];
                 (kernels.unpack_bf16)(scales, &mut slab.scales[..n_scales]);
                 let cells = &cells[start..][..place.n_k * WIDE];
-                Weights { cells, scales: &slab.scales[..n_scales], factor: 1.0, ahead: AHEAD }
+                Weights { cells, scales: &slab.scales[..n_scales], ahead: AHEAD }
             }
             Cells::Mxfp4 { codes, scales } => {
                 let cells = &mut slab.cells[..place.n_k * WIDE];
                 (kernels.unpack.integers)(mxfp4::codes_at(w, codes, place), cells);
                 let own = &mut slab.scales[..n_scales];
                 (kernels.unpack.scales)(mxfp4::scales_at(w, scales, place), own);
-                Weights { cells, scales: own, factor: FP4_FACTOR, ahead: 0 }
+                Weights { cells, scales: own, ahead: 0 }
             }
             _ => unreachable!("other formats are multiplied exactly"),
         }

@@ -72,6 +72,12 @@ impl Isa {
         is_x86_feature_detected!("avx512vnni")
     }
 
+    /// Whether this CPU finds bytes in a table of 64, and has [`Isa::has_vnni`] too.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_vbmi() -> bool {
+        Isa::has_vnni() && is_x86_feature_detected!("avx512vbmi")
+    }
+
     /// Whether this CPU multiplies tiles of bfloat16, eight of 16 rows of 64 bytes, and the system saves them. The
     /// process has yet to ask for them.
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

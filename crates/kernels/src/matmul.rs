@@ -142,16 +142,17 @@ impl Kernels {
             let start = totals.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
             let totals = &mut totals[start..];
             self.sum_tile(job, first, n_tile, slabs, totals);
+            let unit = R::unit(&job.w);
             for (row, totals) in totals.chunks_exact(WIDE).take(job.n_rows).enumerate() {
                 // SAFETY: row < n_rows and first + n_tile <= n_out, so the range is inside `out`; the
                 // tasks' column ranges are disjoint, so no other thread touches it.
                 let target = unsafe { job.out.range(row * job.w.n_out + first, n_tile) };
-                match job.bias {
-                    None => target.copy_from_slice(&totals[..n_tile]),
-                    Some(bias) => {
-                        for (at, cell) in target.iter_mut().enumerate() {
-                            *cell = totals[at] + bias[first + at];
-                        }
+                for (cell, total) in target.iter_mut().zip(totals) {
+                    *cell = total * unit;
+                }
+                if let Some(bias) = job.bias {
+                    for (cell, bias) in target.iter_mut().zip(&bias[first..]) {
+                        *cell += bias;
                     }
                 }
             }

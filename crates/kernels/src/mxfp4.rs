@@ -81,13 +81,18 @@ impl Codes<'_> {
     }
 }
 
-/// What a table sums straight from codes, of as many rows as are summed together.
+/// What a table sums straight from codes where that is faster, of as many rows as are summed together; into totals that are
+/// zero before.
 #[derive(Clone, Copy)]
 pub(crate) struct Direct {
-    /// Rows `[n_in, n_rows]`, `n_rows`, on top of totals `[n_rows, WIDE]`.
-    pub(crate) exact: fn(&[f32], usize, Codes<'_>, &mut [f32]),
-    /// Activations in small integers, on top of totals `[rows, WIDE]`.
-    pub(crate) int8: fn(Activations<'_>, Codes<'_>, &mut [f32]),
+    /// Rows `[n_in, n_rows]`, `n_rows`, totals `[n_rows, WIDE]`.
+    pub(crate) exact: Option<fn(&[f32], usize, Codes<'_>, &mut [f32])>,
+    /// Activations in small integers, totals `[rows, WIDE]`.
+    pub(crate) int8: Option<fn(Activations<'_>, Codes<'_>, &mut [f32])>,
+}
+
+impl Direct {
+    pub(crate) const NONE: Direct = Direct { exact: None, int8: None };
 }
 
 impl Kernels {

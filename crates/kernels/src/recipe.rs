@@ -39,7 +39,12 @@ pub(crate) trait Recipe {
         task();
     }
 
-    /// Sums all inputs of one group of rows straight from a tile's codes, on top of `totals`; `false` where this table or
+    /// What totals are multiplied by when all of them are summed: sums over doubled weights are twice too large.
+    fn unit(_w: &Matrix<'_>) -> f32 {
+        1.0
+    }
+
+    /// Sums all inputs of one group of rows straight from a tile's codes, into `totals` that are zero before; `false` where this table or
     /// arithmetic has to unpack them first.
     fn accumulate_codes(
         _kernels: &Kernels,

@@ -33,7 +33,6 @@ unsafe fn row_groups(x: Activations<'_>, r: usize, w: Weights<'_>, totals: &mut 
     // Weights become signed again: a pair of products of a raised one would not fit 16 bits.
     let offset = _mm256_set1_epi8(OFFSET as i8);
     let ones = _mm256_set1_epi16(1);
-    let factor = _mm256_set1_ps(w.factor);
     for g in 0..w.scales.len() / WIDE {
         let mut sums = [_mm256_setzero_si256(); N];
         // SAFETY: group g lies inside all of them; the caller's promise.
@@ -53,7 +52,7 @@ unsafe fn row_groups(x: Activations<'_>, r: usize, w: Weights<'_>, totals: &mut 
             for at in 0..N {
                 let scales = _mm256_loadu_ps(w.scales.as_ptr().add(g * WIDE + at * LANES));
                 let total = totals.as_mut_ptr().add(at * LANES);
-                let scale = _mm256_mul_ps(own, _mm256_mul_ps(scales, factor));
+                let scale = _mm256_mul_ps(own, scales);
                 let sum = _mm256_cvtepi32_ps(sums[at]);
                 _mm256_storeu_ps(total, _mm256_fmadd_ps(sum, scale, _mm256_loadu_ps(total)));
             }

@@ -12,13 +12,14 @@ pub(crate) mod unpack;
 
 use crate::dispatch::Kernels;
 use crate::isa::Isa;
+use crate::mxfp4::Direct;
 use crate::scalar;
 
 pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Avx2,
     bf16_unit: "float32",
     unpack: mxfp4::UNPACK,
-    direct: None,
+    direct: Direct::NONE,
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,
     fill: slab::fill,

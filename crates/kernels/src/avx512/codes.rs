@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use super::mxfp4::scale;
 use super::slab::LANES;
-use crate::int8::{Activations, FP4_FACTOR, QUAD};
+use crate::int8::{Activations, QUAD};
 use crate::matrix::GROUP;
 use crate::mxfp4::{AHEAD, Codes, EIGHT, WORD};
 use crate::scalar;
@@ -20,7 +20,7 @@ const LINES: usize = GROUP / EIGHT;
 /// Rows that are summed from codes at most, as many as are summed together.
 const ROWS: usize = 12;
 
-/// Exact sums of `n_rows` rows, `[n_in, n_rows]`, on top of `totals` `[n_rows, WIDE]`.
+/// Exact sums of `n_rows` rows, `[n_in, n_rows]`, into `totals` `[n_rows, WIDE]`, which are zero before.
 pub(crate) fn accumulate(x: &[f32], n_rows: usize, w: Codes<'_>, totals: &mut [f32]) {
     let n_groups = w.n_groups();
     assert!(w.codes.len() == n_groups * LINES * LINE && totals.len() == n_rows * WIDE);
@@ -113,7 +113,7 @@ unsafe fn float_groups<const R: usize, const G: usize>(
     }
 }
 
-/// Sums in small integers of rows, on top of `totals` `[rows, WIDE]`.
+/// Sums in small integers of rows, into `totals` `[rows, WIDE]`, which are zero before.
 pub(crate) fn accumulate_int8(x: Activations<'_>, w: Codes<'_>, totals: &mut [f32]) {
     let n_groups = w.n_groups();
     assert!(w.codes.len() == n_groups * LINES * LINE && totals.len() == x.n * WIDE);
@@ -134,17 +134,16 @@ pub(crate) fn accumulate_int8(x: Activations<'_>, w: Codes<'_>, totals: &mut [f3
         ROWS => integers::<ROWS>,
         n => unreachable!("rows come at most {ROWS} at once, not {n}"),
     };
-    // SAFETY: the table has this kernel only where the CPU has AVX-512 with VNNI; the lengths were just checked.
+    // SAFETY: the table has this kernel only where the CPU has AVX-512 with VNNI and VBMI; the lengths were just checked.
     unsafe { kernel(x, w, totals) }
 }
 
 /// # Safety
-/// AVX-512 F, BW and VNNI; lengths as asserted by [`accumulate_int8`] for `R` rows.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+/// AVX-512 F, BW, VNNI and VBMI; lengths as asserted by [`accumulate_int8`] for `R` rows.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
 #[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
 unsafe fn integers<const R: usize>(x: Activations<'_>, w: Codes<'_>, totals: &mut [f32]) {
-    let low_half = _mm512_set1_epi8(15);
-    let factor = _mm512_set1_ps(FP4_FACTOR);
+    // Looking up takes the lower six bits of a byte; with the table four times over, the upper two of them change nothing.
     // SAFETY: the table has 16 bytes.
     let values =
         _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(scalar::int8::CODES.as_ptr().cast()) });
@@ -159,8 +158,8 @@ unsafe fn integers<const R: usize>(x: Activations<'_>, w: Codes<'_>, totals: &mu
                 let mut words = w.words(line);
                 for half in 0..2 {
                     let cells = [
-                        _mm512_shuffle_epi8(values, _mm512_and_si512(words[0], low_half)),
-                        _mm512_shuffle_epi8(values, _mm512_and_si512(words[1], low_half)),
+                        _mm512_permutexvar_epi8(words[0], values),
+                        _mm512_permutexvar_epi8(words[1], values),
                     ];
                     words = [_mm512_srli_epi16::<4>(words[0]), _mm512_srli_epi16::<4>(words[1])];
                     let quads = x.quads.as_ptr().add((line * 2 + half) * R);
@@ -171,8 +170,7 @@ unsafe fn integers<const R: usize>(x: Activations<'_>, w: Codes<'_>, totals: &mu
                     }
                 }
             }
-            let [low, high] = w.scales_of(g);
-            let scales = [_mm512_mul_ps(low, factor), _mm512_mul_ps(high, factor)];
+            let scales = w.scales_of(g);
             for r in 0..R {
                 let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r));
                 for half in 0..2 {

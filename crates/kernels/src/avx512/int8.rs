@@ -91,7 +91,6 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
 #[expect(clippy::needless_range_loop, reason = "constant bounds keep the sums in registers")]
 unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32]) {
     let quads = GROUP / QUAD;
-    let factor = _mm512_set1_ps(w.factor);
     for g in 0..w.scales.len() / WIDE {
         let mut sums = [[_mm512_setzero_si512(); 2]; R];
         // SAFETY: group g lies inside all of them; the caller's promise.
@@ -116,10 +115,7 @@ unsafe fn groups<const R: usize>(x: Activations<'_>, w: Weights<'_>, totals: &mu
                 }
             }
             let scales = w.scales.as_ptr().add(g * WIDE);
-            let scales = [
-                _mm512_mul_ps(_mm512_loadu_ps(scales), factor),
-                _mm512_mul_ps(_mm512_loadu_ps(scales.add(LANES)), factor),
-            ];
+            let scales = [_mm512_loadu_ps(scales), _mm512_loadu_ps(scales.add(LANES))];
             for r in 0..R {
                 let own = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r));
                 for half in 0..2 {

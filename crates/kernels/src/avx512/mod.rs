@@ -20,7 +20,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     isa: Isa::Avx512,
     bf16_unit: "avx512-bf16",
     unpack: mxfp4::UNPACK,
-    direct: Some(Direct { exact: codes::accumulate, int8: codes::accumulate_int8 }),
+    direct: Direct { exact: Some(codes::accumulate), int8: Some(codes::accumulate_int8) },
     unpack_bf16: unpack::bf16,
     unpack_f16: unpack::f16,
     fill: slab::fill,

@@ -205,8 +205,6 @@ unsafe fn scales_of_sixteens(bytes: &[u8], out: &mut [f32]) {
 #[inline]
 pub(super) fn scale(bytes: __m128i) -> __m512 {
     let smallest = _mm512_set1_epi32(scalar::unpack::scale(0).to_bits() as i32);
-    let exponents = _mm512_cvtepu8_epi32(bytes);
-    let is_zero = _mm512_testn_epi32_mask(exponents, exponents);
-    let bits = _mm512_mask_mov_epi32(_mm512_slli_epi32::<23>(exponents), is_zero, smallest);
-    _mm512_castsi512_ps(bits)
+    let exponents = _mm512_slli_epi32::<23>(_mm512_cvtepu8_epi32(bytes));
+    _mm512_castsi512_ps(_mm512_max_epi32(exponents, smallest))
 }

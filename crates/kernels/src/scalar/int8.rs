@@ -57,7 +57,7 @@ pub(crate) fn accumulate(x: Activations<'_>, w: Weights<'_>, totals: &mut [f32])
             }
             let scale = x.scales[g * x.n + r];
             for ((total, sum), own) in totals.iter_mut().zip(sums).zip(scales) {
-                *total = (sum as f32).mul_add(scale * (own * w.factor), *total);
+                *total = (sum as f32).mul_add(scale * own, *total);
             }
         }
     }
