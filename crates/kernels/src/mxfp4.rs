@@ -81,14 +81,17 @@ impl Codes<'_> {
     }
 }
 
+/// Rows `[n_in, n_rows]`, `n_rows`, the codes, totals `[n_rows, WIDE]`.
+type ExactDirect = fn(&[f32], usize, Codes<'_>, &mut [f32]);
+/// Activations in small integers, the codes, totals `[rows, WIDE]`.
+type Int8Direct = fn(Activations<'_>, Codes<'_>, &mut [f32]);
+
 /// What a table sums straight from codes where that is faster, of as many rows as are summed together; into totals that are
 /// zero before.
 #[derive(Clone, Copy)]
 pub(crate) struct Direct {
-    /// Rows `[n_in, n_rows]`, `n_rows`, totals `[n_rows, WIDE]`.
-    pub(crate) exact: Option<fn(&[f32], usize, Codes<'_>, &mut [f32])>,
-    /// Activations in small integers, totals `[rows, WIDE]`.
-    pub(crate) int8: Option<fn(Activations<'_>, Codes<'_>, &mut [f32])>,
+    pub(crate) exact: Option<ExactDirect>,
+    pub(crate) int8: Option<Int8Direct>,
 }
 
 impl Direct {
