@@ -11,8 +11,8 @@ use crate::memory::kib;
 pub(super) const LARGE_PAGE: usize = 2 << 20;
 /// Pieces of a map that are looked at.
 const N_SAMPLES: usize = 16;
-/// So many of them may be in small pages.
-const N_SMALL: usize = 1;
+/// So many of them may be in small pages: what they cost is then less than a load.
+const N_SMALL: usize = 4;
 
 /// Whether a map of which nothing was read yet comes in large pages, by a few pieces of it. What cannot be found out counts
 /// as small.
@@ -38,7 +38,9 @@ pub(super) fn can_be_large() -> bool {
 /// Bytes of the file mapped at an address that are there in large pages.
 fn in_large_pages(smaps: &str, address: usize) -> u64 {
     let head = format!("{address:x}-");
-    let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&head));
+    let lines = smaps.lines().skip_while(|line| !line.starts_with(&head));
+    // The last line of every map.
+    let mut lines = lines.take_while(|line| !line.starts_with("VmFlags:"));
     lines.find_map(|line| kib(line, "FilePmdMapped:")).unwrap_or_default()
 }
 
@@ -47,15 +49,19 @@ mod tests {
     use super::*;
 
     const SMAPS: &str = "\
-7f0000000000-7f0040000000 r--s 00000000 fe:00 12 /a\nRss:   8192 kB\nFilePmdMapped:   4096 kB\n\
-7f0080000000-7f00c0000000 r--s 00000000 fe:00 13 /b\nRss:   8192 kB\nFilePmdMapped:   6144 kB\n";
+7f0000000000-7f0040000000 r--s 00000000 fe:00 12 /a\nFilePmdMapped:   4096 kB\nVmFlags: rd sh\n\
+7f0040000000-7f0080000000 r--s 00000000 fe:00 12 /a\nRss:   8192 kB\nVmFlags: rd sh\n\
+7f0080000000-7f00c0000000 r--s 00000000 fe:00 13 /b\nFilePmdMapped:   6144 kB\nVmFlags: rd sh\n";
 
     #[test]
     fn the_figure_is_that_of_the_map() {
-        for (address, n_bytes) in [(0x7f00_0000_0000, 4 << 20), (0x7f00_8000_0000, 6 << 20)] {
+        for (address, n_bytes) in [
+            (0x7f00_0000_0000, 4 << 20),
+            (0x7f00_4000_0000, 0),
+            (0x7f00_8000_0000, 6 << 20),
+            (0x7f, 0),
+        ] {
             assert_eq!(in_large_pages(SMAPS, address), n_bytes, "{address:x}");
         }
-        assert_eq!(in_large_pages(SMAPS, 0x7f), 0);
-        assert_eq!(in_large_pages("7f-80 r--s\nRss: 4 kB\n", 0x7f), 0);
     }
 }

@@ -29,8 +29,7 @@ pub(crate) struct WeightsArgs {
     /// By default beside the checkpoint if it has 1 GB or more: the first start takes longer, later ones map the file.
     #[arg(long, value_name = "DIR|off", env = "SAFEGUARD_WEIGHTS_CACHE")]
     weights_cache: Option<CachePlace>,
-    /// How weights that are kept come into memory; a copy takes as much of it as the file is long, and where that is not
-    /// to be had the file is mapped
+    /// How weights that are kept come into memory; where there is no room to load them, they are mapped
     #[arg(long, value_enum, default_value_t, env = "SAFEGUARD_WEIGHTS")]
     weights: WeightsMode,
 }
@@ -38,12 +37,12 @@ pub(crate) struct WeightsArgs {
 /// How kept weights come into memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum WeightsMode {
-    /// Loaded where more than one item is judged and the map would lie in small pages, which is slower; mapped otherwise
+    /// Loaded if many items are judged and the map would come in small pages, which are slower; otherwise mapped
     #[default]
     Auto,
     /// The file is mapped: processes share it
     Map,
-    /// The file is read into large pages of this process
+    /// The file is read into large pages of this process's own
     Load,
 }
 
@@ -127,7 +126,7 @@ impl Told {
     fn hear(&self, preparing: &Preparing, kept: Option<&Path>) {
         match preparing {
             &Preparing::Made { n_bytes, n_all } => self.show(n_bytes, n_all, &|| {
-                if let Some(dir) = kept {
+                if let (Some(dir), false) = (kept, self.not_kept.get()) {
                     let gigabytes = n_all as f64 / 1e9;
                     report_note(&format!(
                         "weights are made ready for this machine once; {gigabytes:.1} GB are kept in {}",
@@ -148,7 +147,7 @@ impl Told {
             }
             Preparing::NotLoaded(problem) if !self.not_loaded.replace(true) => {
                 report_note(&format!("{problem}; they are mapped, which may be slower"));
-                report_hint("--weights map says so beforehand");
+                report_hint("a smaller --kv-mb leaves more room, --weights map does without");
             }
             Preparing::NotKept(_) | Preparing::NotLoaded(_) => {}
         }
