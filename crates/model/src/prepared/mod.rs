@@ -214,8 +214,8 @@ mod tests {
             let found = prepared(kept, loading);
             let is_loaded = found.residence == Residence::Memory;
             assert_eq!(is_loaded, what == "loaded");
-            for idx in 0..LENGTHS.len() {
-                assert_eq!(found.piece(idx).len(), LENGTHS[idx]);
+            for (idx, &n_bytes) in LENGTHS.iter().enumerate() {
+                assert_eq!(found.piece(idx).len(), n_bytes);
                 assert!(found.piece(idx) == expected.piece(idx), "{what}: piece {idx}");
             }
         }
