@@ -89,6 +89,25 @@ fn where_weights_are_is_said() {
 }
 
 #[test]
+fn what_memory_has_no_room_for_is_mapped_with_one_note() {
+    // The most that keys and values can ask for.
+    if model::memory::available().is_ok_and(|n_free| n_free >> 40 > 0) {
+        return;
+    }
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
+    let kept = tempfile::tempdir().expect("a folder");
+    let [model, kept] = [&model, kept.path()].map(|path| path.to_str().expect("UTF-8"));
+    let sizes = ["--prefix", "40", "--streams", "0", "--items", "0", "--kv-mb", "1048576"];
+    let from = ["bench", "--model", model, "--weights-cache", kept, "--weights", "load"];
+    let args = [&from[..], &sizes[..], &["--dense", "int8"]].concat();
+    let output = command(Path::new("."), &args).output().expect("the program starts");
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert_eq!(told.matches("they are mapped, which may be slower").count(), 1, "{told}");
+    assert!(stdout(&output).contains("mapped in small pages"), "{}", stdout(&output));
+}
+
+#[test]
 fn a_policy_is_the_prefix_and_quick_is_smaller() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/spam");
     let policy = folder.to_str().expect("UTF-8");
