@@ -76,6 +76,38 @@ fn every_arithmetic_can_be_measured() {
 }
 
 #[test]
+fn where_weights_are_is_said() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
+    let kept = tempfile::tempdir().expect("a folder");
+    let [model, kept] = [&model, kept.path()].map(|path| path.to_str().expect("UTF-8"));
+    let sizes = ["--prefix", "40", "--streams", "0", "--items", "0", "--kv-mb", "16"];
+    let from = ["--model", model, "--weights-cache", kept];
+    for (how, place) in [("map", "mapped in small pages"), ("load", "in memory")] {
+        let report = measured(&[&from[..], &sizes[..], &["--weights", how]].concat());
+        assert_eq!(report["model"]["weights"], place);
+    }
+}
+
+#[test]
+fn what_memory_has_no_room_for_is_mapped_with_one_note() {
+    // The most that keys and values can ask for.
+    if model::memory::available().is_ok_and(|n_free| n_free >> 40 > 0) {
+        return;
+    }
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
+    let kept = tempfile::tempdir().expect("a folder");
+    let [model, kept] = [&model, kept.path()].map(|path| path.to_str().expect("UTF-8"));
+    let sizes = ["--prefix", "40", "--streams", "0", "--items", "0", "--kv-mb", "1048576"];
+    let from = ["bench", "--model", model, "--weights-cache", kept, "--weights", "load"];
+    let args = [&from[..], &sizes[..], &["--dense", "int8"]].concat();
+    let output = command(Path::new("."), &args).output().expect("the program starts");
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert_eq!(told.matches("they are mapped, which may be slower").count(), 1, "{told}");
+    assert!(stdout(&output).contains("mapped in small pages"), "{}", stdout(&output));
+}
+
+#[test]
 fn a_policy_is_the_prefix_and_quick_is_smaller() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/spam");
     let policy = folder.to_str().expect("UTF-8");
@@ -112,6 +144,7 @@ fn what_cannot_be_measured_ends_with_2() {
         (&["--shape", "tiny", "--model", "x"], "cannot be used with"),
         (&["--streams", "1025"], "1025 is not in"),
         (&["--arithmetic", "int4"], "there are exact, int8"),
+        (&["--weights", "copy"], "possible values: auto, map, load"),
         (&["--policy", "nowhere.md"], "cannot be read"),
         (&["--model", "./nowhere"], "./nowhere"),
     ] {

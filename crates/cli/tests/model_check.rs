@@ -145,3 +145,22 @@ fn prepared_weights_are_kept_where_the_flag_says() {
     assert_eq!(stderr.matches("prepared weights cannot be kept there").count(), 1, "{stderr}");
     assert!(stderr.contains("--weights-cache off"), "{stderr}");
 }
+
+#[test]
+fn how_weights_come_into_memory_changes_no_number() {
+    let kept = tempfile::tempdir().expect("a temporary folder");
+    let place = kept.path().to_str().expect("UTF-8");
+    let run = |how: &str| {
+        let flags = ["--weights-cache", place, "--weights", how, "--format", "json"];
+        check(&fixture("tiny-a"), &fixture("tiny-a/golden"), &flags)
+    };
+    let [auto, map, load] = ["auto", "map", "load"].map(run);
+    assert_eq!(auto.status.code(), Some(0));
+    for other in [map, load] {
+        assert_eq!((other.status, other.stdout), (auto.status, auto.stdout.clone()));
+    }
+    let refused = run("copy");
+    let stderr = String::from_utf8(refused.stderr).expect("UTF-8");
+    assert_eq!(refused.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("[possible values: auto, map, load]"), "{stderr}");
+}

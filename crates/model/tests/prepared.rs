@@ -1,16 +1,16 @@
-//! Prepared weights: kept in a file that later runs map, made anew where it is damaged, made in memory where it cannot be.
+//! Prepared weights: kept in a file that later runs map or load, made anew where it is damaged, made in memory where it cannot be.
 
 mod broken;
 
-use std::cell::RefCell;
-use std::fs;
+use std::cell::{Cell, RefCell};
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use broken::{Broken, fixture};
 use kernels::{Kernels, Matrix, Pool};
-use model::{KeepProblem, Model, ModelError, Preparation, Preparing};
+use model::{KeepProblem, Loading, Model, ModelError, Preparation, Preparing, Residence};
 
 const SCALES: &str = "model.layers.0.mlp.experts.gate_up_proj_scales";
 
@@ -18,16 +18,28 @@ type Damage = fn(&mut Vec<u8>);
 
 /// Opens a checkpoint, keeping what is prepared in `dir`; with what was told of it.
 fn open(checkpoint: &Path, dir: &Path, int8: bool) -> (Result<Model, ModelError>, Vec<String>) {
+    open_as(checkpoint, dir, int8, Loading::Never)
+}
+
+/// The same, loading or mapping what is kept.
+fn open_as(
+    checkpoint: &Path,
+    dir: &Path,
+    int8: bool,
+    loading: Loading,
+) -> (Result<Model, ModelError>, Vec<String>) {
     let told = RefCell::new(Vec::new());
     let listener = |preparing: &Preparing| {
         told.borrow_mut().push(match preparing {
             Preparing::Made { n_bytes, n_all } if n_bytes == n_all => "made".to_owned(),
-            Preparing::Made { .. } | Preparing::Waiting => return,
+            Preparing::Loaded { n_bytes, n_all } if n_bytes == n_all => "loaded".to_owned(),
+            Preparing::Made { .. } | Preparing::Loaded { .. } | Preparing::Waiting => return,
             Preparing::NotKept(problem) => problem.to_string(),
+            Preparing::NotLoaded(problem) => problem.to_string(),
         });
     };
     let pool = Pool::new(2);
-    let preparation = Preparation { pool: &pool, dir: Some(dir), listener: &listener };
+    let preparation = Preparation { pool: &pool, dir: Some(dir), loading, listener: &listener };
     let model = Model::open_with(checkpoint, &preparation)
         .and_then(|model| if int8 { model.with_int8_dense(&preparation) } else { Ok(model) });
     (model, told.into_inner())
@@ -93,6 +105,73 @@ fn a_later_run_maps_what_the_first_one_made() {
 }
 
 #[test]
+fn what_is_loaded_is_what_is_mapped() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (always, in_large) = (Loading::Always { spare: 0 }, Loading::InLargePages { spare: 0 });
+    // A file of less than a large page lies in small ones; whether memory has others is the system's choice.
+    let thp = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    let has_large = !thp.is_empty() && !thp.contains("[never]");
+    let (told_in_large, in_memory): (&[&str], _) =
+        if has_large { (&["loaded"], true) } else { (&[], false) };
+    for (loading, told, in_memory) in [
+        (always, &["made", "loaded"][..], true),
+        (always, &["loaded"], true),
+        (in_large, told_in_large, in_memory),
+    ] {
+        let (loaded, heard) = open_as(&fixture("tiny-a"), dir.path(), false, loading);
+        assert_eq!(heard, told);
+        let (mapped, heard) = open(&fixture("tiny-a"), dir.path(), false);
+        assert!(heard.is_empty(), "{heard:?}");
+        let (loaded, mapped) = (loaded.expect("it opens"), mapped.expect("it opens"));
+        assert_eq!(rows(&loaded), rows(&mapped));
+        assert_eq!(loaded.fingerprint(), mapped.fingerprint());
+        let small = Residence::Mapped { large_pages: false };
+        assert_eq!(mapped.weights().residence(), small);
+        assert_eq!(loaded.weights().residence(), if in_memory { Residence::Memory } else { small });
+    }
+}
+
+#[test]
+fn what_memory_has_no_room_for_stays_mapped() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let expected = rows(&Model::open(&fixture("tiny-a")).expect("the fixture opens"));
+    open(&fixture("tiny-a"), dir.path(), false).0.expect("the fixture opens");
+    let loading = Loading::Always { spare: u64::MAX };
+    let (model, told) = open_as(&fixture("tiny-a"), dir.path(), false, loading);
+    let model = model.expect("the fixture opens");
+    assert!(
+        told.len() == 1 && told[0].contains("loading weights needs 18446744073.7 GB"),
+        "{told:?}"
+    );
+    assert_eq!(model.weights().residence(), Residence::Mapped { large_pages: false });
+    assert_eq!(rows(&model), expected);
+}
+
+#[test]
+fn what_is_cut_short_while_it_is_loaded_is_made_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let expected = rows(&Model::open(&fixture("tiny-a")).expect("the fixture opens"));
+    open(&fixture("tiny-a"), dir.path(), false).0.expect("the fixture opens");
+    let [file] = &files(dir.path())[..] else { panic!("one file") };
+    let sound = fs::read(file).expect("readable");
+    let n_made = Cell::new(0);
+    let listener = |preparing: &Preparing| match preparing {
+        Preparing::Loaded { n_bytes: 0, .. } if n_made.get() == 0 => {
+            File::options().write(true).open(file).unwrap().set_len(5000).expect("writable");
+        }
+        Preparing::Made { n_bytes, n_all } if n_bytes == n_all => n_made.set(n_made.get() + 1),
+        _ => {}
+    };
+    let pool = Pool::new(2);
+    let loading = Loading::Always { spare: 0 };
+    let preparation =
+        Preparation { pool: &pool, dir: Some(dir.path()), loading, listener: &listener };
+    let model = Model::open_with(&fixture("tiny-a"), &preparation).expect("the fixture opens");
+    assert_eq!((rows(&model), n_made.get()), (expected, 1));
+    assert_eq!(fs::read(file).expect("readable"), sound);
+}
+
+#[test]
 fn what_is_damaged_or_of_another_checkpoint_is_made_anew() {
     let dir = tempfile::tempdir().expect("a folder");
     let expected = rows(&Model::open(&fixture("tiny-a")).expect("the fixture opens"));
@@ -150,7 +229,8 @@ fn a_folder_that_goes_away_meanwhile_costs_nothing_but_the_file() {
         _ => drop(fs::remove_dir_all(&kept)),
     };
     let pool = Pool::new(1);
-    let preparation = Preparation { pool: &pool, dir: Some(&kept), listener: &listener };
+    let preparation =
+        Preparation { dir: Some(&kept), listener: &listener, ..Preparation::in_memory(&pool) };
     let model = Model::open_with(&fixture("tiny-a"), &preparation).expect("the fixture opens");
     let expected = Model::open(&fixture("tiny-a")).expect("the fixture opens");
     assert_eq!(rows(&model), rows(&expected));

@@ -24,7 +24,8 @@ fn metrics_say_what_the_model_is_computed_with() {
     chosen.env("SAFEGUARD_ISA", "scalar");
     let service = Service::spawn(chosen, Stdio::piped());
     let metrics = client().get(format!("{}/metrics", service.url)).send().unwrap().text().unwrap();
-    let labels = r#"isa="scalar",bf16_unit="float32",arithmetic="bf16",dense="stored""#;
+    let labels =
+        r#"isa="scalar",bf16_unit="float32",arithmetic="bf16",dense="stored",weights="in memory""#;
     assert!(metrics.contains(&format!("safeguard_engine_info{{{labels}}} 1\n")), "{metrics}");
 }
 

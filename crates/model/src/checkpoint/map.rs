@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "mapping a file is unsafe by nature")]
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -24,12 +25,9 @@ impl Bytes {
     ///
     /// Whoever changes a checkpoint in place while it runs changes its results; nobody should.
     pub(crate) fn map(path: &Path) -> Result<Bytes, ModelError> {
+        let map = File::open(path).and_then(|file| map(&file));
         let failed = |source| ModelError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        // SAFETY: the map is read-only; every byte is read as plain numbers and checked where it is an
-        // offset or a length, so that a file changed meanwhile gives wrong numbers at worst.
-        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        Ok(Bytes::Mapped(map))
+        map.map(Bytes::Mapped).map_err(failed)
     }
 
     /// Gives back the memory of pages that nobody will read for long; where bytes were made in memory, they are gone.
@@ -51,4 +49,14 @@ impl Bytes {
             Bytes::Static(bytes) => bytes,
         }
     }
+}
+
+/// Maps an open file for reading; see [`Bytes::map`].
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the map is read-only; every byte is read as plain numbers and checked where it is an
+    // offset or a length, so that a file changed meanwhile gives wrong numbers at worst.
+    unsafe { Mmap::map(file) }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{FileProblem, ModelError};
-pub(crate) use map::Bytes;
+pub(crate) use map::{Bytes, map};
 pub use safetensors::Dtype;
 
 const INDEX: &str = "model.safetensors.index.json";

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::load::{Held, hold};
+use super::pages::LARGE_PAGE;
 use super::{KeepProblem, Plan, Preparation, Prepared, Preparing, starts};
-use crate::checkpoint::Bytes;
 use crate::error::ModelError;
 
 const MAGIC: &[u8; 16] = b"safeguard tiles\n";
@@ -64,12 +65,12 @@ pub(super) fn find_or_make(
     preparation: &Preparation<'_>,
 ) -> Result<Prepared, Failure> {
     let path = dir.join(file_name(plan.name, stamp));
-    if let Some(prepared) = open(&path, stamp, plan) {
+    if let Some(prepared) = open(&path, stamp, plan, preparation) {
         return Ok(prepared);
     }
     let _lock = lock(dir, &path, preparation)?;
     // Another process may have made it meanwhile.
-    if let Some(prepared) = open(&path, stamp, plan) {
+    if let Some(prepared) = open(&path, stamp, plan, preparation) {
         return Ok(prepared);
     }
     let unfinished = path.with_extension("unfinished");
@@ -87,13 +88,19 @@ fn file_name(name: &str, stamp: &str) -> String {
     format!("{name}-v{LAYOUT}-{stamp}.tiles")
 }
 
-fn open(path: &Path, stamp: &str, plan: &Plan<'_>) -> Option<Prepared> {
-    let bytes = Bytes::map(path).ok()?;
+fn open(
+    path: &Path,
+    stamp: &str,
+    plan: &Plan<'_>,
+    preparation: &Preparation<'_>,
+) -> Option<Prepared> {
+    let file = File::open(path).ok()?;
     let starts = starts(HEAD, &plan.lengths);
-    let all = bytes.as_slice();
-    if all.len() != starts[plan.lengths.len()] {
+    let has_its_length = || Some(file.metadata().ok()?.len() == starts[plan.lengths.len()] as u64);
+    if !has_its_length()? {
         return None;
     }
+    let Held { map: all, residence } = hold(&file, plan.n_beside, preparation).ok()?;
     let mut ends = Sha256::new();
     for range in starts.array_windows() {
         let &[start, end] = range;
@@ -101,7 +108,7 @@ fn open(path: &Path, stamp: &str, plan: &Plan<'_>) -> Option<Prepared> {
     }
     let fingerprint = std::str::from_utf8(&all[FINGERPRINT]).ok()?.to_owned();
     let is_as_written = all[..HEAD] == head(stamp, &fingerprint, plan, ends)[..];
-    is_as_written.then_some(Prepared { bytes, starts, fingerprint: Some(fingerprint) })
+    is_as_written.then_some(Prepared { all, starts, residence, fingerprint: Some(fingerprint) })
 }
 
 /// Waits until no other process makes the file, and keeps others waiting while the result lives.
@@ -129,25 +136,28 @@ fn make(
 ) -> Result<Prepared, Failure> {
     let n_all: usize = plan.lengths.iter().sum();
     let mut file = begin(unfinished, n_all as u64)?;
-    let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(at(unfinished));
-    write(&[0; HEAD])?;
     let (mut ends, mut n_made) = (Sha256::new(), 0);
-    let mut piece = Vec::new();
+    let mut waiting = vec![0; HEAD];
     for idx in 0..plan.lengths.len() {
-        piece.clear();
-        piece.resize(plan.lengths[idx], 0);
-        (plan.make)(idx, &mut piece)?;
-        ends.update(end_of(&piece));
-        write(&piece)?;
+        let start = waiting.len();
+        waiting.resize(start + plan.lengths[idx], 0);
+        let piece = &mut waiting[start..];
+        (plan.make)(idx, piece)?;
+        ends.update(end_of(piece));
         n_made += piece.len();
+        // What is written in whole large pages is kept in memory in such, where the file system has them.
+        let n_whole = waiting.len() / LARGE_PAGE * LARGE_PAGE;
+        file.write_all(&waiting[..n_whole]).map_err(at(unfinished))?;
+        waiting.drain(..n_whole);
         preparation.tell_made(n_made, n_all);
     }
+    file.write_all(&waiting).map_err(at(unfinished))?;
     let head = head(stamp, &(plan.fingerprint)(), plan, ends);
     let begun = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&head));
     begun.and_then(|()| file.sync_all()).map_err(at(unfinished))?;
     fs::rename(unfinished, path).map_err(at(path))?;
     let damaged = || at(path)(io::Error::other("it is not what was written"));
-    Ok(open(path, stamp, plan).ok_or_else(damaged)?)
+    Ok(open(path, stamp, plan, preparation).ok_or_else(damaged)?)
 }
 
 /// An empty file on a disk with room for so many bytes.

@@ -6,7 +6,7 @@ use sha2::Sha256;
 use super::{CHECKED, Dense, ExpertCells, Experts, Weights, part};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::ModelError;
-use crate::prepared::{Plan, Preparation, Prepared};
+use crate::prepared::{Plan, Preparation, Prepared, Residence};
 
 impl Weights {
     /// Puts packed experts into the tiles that products want. `settings` is the hash of the small files.
@@ -30,6 +30,7 @@ impl Weights {
             name: "experts",
             stamp: self.checkpoint.stamp(settings),
             fingerprint: &|| self.checkpoint.fingerprint(settings),
+            n_beside: self.all_dense().chain([&self.embed]).map(|dense| self.n_stored(dense)).sum(),
             lengths: lengths.collect(),
             make: &mut |idx, out| {
                 self.tile_expert(all[idx / n_experts], idx % n_experts, preparation, out)
@@ -95,9 +96,7 @@ impl Weights {
         settings: &Sha256,
         preparation: &Preparation<'_>,
     ) -> Result<(), ModelError> {
-        let attention =
-            self.layers.iter().flat_map(|layer| [&layer.q, &layer.k, &layer.v, &layer.o]);
-        let all: Vec<&Dense> = std::iter::once(&self.head).chain(attention).collect();
+        let all: Vec<&Dense> = self.all_dense().collect();
         if let Some(dense) = all.iter().find(|dense| !dense.n_in.is_multiple_of(GROUP)) {
             return Err(ModelError::Int8 { n_in: dense.n_in });
         }
@@ -106,6 +105,7 @@ impl Weights {
             name: "dense-int8",
             stamp: self.checkpoint.stamp(settings),
             fingerprint: &|| self.checkpoint.fingerprint(settings),
+            n_beside: self.n_stored(&self.embed),
             lengths: all.iter().map(n_bytes).collect(),
             make: &mut |idx, out| {
                 Kernels::detect().to_int8(preparation.pool, &self.stored(all[idx]), out);
@@ -115,6 +115,23 @@ impl Weights {
         };
         self.int8 = Some(Prepared::new(plan, preparation)?);
         Ok(())
+    }
+
+    /// The head and the matrices of attention, in the order in which they become 8-bit integers.
+    fn all_dense(&self) -> impl Iterator<Item = &Dense> {
+        let attention =
+            self.layers.iter().flat_map(|layer| [&layer.q, &layer.k, &layer.v, &layer.o]);
+        std::iter::once(&self.head).chain(attention)
+    }
+
+    /// Bytes of a dense matrix in the checkpoint.
+    fn n_stored(&self, dense: &Dense) -> u64 {
+        self.checkpoint.bytes(&dense.tensor).len() as u64
+    }
+
+    /// Where the experts are, which are most of all weights.
+    pub fn residence(&self) -> Residence {
+        self.tiles.as_ref().map_or(Residence::Memory, |tiles| tiles.residence)
     }
 }
 

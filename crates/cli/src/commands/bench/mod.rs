@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kernels::{Kernels, Pool};
 use model::{Model, Work};
 
-use crate::commands::judging::Exactness;
+use crate::commands::judging::{Exactness, Items, Purpose};
 use crate::exit::Exit;
 use limits::Limits;
 use machine::{Memory, Peaks};
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let limits = Limits::measure(&kernels, &Pool::new(n_threads));
     step(&bar, &format!("the weights of {}", args.subject));
     let start = Instant::now();
-    let model = Arc::new(args.subject.open(args.exactness, n_threads)?);
+    let model = Arc::new(args.subject.open(args.purpose(n_threads))?);
     let ready_seconds = start.elapsed().as_secs_f64();
     let prompts = args.prompts(&model)?;
     let folder = OwnFolder::new();
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         // Random tokens say nothing of how well replies are guessed.
         guess_batch_tokens: 0,
         prefix_cache: Some(folder.prefix_cache()),
-        kv_bytes: (args.kv_mb as usize) << 20,
+        kv_bytes: args.kv_bytes(),
         max_sequences: sizes.streams.iter().copied().chain([sizes.n_items]).fold(1, usize::max),
         ..EngineSettings::default()
     };
@@ -125,6 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         model: model.name().to_owned(),
         ready_seconds,
         n_weight_bytes: model.weights().checkpoint().n_bytes(),
+        residence: model.weights().residence(),
         n_prefix: prompts.prefix.len(),
         n_items: sizes.n_items,
         item_tokens: sizes.item_tokens,
@@ -196,6 +197,15 @@ impl Sizes {
 }
 
 impl Args {
+    fn purpose(&self, n_threads: usize) -> Purpose {
+        let (exactness, kv_bytes) = (self.exactness, self.kv_bytes());
+        Purpose { items: Items::Many, exactness, n_threads, kv_bytes }
+    }
+
+    fn kv_bytes(&self) -> usize {
+        (self.kv_mb as usize) << 20
+    }
+
     fn sizes(&self) -> Sizes {
         let part = |n: u16| usize::from(n).div_ceil(if self.quick { 4 } else { 1 });
         Sizes {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use kernels::Isa;
+use model::Residence;
 use serde_json::{Value, json};
 
 use super::limits::Limits;
@@ -20,6 +21,7 @@ pub(super) struct Report {
     /// Seconds until its weights and vocabulary could be used, random ones made included.
     pub(super) ready_seconds: f64,
     pub(super) n_weight_bytes: usize,
+    pub(super) residence: Residence,
     pub(super) n_prefix: usize,
     pub(super) n_items: usize,
     pub(super) item_tokens: usize,
@@ -85,9 +87,10 @@ impl Report {
             ),
         };
         format!(
-            "{}: {:.2} GB of weights, products {}, dense matrices {}, ready after {:.2} s; a prefix of {} tokens{items}",
+            "{}: {:.2} GB of weights {}, products {}, dense matrices {}, ready after {:.2} s; a prefix of {} tokens{items}",
             self.model,
             self.n_weight_bytes as f64 / 1e9,
+            self.residence,
             self.exactness.arithmetic(),
             self.exactness.dense(),
             self.ready_seconds,
@@ -157,7 +160,12 @@ impl Report {
             },
             "arithmetic": self.exactness.arithmetic().to_string(),
             "dense": self.exactness.dense(),
-            "model": { "name": self.model, "weight_bytes": self.n_weight_bytes, "ready_seconds": self.ready_seconds },
+            "model": {
+                "name": self.model,
+                "weight_bytes": self.n_weight_bytes,
+                "weights": self.residence.to_string(),
+                "ready_seconds": self.ready_seconds,
+            },
             "sizes": {
                 "prefix_tokens": self.n_prefix,
                 "items": self.n_items,

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use kernels::Pool;
-use model::{Model, Preparation, Shape};
+use model::{Model, Preparation, Shape, memory};
 
-use super::machine::Memory;
-use crate::commands::judging::{Exactness, WeightsCache};
+use crate::commands::judging::{Purpose, WeightsArgs};
 use crate::commands::{files, tokenizer};
 use crate::hub;
 use crate::output::hinted;
@@ -23,7 +22,7 @@ pub(super) struct Subject {
     #[arg(long, value_name = "NAME|DIR", conflicts_with = "shape")]
     model: Option<PathBuf>,
     #[command(flatten)]
-    weights_cache: WeightsCache,
+    weights: WeightsArgs,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +59,9 @@ impl Subject {
         self.model.is_none() && matches!(self.shape, Named::Random(_))
     }
 
-    pub(super) fn open(&self, exactness: Exactness, n_threads: usize) -> Result<Model> {
-        let open = |dir: &Path| self.weights_cache.open(dir, exactness, n_threads);
+    pub(super) fn open(&self, purpose: Purpose) -> Result<Model> {
+        let Purpose { exactness, n_threads, .. } = purpose;
+        let open = |dir: &Path| self.weights.open(dir, purpose);
         let model = match (&self.model, self.shape) {
             (Some(path), _) if path.is_dir() => return open(path),
             (Some(path), _) => return open(&hub::resolve(&path.to_string_lossy())?),
@@ -78,8 +78,8 @@ impl Subject {
 /// The system would end the program rather than refuse the memory.
 fn check_memory(shape: Shape) -> Result<()> {
     let n_needed = shape.n_bytes() as u64 + if shape == Shape::Tiny { 0 } else { BESIDE };
-    match Memory::available() {
-        Some(n_free) if n_free < n_needed => Err(hinted(
+    match memory::available() {
+        Ok(n_free) if n_free < n_needed => Err(hinted(
             anyhow!(
                 "random weights of the shape {shape} need {:.1} GB of memory, {:.1} GB are free",
                 n_needed as f64 / 1e9,

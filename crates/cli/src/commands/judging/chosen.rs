@@ -17,7 +17,7 @@ use super::exactness::Exactness;
 use super::place::CachePlace;
 use super::prefixes::prefix_cache;
 use super::served::ServerArgs;
-use super::weights::WeightsCache;
+use super::weights::{Items, Purpose, WeightsArgs};
 use crate::hub;
 use crate::output::{hinted, report_hint, report_note};
 
@@ -54,6 +54,7 @@ impl OpenJudge {
             ("bf16_unit", unit.bf16_unit.to_owned()),
             ("arithmetic", unit.arithmetic.to_string()),
             ("dense", self.room.exactness.dense().to_owned()),
+            ("weights", local.engine().model().weights().residence().to_string()),
         ]
     }
 }
@@ -61,6 +62,8 @@ impl OpenJudge {
 /// What a model in this process may take.
 #[derive(Clone, Debug)]
 pub(super) struct Room {
+    /// How many items it is opened for.
+    pub(super) items: Items,
     /// `None`: as many as there are cores.
     pub(super) n_threads: Option<usize>,
     pub(super) exactness: Exactness,
@@ -68,8 +71,8 @@ pub(super) struct Room {
     pub(super) kv_bytes: usize,
     /// Where prefixes are kept.
     pub(super) prefixes: Option<CachePlace>,
-    /// Where prepared weights are kept.
-    pub(super) weights: WeightsCache,
+    /// Where prepared weights are kept, and how they come into memory.
+    pub(super) weights: WeightsArgs,
 }
 
 impl FromStr for ChosenModel {
@@ -113,7 +116,13 @@ impl ChosenModel {
         settings.n_threads = room.n_threads.unwrap_or(settings.n_threads);
         settings.kv_bytes = room.kv_bytes;
         settings.arithmetic = room.exactness.arithmetic();
-        let open = |dir: &Path| room.weights.open(dir, room.exactness, settings.n_threads);
+        let purpose = Purpose {
+            items: room.items,
+            exactness: room.exactness,
+            n_threads: settings.n_threads,
+            kv_bytes: room.kv_bytes,
+        };
+        let open = |dir: &Path| room.weights.open(dir, purpose);
         let model = match self {
             ChosenModel::Builtin => {
                 report_note(

@@ -30,7 +30,7 @@ pub(crate) use place::CachePlace;
 pub(crate) use progress::Progress;
 use reasoner::LocalJudge;
 use served::ServerArgs;
-pub(crate) use weights::WeightsCache;
+pub(crate) use weights::{Items, Purpose, WeightsArgs};
 
 use crate::output::hinted;
 
@@ -56,7 +56,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "DIR|off", env = "SAFEGUARD_PREFIX_CACHE")]
     prefix_cache: Option<CachePlace>,
     #[command(flatten)]
-    weights_cache: WeightsCache,
+    weights: WeightsArgs,
 }
 
 /// Who judges, how it thinks, and how long it may take.
@@ -132,7 +132,7 @@ impl From<EffortName> for Effort {
 
 impl ModelArgs {
     /// Opens the model and starts its judge.
-    pub(crate) fn open(&self) -> Result<OpenJudge> {
+    pub(crate) fn open(&self, items: Items) -> Result<OpenJudge> {
         if matches!(self.model, ChosenModel::Url(_)) && self.exactness.is_given() {
             return Err(hinted(
                 anyhow!("--arithmetic and --dense are for a model in this process"),
@@ -140,18 +140,19 @@ impl ModelArgs {
             ));
         }
         let room = Room {
+            items,
             n_threads: self.n_threads(),
             exactness: self.exactness,
             kv_bytes: (self.kv_mb as usize) << 20,
             prefixes: self.prefix_cache.clone(),
-            weights: self.weights_cache.clone(),
+            weights: self.weights.clone(),
         };
         self.model.open(room, &self.served)
     }
 
     /// The model in this process, for what looks inside it.
     pub(crate) fn open_local(&self) -> Result<Arc<LocalJudge>> {
-        local(self.open()?.local)
+        local(self.open(Items::Many)?.local)
     }
 
     /// Threads asked for.
@@ -175,14 +176,14 @@ impl ReasoningArgs {
     }
 
     /// Opens the model and starts its judge.
-    pub(crate) fn open(&self) -> Result<OpenJudge> {
+    pub(crate) fn open(&self, items: Items) -> Result<OpenJudge> {
         if self.direct && matches!(self.model.model, ChosenModel::Url(_)) {
             return Err(hinted(
                 anyhow!("--direct is for a model in this process"),
                 "a chat server reasons before its verdict; --effort low makes that short",
             ));
         }
-        self.model.open()
+        self.model.open(items)
     }
 
     /// How each content is judged.
@@ -204,8 +205,8 @@ impl JudgeArgs {
     }
 
     /// Opens the model and starts its judge.
-    pub(crate) fn open(&self) -> Result<OpenJudge> {
-        self.reasoning.open()
+    pub(crate) fn open(&self, items: Items) -> Result<OpenJudge> {
+        self.reasoning.open(items)
     }
 
     /// The model, by the name that people know.

@@ -10,7 +10,7 @@ use model::Model;
 use model::golden::{Agreement, Golden, PromptReport, Report, TOLERANCE};
 use serde_json::json;
 
-use crate::commands::judging::{Exactness, WeightsCache};
+use crate::commands::judging::{Exactness, Items, Purpose, WeightsArgs};
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, hinted};
 
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     exactness: Exactness,
     #[command(flatten)]
-    weights_cache: WeightsCache,
+    weights: WeightsArgs,
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -41,7 +41,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let n_threads = usize::from(args.threads);
-    let model = Arc::new(args.weights_cache.open(&args.dir, args.exactness, n_threads)?);
+    let (items, exactness) = (Items::One, args.exactness);
+    let purpose = Purpose { items, exactness, n_threads, kv_bytes: 0 };
+    let model = Arc::new(args.weights.open(&args.dir, purpose)?);
     let golden = Golden::open(&args.golden).map_err(|error| {
         hinted(error, "crates/model/tests/fixtures/make_checkpoint.py writes such folders")
     })?;
