@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use kernels::{Arithmetic, Isa, Kernels, Pool};
 use model::Model;
 use model::forward::Forward;
-use model::kv::KvBlock;
 
 use crate::error::EngineError;
 use crate::generation::{Canceller, Finish, Generation};
@@ -72,10 +71,7 @@ impl Engine {
     ) -> Result<Engine, EngineError> {
         let limits = Limits::of(settings, model.config())?;
         let inbox = Arc::new(Inbox::new(settings.queue_len));
-        let cache = {
-            let model = Arc::clone(&model);
-            KvCache::new(limits.n_blocks, move || KvBlock::new(model.config()))
-        };
+        let cache = KvCache::new(limits.kv_bytes, limits.shape);
         let kernels = kernels_for(settings)?;
         let unit = ComputeUnit {
             isa: kernels.isa(),
@@ -90,7 +86,7 @@ impl Engine {
                 unit.arithmetic,
                 kernels::ARITHMETIC
             );
-            Disk::new(cache, &arithmetic, limits.block_bytes)
+            Disk::new(cache, &arithmetic, limits.shape)
         });
         let scheduler = Scheduler::new(Arc::clone(&inbox), network, cache, disk, limits);
         let tally = scheduler.tally();

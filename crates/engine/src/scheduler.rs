@@ -16,7 +16,7 @@ use model::kv::BLOCK_LEN;
 use crate::error::EngineError;
 use crate::generation::Finish;
 use crate::inbox::Inbox;
-use crate::kv::{Disk, KvCache};
+use crate::kv::{Disk, KvCache, Need};
 use crate::plan;
 use crate::said::Said;
 use crate::sampler::Sampler;
@@ -133,12 +133,13 @@ impl<N: Network> Scheduler<N> {
     /// Whether a sequence could be computed to its last token beside those that run, as these stand
     /// now. One that would be alone always gets its chance.
     fn has_room_for(&self, sequence: &Sequence) -> bool {
-        let (n_cached, n_cached_unused) = self.cache.n_cached(&sequence.tokens);
-        let n_needed = sequence.tokens.len().div_ceil(BLOCK_LEN) - n_cached;
-        let n_promised: usize =
-            self.running.iter().map(|other| other.view.n_missing(other.tokens.len())).sum();
-        self.running.is_empty()
-            || n_needed + n_promised + n_cached_unused <= self.cache.n_available()
+        if self.running.is_empty() {
+            return true;
+        }
+        let Limits { shape, max_batch_tokens, .. } = &self.limits;
+        let promised = self.running.iter().map(|other| other.view.need(shape, other.tokens.len()));
+        let need: Need = promised.chain([self.cache.need(&sequence.tokens)]).sum();
+        need.bytes(shape, *max_batch_tokens) <= self.cache.available_bytes()
     }
 
     fn step(&mut self) {
@@ -164,7 +165,8 @@ impl<N: Network> Scheduler<N> {
                         self.tally.count_guess(n_guessed, n_true);
                     }
                     sequence.view.publish(&mut self.cache, &sequence.tokens);
-                    keep_prefix(self.disk.as_mut(), sequence);
+                    keep_prefix(&mut self.cache, self.disk.as_mut(), sequence);
+                    sequence.view.slide(&mut self.cache);
                 }
                 Err(error) => sequence.fail(error),
             }
@@ -182,8 +184,12 @@ impl<N: Network> Scheduler<N> {
         self.preempted.make_contiguous().sort_by_key(|sequence| sequence.number);
     }
 
-    /// Nothing could be planned: the oldest has all memory to itself, and it is not enough.
+    /// Nothing could be planned: the oldest has all memory to itself but for what is on its way to disk, and it is
+    /// not enough.
     fn fail_oldest(&mut self) {
+        if self.disk.as_mut().is_some_and(Disk::settle) {
+            return;
+        }
         if let Some(oldest) = self.running.first_mut() {
             let n_tokens = oldest.tokens.len();
             oldest.fail(self.limits.kv_full(n_tokens));
@@ -202,13 +208,17 @@ impl<N: Network> Scheduler<N> {
     }
 }
 
-/// Keeps a sequence's prefix for other processes as soon as it is computed.
-fn keep_prefix(disk: Option<&mut Disk>, sequence: &mut Sequence) {
-    if let Some(disk) = disk.filter(|_| sequence.n_prefix > 0)
-        && disk.keep(&sequence.view, &sequence.tokens[..sequence.n_prefix])
-    {
-        sequence.n_prefix = 0;
+/// Keeps a sequence's prefix for other sequences and processes as soon as it is computed.
+fn keep_prefix(cache: &mut KvCache, disk: Option<&mut Disk>, sequence: &mut Sequence) {
+    let (view, n_blocks) = (&sequence.view, sequence.n_prefix / BLOCK_LEN);
+    if sequence.n_prefix == 0 || view.n_shared() < n_blocks {
+        return;
     }
+    view.expect_others(cache, n_blocks);
+    if let Some(disk) = disk {
+        disk.keep(cache, view, &sequence.tokens[..sequence.n_prefix]);
+    }
+    sequence.n_prefix = 0;
 }
 
 #[cfg(test)]
@@ -218,6 +228,7 @@ mod tests {
 
     use kernels::{Arithmetic, Kernels, Pool};
     use model::forward::{Forward, Logits};
+    use model::kv::KvShape;
     use model::{Model, ModelError};
 
     use super::*;
@@ -226,16 +237,23 @@ mod tests {
     use crate::request::Request;
     use crate::settings::EngineSettings;
 
-    /// A network that notes how many tokens each step computes.
+    /// A network that notes of each step how many sequences and tokens it computes.
     struct Watched {
         forward: Forward,
-        n_tokens: Arc<Mutex<Vec<usize>>>,
+        steps: Arc<Mutex<Vec<Step>>>,
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    struct Step {
+        n_sequences: usize,
+        n_tokens: usize,
     }
 
     impl Network for Watched {
         fn run(&mut self, segments: &mut [Segment<'_>]) -> Result<Logits, ModelError> {
             let n_tokens = segments.iter().map(|segment| segment.tokens.len()).sum();
-            self.n_tokens.lock().expect("nobody panics").push(n_tokens);
+            let step = Step { n_sequences: segments.len(), n_tokens };
+            self.steps.lock().expect("nobody panics").push(step);
             self.forward.run(segments)
         }
     }
@@ -257,26 +275,50 @@ mod tests {
         }
     }
 
-    /// Tokens of each step of `n` requests whose prompts and replies repeat themselves.
-    fn steps(n: u32, settings: &EngineSettings) -> Vec<usize> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
-        let model = Arc::new(Model::open(&dir).expect("the fixture is a checkpoint"));
-        let forward =
-            Forward::new(Arc::clone(&model), Kernels::detect(), Pool::new(1), Arithmetic::Exact);
-        let n_tokens = Arc::default();
-        let network = Watched { forward, n_tokens: Arc::clone(&n_tokens) };
-        let engine = Engine::start_on(model, settings, network).expect("the settings hold");
-        let request = |first: u32| Request {
-            guide: Some(Box::new(Repeat { first, n_said: 0 })),
-            ..Request::new((0..40).map(|at| first + at % 10).collect(), 60)
-        };
-        let replies = (0..n).map(|at| engine.submit(request(at * 20)).expect("sound"));
-        let replies: Vec<_> = replies.collect();
+    /// The steps of some requests, all of which end after `max_tokens`.
+    fn steps(requests: Vec<Request>, settings: &EngineSettings) -> Vec<Step> {
+        let forward = Forward::new(model(), Kernels::detect(), Pool::new(1), Arithmetic::Exact);
+        let steps = Arc::default();
+        let network = Watched { forward, steps: Arc::clone(&steps) };
+        let engine = Engine::start_on(model(), settings, network).expect("the settings hold");
+        let submit = |request| engine.submit(request).expect("sound");
+        let replies: Vec<_> = requests.into_iter().map(submit).collect();
         replies.into_iter().for_each(|reply| {
             assert!(matches!(reply.wait().finish, Finish::MaxTokens));
         });
         drop(engine);
-        Arc::into_inner(n_tokens).expect("the engine is gone").into_inner().expect("whole")
+        Arc::into_inner(steps).expect("the engine is gone").into_inner().expect("whole")
+    }
+
+    fn model() -> Arc<Model> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-a");
+        Arc::new(Model::open(&dir).expect("the fixture is a checkpoint"))
+    }
+
+    /// Its prompt and its reply repeat themselves.
+    fn repeating(first: u32) -> Request {
+        let guide = Repeat { first, n_said: 0 };
+        Request {
+            guide: Some(Box::new(guide)),
+            ..Request::new((0..40).map(|at| first + at % 10).collect(), 60)
+        }
+    }
+
+    /// Sliding layers see eight positions back, so a sequence of sixteen blocks keeps their part of two.
+    #[test]
+    fn memory_of_four_whole_sequences_serves_seven() {
+        let request = |first: u32| Request::new((0..480).map(|at| first + at % 97).collect(), 32);
+        let settings = EngineSettings {
+            kv_bytes: 4 * 16 * KvShape::of(model().config()).block_bytes(),
+            max_batch_tokens: 200,
+            guess_batch_tokens: 0,
+            ..EngineSettings::default()
+        };
+        let steps = steps((0..14).map(|at| request(at * 20)).collect(), &settings);
+        assert_eq!(steps.iter().map(|step| step.n_sequences).max(), Some(7));
+        // Nobody was admitted who had to leave again: every prompt and reply was computed once.
+        let n_tokens: usize = steps.iter().map(|step| step.n_tokens).sum();
+        assert_eq!(n_tokens, 14 * (480 + 31));
     }
 
     #[test]
@@ -285,7 +327,9 @@ mod tests {
         let with = |n, guess_batch_tokens, max_batch_tokens| {
             let settings =
                 EngineSettings { guess_batch_tokens, max_batch_tokens, ..settings.clone() };
-            steps(n, &settings)
+            let requests = (0..n).map(|at| repeating(at * 20)).collect();
+            let steps = steps(requests, &settings);
+            steps.iter().map(|step| step.n_tokens).collect::<Vec<_>>()
         };
         for n in [1, 3] {
             let guessed = with(n, 6, 512);

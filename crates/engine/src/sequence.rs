@@ -39,7 +39,7 @@ pub(crate) struct Sequence {
     pub(crate) finish: Option<Finish>,
     pub(crate) clock: Clock,
     pub(crate) n_cached: usize,
-    /// Tokens of the prefix that is still to be kept on disk; 0 when that is done with.
+    /// Tokens of the prefix that is still to be kept for others; 0 when that is done with.
     pub(crate) n_prefix: usize,
     n_prompt: usize,
     max_tokens: usize,

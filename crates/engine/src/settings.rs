@@ -2,10 +2,10 @@
 
 use kernels::{Arithmetic, Isa};
 use model::Config;
-use model::kv::{BLOCK_LEN, KvBlock};
+use model::kv::{BLOCK_LEN, KvShape};
 
 use crate::error::EngineError;
-use crate::kv::PrefixCache;
+use crate::kv::{Amount, Need, PrefixCache};
 
 /// How much of the machine an engine may use. Nothing but the arithmetic, and under bfloat16 the
 /// instruction set, changes a single token of a reply.
@@ -21,7 +21,8 @@ pub struct EngineSettings {
     /// Most sequences that run at once; others wait.
     pub max_sequences: usize,
     /// Most bytes of keys and values, for running sequences and cached prefixes together.
-    /// Allocated as needed. One position of the 20b takes 96 KiB.
+    /// Allocated as needed. One position of the 20b takes 96 KiB; half of that once it is 128 positions back, since
+    /// sliding layers no longer see it.
     pub kv_bytes: usize,
     /// Most requests that may wait for a place.
     pub queue_len: usize,
@@ -60,10 +61,10 @@ pub(crate) struct Limits {
     pub(crate) max_sequences: usize,
     pub(crate) context_len: usize,
     pub(crate) vocab_size: usize,
-    /// Bytes of one block of keys and values.
-    pub(crate) block_bytes: usize,
-    /// Most blocks in memory.
-    pub(crate) n_blocks: usize,
+    /// The sizes of keys and values.
+    pub(crate) shape: KvShape,
+    /// Most bytes of them in memory.
+    pub(crate) kv_bytes: usize,
 }
 
 impl Limits {
@@ -89,10 +90,10 @@ impl Limits {
             let expected = format!("the model ends at {model_len}");
             return Err(refused("context_len", context_len, expected));
         }
-        let block_bytes = KvBlock::bytes(config);
-        let n_blocks = settings.kv_bytes / block_bytes;
-        if n_blocks == 0 {
-            let expected = format!("{BLOCK_LEN} positions of this model take {block_bytes}");
+        let shape = KvShape::of(config);
+        if settings.kv_bytes < shape.block_bytes() {
+            let expected =
+                format!("{BLOCK_LEN} positions of this model take {}", shape.block_bytes());
             return Err(refused("kv_bytes", settings.kv_bytes, expected));
         }
         Ok(Limits {
@@ -101,8 +102,8 @@ impl Limits {
             max_sequences: settings.max_sequences,
             context_len,
             vocab_size: config.vocab_size,
-            block_bytes,
-            n_blocks,
+            shape,
+            kv_bytes: settings.kv_bytes,
         })
     }
 
@@ -110,7 +111,7 @@ impl Limits {
     ///
     /// [`EngineError::KvFull`] when `n_tokens` do not fit, were they alone.
     pub(crate) fn check_kv(&self, n_tokens: usize) -> Result<(), EngineError> {
-        if n_tokens.div_ceil(BLOCK_LEN) > self.n_blocks {
+        if self.needed_bytes(n_tokens) > self.kv_bytes {
             return Err(self.kv_full(n_tokens));
         }
         Ok(())
@@ -120,9 +121,13 @@ impl Limits {
     pub(crate) fn kv_full(&self, n_tokens: usize) -> EngineError {
         EngineError::KvFull {
             n_tokens,
-            needed_bytes: n_tokens.div_ceil(BLOCK_LEN).saturating_mul(self.block_bytes),
-            limit_bytes: self.n_blocks * self.block_bytes,
+            needed_bytes: self.needed_bytes(n_tokens),
+            limit_bytes: self.kv_bytes,
         }
+    }
+
+    fn needed_bytes(&self, n_tokens: usize) -> usize {
+        Need::of(&self.shape, 0, n_tokens, Amount::default()).least.bytes(&self.shape)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod tiny;
 
-use engine::{EngineSettings, Finish};
+use engine::{EngineSettings, Finish, Request};
 use tiny::{bits, blocks, engine, greedy, run_together, settings, tokens};
 
 /// A policy of `n` tokens and an item of 9.
@@ -55,8 +55,9 @@ fn requests_that_arrive_together_share_too() {
 #[test]
 fn the_longest_unused_prefix_makes_room() {
     let model = tiny::model();
-    // Room for the four blocks of one request and those three that two other policies leave.
-    let engine = engine(EngineSettings { kv_bytes: blocks(&model, 10), ..settings() });
+    // Room for the four blocks of one request and what two other policies leave: three blocks and, of their end, the
+    // part that sliding layers see.
+    let engine = engine(EngineSettings { kv_bytes: blocks(&model, 8), ..settings() });
     let cached = |policy| {
         let reply = &run_together(&engine, vec![greedy(prompt(policy, 100, 1), 2)])[0];
         assert!(matches!(reply.finish, Finish::MaxTokens));
@@ -67,4 +68,24 @@ fn the_longest_unused_prefix_makes_room() {
     assert_eq!([cached(3), cached(1), cached(4)], [0, 96, 0]);
     assert_eq!(cached(1), 96);
     assert!(cached(2) < 96);
+}
+
+/// Whatever goes on behind a policy, its end can be continued.
+#[test]
+fn full_memory_does_not_cost_the_policy() {
+    let model = tiny::model();
+    for n_prefix in [256, 0] {
+        // Two of these run at once: eight blocks of the policy, five of their own.
+        let engine = engine(EngineSettings { kv_bytes: blocks(&model, 13), ..settings() });
+        let request = |item| Request { n_prefix, ..greedy(prompt(1, 256, item), 120) };
+        let alone: Vec<usize> = (0..6)
+            .map(|item| run_together(&engine, vec![request(item)])[0].usage.cached_tokens)
+            .collect();
+        // Where nobody says what is shared, the second who computes it shows that it is.
+        let first = if n_prefix > 0 { vec![0, 256] } else { alone[..2].to_vec() };
+        assert_eq!((&alone[..2], &alone[2..]), (&first[..], &[256; 4][..]));
+        let together = run_together(&engine, (10..16).map(request).collect());
+        let cached = together.iter().map(|reply| reply.usage.cached_tokens);
+        assert_eq!(cached.collect::<Vec<_>>(), [256; 6]);
+    }
 }

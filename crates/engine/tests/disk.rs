@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use engine::{Engine, EngineSettings, PrefixCache, Request, Warn};
 use kernels::{Arithmetic, Pool};
 use model::Preparation;
-use tiny::{bits, engine, run_together, settings, tokens};
+use tiny::{bits, blocks, engine, run_together, settings, tokens};
 
 const N_PREFIX: usize = 100;
 /// Whole blocks of it.
@@ -96,7 +96,12 @@ fn what_is_damaged_is_computed_and_written_anew() {
     flipped[good.len() / 2] ^= 1;
     let mut longer = good.clone();
     longer.push(0);
-    for bad in [flipped, longer, good[..good.len() - 1].to_vec(), good[..20].to_vec(), Vec::new()] {
+    // The form of before had the same length here and there.
+    let mut older = good.clone();
+    older[..16].copy_from_slice(b"safeguard prefix");
+    for bad in
+        [flipped, longer, older, good[..good.len() - 1].to_vec(), good[..20].to_vec(), Vec::new()]
+    {
         fs::write(&path, &bad).expect("writable");
         let found = judge(cached_in(dir.path(), 1 << 30, quiet()), request(1, 1));
         assert_eq!(found, (plain.clone(), 0), "{} bytes", bad.len());
@@ -134,6 +139,34 @@ fn the_files_stay_within_bounds_and_strangers_stay() {
     let narrow = tempfile::tempdir().expect("a folder");
     judge(cached_in(narrow.path(), one - 1, quiet()), request(1, 1));
     assert_eq!(files(narrow.path()).len(), 0);
+}
+
+/// Sliding layers see eight positions back, so of three blocks they need one.
+#[test]
+fn a_file_holds_what_is_seen_from_its_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    judge(cached_in(dir.path(), 1 << 30, quiet()), request(1, 1));
+    let file = fs::metadata(&files(dir.path())[0]).map(|about| about.len()).expect("there");
+    let half_a_block = blocks(&tiny::model(), 1) as u64 / 2;
+    assert_eq!(file, 16 + 32 + 8 + 4 * N_KEPT as u64 + (3 + 1) * half_a_block + 32);
+}
+
+/// What is on its way to disk holds memory for a while; a sequence that has no other waits for it.
+#[test]
+fn writing_a_prefix_fails_nobody() {
+    let kv_bytes = blocks(&tiny::model(), 16);
+    let long = || Request { n_prefix: 896, ..Request::new(tokens(1, 930), 31) };
+    let expected = bits(&run_together(&engine(settings()), vec![long()])[0]);
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().expect("a folder");
+        let prefix_cache =
+            Some(PrefixCache { dir: dir.path().to_owned(), max_bytes: 1 << 30, warn: quiet() });
+        let engine = engine(EngineSettings { prefix_cache, kv_bytes, ..settings() });
+        let reply = run_together(&engine, vec![long()]).remove(0);
+        assert_eq!(bits(&reply), expected);
+        drop(engine);
+        assert_eq!(files(dir.path()).len(), 1);
+    }
 }
 
 static N_WARNINGS: AtomicUsize = AtomicUsize::new(0);

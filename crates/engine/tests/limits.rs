@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use engine::{
     Engine, EngineError, EngineSettings, Event, Finish, Guide, Next, Request, Sampling, TokenMask,
 };
-use tiny::{blocks, engine, greedy, guided, run_together, settings, tokens};
+use tiny::{bits, blocks, engine, greedy, guided, run_together, settings, tokens};
 
 #[test]
 fn settings_that_cannot_hold_are_refused() {
@@ -72,16 +72,40 @@ fn a_full_context_ends_its_request_alone() {
 #[test]
 fn full_memory_ends_its_request_alone() {
     let model = tiny::model();
+    // Four blocks of the layers that see everything, two of those that slide.
     let engine = engine(EngineSettings { kv_bytes: blocks(&model, 3), ..settings() });
     let replies =
         run_together(&engine, vec![greedy(tokens(1, 30), 1000), greedy(tokens(2, 30), 40)]);
     let finish = &replies[0].finish;
     assert!(
-        matches!(finish, Finish::Failed(EngineError::KvFull { n_tokens: 97, .. })),
+        matches!(finish, Finish::Failed(EngineError::KvFull { n_tokens: 129, .. })),
         "{finish:?}"
     );
     assert!(matches!(replies[1].finish, Finish::MaxTokens));
     assert_eq!(replies[1].tokens.len(), 40);
+}
+
+/// Half of the layers see eight positions back.
+#[test]
+fn memory_for_half_of_the_positions_is_enough() {
+    let model = tiny::model();
+    let kv_bytes = blocks(&model, 16);
+    for max_batch_tokens in [512, 7] {
+        let engine = engine(EngineSettings { kv_bytes, max_batch_tokens, ..settings() });
+        let just_fits = || greedy(tokens(1, 900), 61);
+        let replies = run_together(&engine, vec![just_fits(), greedy(tokens(2, 900), 100)]);
+        assert!(matches!(replies[0].finish, Finish::MaxTokens), "{:?}", replies[0].finish);
+        assert_eq!(
+            bits(&replies[0]),
+            bits(&run_together(&tiny::engine(settings()), vec![just_fits()])[0])
+        );
+        let finish = &replies[1].finish;
+        assert!(
+            matches!(finish, Finish::Failed(EngineError::KvFull { n_tokens: 961, needed_bytes, limit_bytes })
+                if *limit_bytes == kv_bytes && *needed_bytes > kv_bytes),
+            "{finish:?}"
+        );
+    }
 }
 
 /// Stops the engine's thread at its first question until it is let go.

@@ -141,6 +141,14 @@ pub enum ModelError {
         /// Its place in the table.
         block_idx: usize,
     },
+    /// A block that sliding layers look back at, without its part of them.
+    #[error(
+        "block {block_idx} is still seen, and its keys and values of sliding layers were given away"
+    )]
+    SlidBlock {
+        /// Its place in the table.
+        block_idx: usize,
+    },
     /// Golden numbers about a prompt that is not among them.
     #[error("{path}: prompt {prompt} is missing", path = path.display())]
     GoldenPrompt {

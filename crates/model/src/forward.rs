@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::ModelError;
 use crate::head::Head;
 pub use crate::head::{LogitRows, Logits};
-use crate::kv::{BLOCK_LEN, KvTable};
+use crate::kv::{BLOCK_LEN, KvShape, KvTable, Place};
 use crate::weights::{Dense, Experts, Layer};
 
 /// Tokens that continue one sequence.
@@ -58,8 +58,8 @@ impl Forward {
     /// Computes all segments' tokens and extends their tables.
     ///
     /// # Errors
-    /// [`ModelError::Token`], [`ModelError::Position`] or [`ModelError::SharedBlock`]; then no table's
-    /// length has changed.
+    /// [`ModelError::Token`], [`ModelError::Position`], [`ModelError::SlidBlock`] or [`ModelError::SharedBlock`]; then
+    /// no table's length has changed.
     pub fn run(&self, segments: &mut [Segment<'_>]) -> Result<Logits, ModelError> {
         self.run_tapped(segments, &mut |_, _, _| {})
     }
@@ -155,13 +155,15 @@ impl Forward {
         rows: &Rows,
         segments: &mut [Segment<'_>],
     ) -> Result<(), ModelError> {
-        let width = self.model.config().kv_width();
+        let (place, width) =
+            (Place::of(self.model.config(), layer), self.model.config().kv_width());
         let pairs = k.chunks_exact(width).zip(v.chunks_exact(width));
         for (&(segment_idx, position), (key, value)) in rows.places.iter().zip(pairs) {
             let block_idx = position / BLOCK_LEN;
-            let block = Arc::get_mut(&mut segments[segment_idx].kv.blocks[block_idx])
-                .ok_or(ModelError::SharedBlock { block_idx })?;
-            block.write(layer, position % BLOCK_LEN, key, value);
+            let block = &mut segments[segment_idx].kv.blocks[block_idx];
+            if !block.write(place, position % BLOCK_LEN, key, value) {
+                return Err(ModelError::SharedBlock { block_idx });
+            }
         }
         Ok(())
     }
@@ -182,12 +184,13 @@ impl Forward {
         let (group, width) = (config.group_size(), config.group_size() * config.head_dim);
         let scale = 1.0 / (config.head_dim as f32).sqrt();
         let window = if config.is_sliding[layer_idx] { config.sliding_window } else { usize::MAX };
+        let place = Place::of(config, layer_idx);
         let mut mixed = self.buffers.zeros(q.len());
         self.pool.for_chunks(&mut mixed, width, &|part, out| {
             let (kv_head, row) = (part / n_rows, part % n_rows);
             let (segment_idx, position) = rows.places[row];
             let first = (position + 1).saturating_sub(window);
-            let runs = runs(segments[segment_idx].kv, layer_idx, kv_head, first, position);
+            let runs = runs(segments[segment_idx].kv, place, kv_head, first, position);
             let q = &q[(row * n_kv_heads + kv_head) * width..][..width];
             let sinks = &layer.sinks[kv_head * group..][..group];
             self.kernels.attend(q, scale, &runs, sinks, &mut Vec::new(), out);
@@ -356,7 +359,7 @@ impl std::fmt::Debug for Forward {
 }
 
 fn check(segments: &[Segment<'_>], config: &Config) -> Result<(), ModelError> {
-    let vocab_size = config.vocab_size;
+    let (vocab_size, shape) = (config.vocab_size, KvShape::of(config));
     for segment in segments {
         let mut tokens = segment.tokens.iter().chain(segment.logits.few().unwrap_or_default());
         if let Some(&token) = tokens.find(|&&token| token as usize >= vocab_size) {
@@ -367,18 +370,22 @@ fn check(segments: &[Segment<'_>], config: &Config) -> Result<(), ModelError> {
         if end > limit {
             return Err(ModelError::Position { position: end - 1, limit });
         }
+        let mut seen = segment.kv.blocks.iter().enumerate().skip(shape.first_seen(segment.kv.len));
+        if let Some((block_idx, _)) = seen.find(|(_, block)| block.sliding.is_none()) {
+            return Err(ModelError::SlidBlock { block_idx });
+        }
     }
     Ok(())
 }
 
 /// The keys and values of one head at `first..=last`, block by block.
-fn runs(kv: &KvTable, layer: usize, kv_head: usize, first: usize, last: usize) -> Vec<Run<'_>> {
+fn runs(kv: &KvTable, place: Place, kv_head: usize, first: usize, last: usize) -> Vec<Run<'_>> {
     (first / BLOCK_LEN..=last / BLOCK_LEN)
         .map(|block_idx| {
-            let block = &kv.blocks[block_idx];
+            let (keys, values) = kv.blocks[block_idx].head(place, kv_head);
             Run {
-                keys: block.keys(layer, kv_head),
-                values: block.values(layer, kv_head),
+                keys,
+                values,
                 start: first.saturating_sub(block_idx * BLOCK_LEN),
                 end: (last + 1 - block_idx * BLOCK_LEN).min(BLOCK_LEN),
             }

@@ -4,6 +4,7 @@ use kernels::{Arithmetic, Matrix};
 
 use crate::Model;
 use crate::config::Config;
+use crate::kv::{BLOCK_LEN, KvShape};
 
 /// Products of a kind that are summed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,8 +35,6 @@ pub struct Work {
     pub body: Vec<Sums>,
     /// Those of the head.
     pub head: Sums,
-    /// Bytes of keys and values that a position takes in all layers.
-    pub position_bytes: usize,
     config: Config,
 }
 
@@ -60,7 +59,6 @@ impl Work {
             n_experts: (config.num_local_experts, n_used),
             body,
             head: Sums::of(&head, arithmetic, 1),
-            position_bytes: crate::kv::KvBlock::bytes(&config) / crate::kv::BLOCK_LEN,
             config,
         }
     }
@@ -70,6 +68,11 @@ impl Work {
         let (n_experts, n_used) = (self.n_experts.0 as f64, self.n_experts.1 as f64);
         let missed = (1.0 - n_used / n_experts).powi(n_rows.try_into().unwrap_or(i32::MAX));
         self.dense_bytes + n_experts * (1.0 - missed) * self.expert_bytes
+    }
+
+    /// Bytes of keys and values that whoever continues a prefix of `n_tokens` reads.
+    pub fn prefix_bytes(&self, n_tokens: usize) -> usize {
+        KvShape::of(&self.config).prefix_bytes(n_tokens / BLOCK_LEN)
     }
 
     /// Attention's products for a token that sees `context` positions.

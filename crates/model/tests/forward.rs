@@ -7,7 +7,7 @@ use std::sync::Arc;
 use broken::fixture;
 use kernels::{Arithmetic, Isa, Kernels, Pool};
 use model::forward::{Forward, LogitRows, Logits, Segment};
-use model::kv::{BLOCK_LEN, KvTable};
+use model::kv::{BLOCK_LEN, KvShape, KvTable};
 use model::{Model, ModelError};
 
 fn model() -> Arc<Model> {
@@ -109,11 +109,44 @@ fn a_shared_prefix_changes_no_bit() {
     let mut first = KvTable::with_room(model.config(), N_TOKENS);
     run(&forward, &sequence, &mut first, LogitRows::None).expect("the step is sound");
     let mut second = KvTable::with_room(model.config(), N_TOKENS);
-    second.blocks[0] = Arc::clone(&first.blocks[0]);
+    second.blocks[0] = first.blocks[0].clone();
     second.len = BLOCK_LEN;
     let logits = run(&forward, &sequence[BLOCK_LEN..], &mut second, LogitRows::Last(1));
     let logits = logits.expect("the shared block is only read");
     assert_eq!(bits(logits.row(0)), whole[N_TOKENS - 1]);
+}
+
+#[test]
+fn what_no_layer_sees_any_more_can_be_given_back() {
+    let model = model();
+    let forward = forward(&model, Isa::Scalar, 1).expect("every CPU has it");
+    let sequence = tokens(9, N_TOKENS);
+    let whole = alone(&model, &forward, &sequence, N_TOKENS);
+    let shape = KvShape::of(model.config());
+    for chunk in [1, 5, BLOCK_LEN] {
+        let mut kv = KvTable::with_room(model.config(), N_TOKENS);
+        for tokens in sequence.chunks(chunk) {
+            let first = kv.len;
+            kv.blocks
+                .iter_mut()
+                .take(shape.first_seen(first))
+                .for_each(|block| block.sliding = None);
+            let logits =
+                run(&forward, tokens, &mut kv, LogitRows::All).expect("nothing is missing");
+            for (row, expected) in whole[first..kv.len].iter().enumerate() {
+                assert!(&bits(logits.row(row)) == expected, "chunks of {chunk}, {first} and {row}");
+            }
+        }
+        assert!(kv.blocks[0].sliding.is_none());
+    }
+    // Position 39 is the last that sees the end of the first block: the window is 8.
+    let mut kv = KvTable::with_room(model.config(), N_TOKENS);
+    run(&forward, &sequence[..38], &mut kv, LogitRows::None).expect("the step is sound");
+    kv.blocks[0].sliding = None;
+    let slid = run(&forward, &sequence[38..39], &mut kv, LogitRows::None);
+    assert!(matches!(slid, Err(ModelError::SlidBlock { block_idx: 0 })));
+    kv.len = 39;
+    run(&forward, &sequence[39..40], &mut kv, LogitRows::None).expect("nobody looks there");
 }
 
 #[test]
@@ -185,7 +218,7 @@ fn steps_that_cannot_be_computed_change_no_length() {
     assert!(matches!(unknown, Err(ModelError::Token { token: 600, vocab_size: 512 })));
     let too_long = run(&forward, &[4; BLOCK_LEN], &mut kv, LogitRows::Last(1));
     assert!(matches!(too_long, Err(ModelError::Position { limit: BLOCK_LEN, .. })));
-    let other = Arc::clone(&kv.blocks[0]);
+    let other = kv.blocks[0].clone();
     let shared = run(&forward, &[4], &mut kv, LogitRows::Last(1));
     assert!(matches!(shared, Err(ModelError::SharedBlock { block_idx: 0 })));
     drop(other);

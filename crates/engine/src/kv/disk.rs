@@ -9,11 +9,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use model::kv::{BLOCK_LEN, KvBlock};
+use model::kv::{BLOCK_LEN, KvCells, KvShape};
 use sha2::{Digest, Sha256};
 
 use super::file::{self, Identity};
@@ -70,45 +70,50 @@ pub(crate) struct Disk {
     cache: PrefixCache,
     /// What all prefixes have in common: the model and its arithmetic.
     common: Identity,
-    block_bytes: usize,
+    shape: KvShape,
     /// Prefixes that are there, or on their way.
     known: HashSet<Identity>,
-    writer: Option<(Sender<Prefix>, JoinHandle<()>)>,
+    writer: Option<Writer>,
+}
+
+/// The thread that writes prefixes.
+struct Writer {
+    prefixes: Sender<Prefix>,
+    /// Says of each prefix that it is done with, and its memory free.
+    done: Receiver<()>,
+    n_under_way: usize,
+    thread: JoinHandle<()>,
 }
 
 /// A prefix to be written.
 struct Prefix {
     identity: Identity,
     tokens: Vec<u32>,
-    blocks: Vec<Arc<KvBlock>>,
+    /// In the order of the file.
+    parts: Vec<Arc<KvCells>>,
 }
 
 impl Disk {
     /// `model` names the weights and the arithmetic.
-    pub(crate) fn new(cache: PrefixCache, model: &str, block_bytes: usize) -> Disk {
+    pub(crate) fn new(cache: PrefixCache, model: &str, shape: KvShape) -> Disk {
         let common = Sha256::digest(model).into();
-        Disk { cache, common, block_bytes, known: HashSet::new(), writer: None }
+        Disk { cache, common, shape, known: HashSet::new(), writer: None }
     }
 
-    /// Brings the blocks of the prefix `tokens` into memory, if they are not there and a file has them.
+    /// Brings the prefix `tokens` into memory, if it is not there and a file has it.
     pub(crate) fn load(&mut self, memory: &mut KvCache, tokens: &[u32]) {
         let tokens = whole_blocks(tokens);
-        let (n_cached, _) = memory.n_cached(tokens);
         let n_blocks = tokens.len() / BLOCK_LEN;
-        if n_cached == n_blocks || n_blocks > memory.n_available() {
+        let is_too_large = self.shape.prefix_bytes(n_blocks) > memory.available_bytes();
+        if is_too_large || memory.has_prefix(tokens) {
             return;
         }
         let identity = self.identity(tokens);
-        let path = self.path(&identity);
-        let Ok(mut input) = File::open(&path) else { return };
-        let mut view = View::new();
-        if view.reserve(memory, tokens.len()) < tokens.len() {
-            view.release(memory);
-            return;
-        }
-        let blocks = view.table.blocks.iter_mut().filter_map(Arc::get_mut);
-        if matches!(file::read(&mut input, &identity, tokens, blocks), Ok(true)) {
-            view.table.len = tokens.len();
+        let Ok(mut input) = File::open(self.path(&identity)) else { return };
+        let mut view = View::behind(tokens.len());
+        if view.lend_blocks(memory, n_blocks)
+            && matches!(file::read(&mut input, &identity, tokens, view.own_cells()), Ok(true))
+        {
             view.publish(memory, tokens);
             self.known.insert(identity);
             // For the order in which files go; where the clock cannot be set, the order is by writing.
@@ -117,26 +122,34 @@ impl Disk {
         view.release(memory);
     }
 
-    /// Keeps the prefix `tokens`, whose blocks the view begins with, unless it is kept already.
-    /// Returns whether that is done with; otherwise its blocks are not all computed yet.
-    pub(crate) fn keep(&mut self, view: &View, tokens: &[u32]) -> bool {
+    /// Keeps the prefix `tokens`, whose whole blocks the view shares, unless it is kept already or cannot be had whole.
+    pub(crate) fn keep(&mut self, memory: &KvCache, view: &View, tokens: &[u32]) {
         let tokens = whole_blocks(tokens);
-        let n_blocks = tokens.len() / BLOCK_LEN;
-        if view.n_shared() < n_blocks {
-            return false;
-        }
         let identity = self.identity(tokens);
-        let fits = file::n_bytes(tokens, self.block_bytes) <= self.cache.max_bytes;
-        if n_blocks == 0 || !fits || !self.known.insert(identity) {
-            return true;
+        let fits = file::n_bytes(tokens, &self.shape) <= self.cache.max_bytes;
+        if tokens.is_empty() || !fits || self.known.contains(&identity) {
+            return;
         }
-        let blocks = view.table.blocks[..n_blocks].to_vec();
-        let prefix = Prefix { identity, tokens: tokens.to_vec(), blocks };
-        if let Some((prefixes, _)) = self.writer() {
-            // A writer that has given up does not want to know.
-            let _ = prefixes.send(prefix);
+        let Some(parts) = view.prefix(memory, tokens.len() / BLOCK_LEN) else { return };
+        self.known.insert(identity);
+        let prefix = Prefix { identity, tokens: tokens.to_vec(), parts };
+        // A writer that has given up does not want to know.
+        if let Some(writer) = self.writer()
+            && writer.prefixes.send(prefix).is_ok()
+        {
+            writer.n_under_way += 1;
         }
-        true
+    }
+
+    /// Waits until no memory is held by what is to be written; returns whether any was.
+    pub(crate) fn settle(&mut self) -> bool {
+        let Some(writer) = &mut self.writer else { return false };
+        let was_under_way = writer.n_under_way > 0;
+        for _ in 0..std::mem::take(&mut writer.n_under_way) {
+            // A writer that gave up holds nothing either.
+            let _ = writer.done.recv();
+        }
+        was_under_way
     }
 
     fn identity(&self, tokens: &[u32]) -> Identity {
@@ -151,29 +164,39 @@ impl Disk {
     }
 
     /// The thread that writes, started when there is first something to write.
-    fn writer(&mut self) -> Option<&(Sender<Prefix>, JoinHandle<()>)> {
+    fn writer(&mut self) -> Option<&mut Writer> {
         if self.writer.is_none() {
-            let (sender, prefixes) = channel::<Prefix>();
-            let cache = self.cache.clone();
-            let write_all = move || {
-                for prefix in prefixes {
-                    if let Err(problem) = cache.write(&prefix) {
-                        (cache.warn.0)(&problem);
-                        return;
-                    }
-                }
-            };
-            let thread = std::thread::Builder::new().name("prefixes".to_owned()).spawn(write_all);
-            self.writer = Some((sender, thread.ok()?));
+            self.writer = Writer::start(self.cache.clone());
         }
-        self.writer.as_ref()
+        self.writer.as_mut()
+    }
+}
+
+impl Writer {
+    fn start(cache: PrefixCache) -> Option<Writer> {
+        let (prefixes, to_write) = channel::<Prefix>();
+        let (say_done, done) = channel();
+        let write_all = move || {
+            for prefix in to_write {
+                let written = cache.write(&prefix);
+                drop(prefix);
+                if let Err(problem) = written {
+                    (cache.warn.0)(&problem);
+                    return;
+                }
+                // Nobody waits any more when the engine ends.
+                let _ = say_done.send(());
+            }
+        };
+        let thread = std::thread::Builder::new().name("prefixes".to_owned()).spawn(write_all);
+        Some(Writer { prefixes, done, n_under_way: 0, thread: thread.ok()? })
     }
 }
 
 impl Drop for Disk {
     /// What was begun is written: a process that judges one item leaves its policy behind.
     fn drop(&mut self) {
-        if let Some((prefixes, thread)) = self.writer.take() {
+        if let Some(Writer { prefixes, thread, .. }) = self.writer.take() {
             drop(prefixes);
             let _ = thread.join();
         }
@@ -233,8 +256,8 @@ fn is_old(age: SystemTime) -> bool {
 
 fn write_file(path: &Path, prefix: &Prefix) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    let blocks = prefix.blocks.iter().map(|block| &**block);
-    file::write(&mut out, &prefix.identity, &prefix.tokens, blocks)?;
+    let parts = prefix.parts.iter().map(|cells| &**cells);
+    file::write(&mut out, &prefix.identity, &prefix.tokens, parts)?;
     out.flush()
 }
 

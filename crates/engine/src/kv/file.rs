@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! magic, 16 bytes   identity, 32 bytes   number of tokens, u64   tokens, u32 each
-//! blocks: the cells of each as little-endian floats
+//! cells of full layers, block by block, as little-endian floats
+//! cells of sliding layers of the last blocks, those that positions behind the prefix see, likewise
 //! SHA-256 of all before, 32 bytes
 //! ```
 
 use std::io::{self, Read, Write};
 
-use model::kv::{BLOCK_LEN, KvBlock};
+use model::kv::{BLOCK_LEN, KvCells, KvShape};
 use sha2::{Digest, Sha256};
 
-const MAGIC: &[u8; 16] = b"safeguard prefix";
+/// The number is the form's: a file of another form is another kind of file.
+const MAGIC: &[u8; 16] = b"safeguard kept 2";
 /// Bytes that are turned into floats, or back, at once.
 const PIECE: usize = 1 << 16;
 
@@ -19,17 +21,17 @@ const PIECE: usize = 1 << 16;
 pub(super) type Identity = [u8; 32];
 
 /// Bytes of the file of `tokens`, a whole number of blocks.
-pub(super) fn n_bytes(tokens: &[u32], block_bytes: usize) -> u64 {
-    let n_blocks = tokens.len() / BLOCK_LEN;
-    (MAGIC.len() + 32 + 8 + tokens.len() * 4 + n_blocks * block_bytes + 32) as u64
+pub(super) fn n_bytes(tokens: &[u32], shape: &KvShape) -> u64 {
+    let cells_bytes = shape.prefix_bytes(tokens.len() / BLOCK_LEN);
+    (MAGIC.len() + 32 + 8 + tokens.len() * 4 + cells_bytes + 32) as u64
 }
 
-/// Writes a prefix.
+/// Writes a prefix; `parts` are its cells in the order of the form.
 pub(super) fn write<'a>(
     out: &mut impl Write,
     identity: &Identity,
     tokens: &[u32],
-    blocks: impl Iterator<Item = &'a KvBlock>,
+    parts: impl Iterator<Item = &'a KvCells>,
 ) -> io::Result<()> {
     let mut hash = Sha256::new();
     let mut put = |bytes: &[u8]| {
@@ -38,8 +40,8 @@ pub(super) fn write<'a>(
     };
     put(&head(identity, tokens))?;
     let mut bytes = vec![0; PIECE];
-    for block in blocks {
-        for cells in block.cells().chunks(PIECE / 4) {
+    for part in parts {
+        for cells in part.all().chunks(PIECE / 4) {
             let (words, _) = bytes.as_chunks_mut::<4>();
             for (word, cell) in words.iter_mut().zip(cells) {
                 *word = cell.to_le_bytes();
@@ -50,7 +52,7 @@ pub(super) fn write<'a>(
     out.write_all(&hash.finalize())
 }
 
-/// Reads a prefix into blocks of its own; `false` where the file is something else, or damaged.
+/// Reads a prefix into cells of its own, which come in the order of the form; `false` where the file is something else, or damaged.
 ///
 /// # Errors
 /// What the system says, a file that ends too early included.
@@ -58,7 +60,7 @@ pub(super) fn read<'a>(
     input: &mut impl Read,
     identity: &Identity,
     tokens: &[u32],
-    blocks: impl Iterator<Item = &'a mut KvBlock>,
+    parts: impl Iterator<Item = &'a mut KvCells>,
 ) -> io::Result<bool> {
     let wanted = head(identity, tokens);
     let mut found = vec![0; wanted.len()];
@@ -69,8 +71,8 @@ pub(super) fn read<'a>(
     let mut hash = Sha256::new();
     hash.update(&found);
     let mut bytes = vec![0; PIECE];
-    for block in blocks {
-        for cells in block.cells_mut().chunks_mut(PIECE / 4) {
+    for part in parts {
+        for cells in part.all_mut().chunks_mut(PIECE / 4) {
             let bytes = &mut bytes[..cells.len() * 4];
             input.read_exact(bytes)?;
             hash.update(&*bytes);

@@ -1,62 +1,106 @@
-//! Blocks up to a limit: lent, given back, shared, evicted.
+//! Cells up to a limit: lent, given back, shared, evicted.
 
 use std::sync::Arc;
 
-use model::kv::{BLOCK_LEN, KvBlock};
+use model::kv::{BLOCK_LEN, KvCells, KvShape, Layers};
 
-use super::tree::{ROOT, Tree};
+use super::amount::{Amount, Need};
+use super::tree::{NodeId, ROOT, Tree};
 
-/// All blocks of one engine.
+/// All keys and values of one engine.
 pub(crate) struct KvCache {
-    pub(super) tree: Tree<KvBlock>,
-    /// Blocks that hold nothing of use, kept for the next borrower.
-    free: Vec<Arc<KvBlock>>,
-    /// Blocks in memory, wherever they are.
-    n_made: usize,
-    n_max: usize,
-    make: Box<dyn Fn() -> KvBlock + Send>,
+    pub(super) tree: Tree<KvCells>,
+    pub(super) shape: KvShape,
+    /// Cells that hold nothing of use, kept for the next borrower. Where both kinds are of one size, they serve either.
+    free: Vec<Arc<KvCells>>,
+    /// Bytes of all cells in memory, wherever they are.
+    made_bytes: usize,
+    max_bytes: usize,
 }
 
 impl KvCache {
-    /// Holds at most `n_max` blocks, made by `make` when they are first needed.
-    pub(crate) fn new(n_max: usize, make: impl Fn() -> KvBlock + Send + 'static) -> KvCache {
-        KvCache { tree: Tree::new(), free: Vec::new(), n_made: 0, n_max, make: Box::new(make) }
+    /// Holds at most `max_bytes`, made when they are first needed.
+    pub(crate) fn new(max_bytes: usize, shape: KvShape) -> KvCache {
+        KvCache { tree: Tree::new(), shape, free: Vec::new(), made_bytes: 0, max_bytes }
     }
 
-    /// Blocks that could be lent now, cached ones that nobody uses included.
-    pub(crate) fn n_available(&self) -> usize {
-        self.n_max - self.n_made + self.free.len() + self.tree.n_unused()
+    /// Bytes that could be lent now, cached ones that nobody uses included.
+    pub(crate) fn available_bytes(&self) -> usize {
+        let free: usize = self.free.iter().map(|cells| cells.n_bytes()).sum();
+        self.max_bytes - self.made_bytes + free + self.tree.unused().bytes(&self.shape)
     }
 
-    /// How many blocks of the sequence `tokens` are cached, and how many of these nobody uses now.
-    pub(crate) fn n_cached(&self, tokens: &[u32]) -> (usize, usize) {
-        let mut at = ROOT;
-        let (mut n_cached, mut n_unused) = (0, 0);
+    /// What a sequence that begins needs of what is available: what it would compute, and what it would adopt that
+    /// nobody uses now.
+    pub(crate) fn need(&self, tokens: &[u32]) -> Need {
+        let chain = self.chain(ROOT, 0, before_last(tokens));
+        let len = chain.len() * BLOCK_LEN;
+        let seen = &chain[self.shape.first_seen(len).min(chain.len())..];
+        let held = Amount { n_full: chain.len(), n_sliding: seen.len() };
+        let unused = Amount {
+            n_full: chain.iter().filter(|&&node| self.tree.is_unused(node)).count(),
+            n_sliding: seen.iter().filter(|&&node| self.tree.is_sliding_unused(node)).count(),
+        };
+        let need = Need::of(&self.shape, len, tokens.len(), held);
+        Need { least: need.least + unused, ..need }
+    }
+
+    /// Whether a sequence could continue the cached prefix `tokens`, a whole number of blocks.
+    pub(super) fn has_prefix(&self, tokens: &[u32]) -> bool {
+        self.chain(ROOT, 0, tokens).len() * BLOCK_LEN == tokens.len()
+    }
+
+    /// The cached blocks of `tokens` behind `at`, which ends `n_before` blocks and has all that is seen from there: as
+    /// many as leave a sequence behind the last of them with all that it sees.
+    pub(super) fn chain(&self, at: NodeId, n_before: usize, tokens: &[u32]) -> Vec<NodeId> {
+        let mut chain = Vec::new();
+        let (mut at, mut n_adoptable) = (at, 0);
+        // The sliding parts from here on are there.
+        let mut start = self.shape.first_seen(n_before * BLOCK_LEN).min(n_before);
         for block_tokens in tokens.chunks_exact(BLOCK_LEN) {
-            let Some((node, _)) = self.tree.child(at, block_tokens) else { break };
+            let Some(node) = self.tree.child(at, block_tokens) else { break };
+            chain.push(node);
+            let end = n_before + chain.len();
+            if self.tree.sliding(node).is_none() {
+                start = end;
+            }
+            if start <= self.shape.first_seen(end * BLOCK_LEN) {
+                n_adoptable = chain.len();
+            }
             at = node;
-            n_cached += 1;
-            n_unused += usize::from(self.tree.is_unused(node));
         }
-        (n_cached, n_unused)
+        chain.truncate(n_adoptable);
+        chain
     }
 
-    /// A block that nobody else holds, if the limit allows one.
-    pub(super) fn lend(&mut self) -> Option<Arc<KvBlock>> {
-        if let Some(block) = self.free.pop() {
-            return Some(block);
+    /// Cells that nobody else holds, if the limit allows them.
+    pub(super) fn lend(&mut self, layers: Layers) -> Option<Arc<KvCells>> {
+        let n_bytes = self.shape.cells_bytes(layers);
+        loop {
+            if let Some(at) = self.free.iter().rposition(|cells| cells.n_bytes() == n_bytes) {
+                return Some(self.free.swap_remove(at));
+            }
+            if self.made_bytes + n_bytes <= self.max_bytes {
+                self.made_bytes += n_bytes;
+                return Some(Arc::new(self.shape.cells(layers)));
+            }
+            match self.free.pop() {
+                // Of the other size, so its memory serves as this one's.
+                Some(cells) => self.made_bytes -= cells.n_bytes(),
+                None => self.free.push(self.tree.evict()?),
+            }
         }
-        if self.n_made < self.n_max {
-            self.n_made += 1;
-            return Some(Arc::new((self.make)()));
-        }
-        self.tree.evict()
     }
 
-    /// The end of a borrowing. A block that the tree or another sequence holds lives on.
-    pub(super) fn give_back(&mut self, block: Arc<KvBlock>) {
-        if Arc::strong_count(&block) == 1 {
-            self.free.push(block);
+    /// The end of a borrowing. Cells that the tree or another sequence holds live on.
+    pub(super) fn give_back(&mut self, cells: Arc<KvCells>) {
+        if Arc::strong_count(&cells) == 1 {
+            self.free.push(cells);
         }
     }
+}
+
+/// What of a sequence's tokens may come from the cache: the last is always computed, since its logits are wanted.
+pub(super) fn before_last(tokens: &[u32]) -> &[u32] {
+    &tokens[..tokens.len().saturating_sub(1)]
 }

@@ -1,94 +1,142 @@
-//! What one sequence holds of the cache: the blocks it reads, and how many of them are shared.
+//! What one sequence holds of the cache: the blocks it reads, and which of them are shared.
 
 use std::sync::Arc;
 
-use model::kv::{BLOCK_LEN, KvTable};
+use model::kv::{BLOCK_LEN, KvBlock, KvCells, KvShape, KvTable, Layers};
 
-use super::pool::KvCache;
+use super::amount::{Amount, Need};
+use super::pool::{KvCache, before_last};
 use super::tree::{NodeId, ROOT};
 
 /// One sequence's blocks. Give it back with [`View::release`].
 pub(crate) struct View {
     /// What the forward pass reads and extends.
     pub(crate) table: KvTable,
-    /// The first blocks of the table, all in the tree: never written again.
-    n_shared: usize,
-    /// The tree's node of the last of them.
-    node: NodeId,
+    /// The tree's nodes of the first blocks of the table, which are never written again.
+    nodes: Vec<NodeId>,
 }
 
 impl View {
     pub(crate) fn new() -> View {
-        View { table: KvTable { blocks: Vec::new(), len: 0 }, n_shared: 0, node: ROOT }
+        View::behind(0)
     }
 
-    /// Continues with cached blocks as far as they spell `tokens`, the whole sequence; returns how
-    /// many positions that spared. The last token is always left to be computed, since its logits
-    /// are wanted.
+    /// A view behind `n_tokens`, a whole number of blocks, whose keys and values its owner will fill in.
+    pub(super) fn behind(n_tokens: usize) -> View {
+        View { table: KvTable { blocks: Vec::new(), len: n_tokens }, nodes: Vec::new() }
+    }
+
+    /// Continues with cached blocks as far as they spell `tokens`, the whole sequence, and lead to a place whose window
+    /// is cached too; returns how many positions that spared.
     pub(crate) fn adopt(&mut self, cache: &mut KvCache, tokens: &[u32]) -> usize {
-        let start = self.table.len;
-        while self.table.len == self.n_shared * BLOCK_LEN
-            && self.table.len + BLOCK_LEN < tokens.len()
-        {
-            let next = &tokens[self.table.len..self.table.len + BLOCK_LEN];
-            let Some((node, block)) = cache.tree.child(self.node, next) else { break };
-            let block = Arc::clone(block);
-            cache.tree.hold(node);
-            // Empty blocks that were lent in advance are not needed any more.
-            for unused in self.table.blocks.drain(self.n_shared..) {
-                cache.give_back(unused);
-            }
-            self.table.blocks.push(block);
-            self.table.len += BLOCK_LEN;
-            self.n_shared += 1;
-            self.node = node;
+        let (start, n_shared) = (self.table.len, self.nodes.len());
+        let rest = before_last(tokens).get(start..).unwrap_or_default();
+        if start != n_shared * BLOCK_LEN || rest.len() < BLOCK_LEN {
+            return 0;
         }
-        if self.table.len > start {
-            cache.tree.touch(self.node);
+        let chain = cache.chain(self.node(), n_shared, rest);
+        if chain.is_empty() {
+            return 0;
         }
+        // Empty blocks that were lent in advance are not needed any more.
+        for unused in self.table.blocks.split_off(n_shared) {
+            give_back(cache, unused);
+        }
+        self.table.len += chain.len() * BLOCK_LEN;
+        self.slide(cache);
+        chain.into_iter().for_each(|node| self.hold(cache, node));
+        cache.tree.touch(self.node());
         self.table.len - start
     }
 
     /// Borrows blocks for `n_tokens` more positions; returns for how many there is room now.
     pub(crate) fn reserve(&mut self, cache: &mut KvCache, n_tokens: usize) -> usize {
-        let wanted = (self.table.len + n_tokens).div_ceil(BLOCK_LEN);
-        while self.table.blocks.len() < wanted {
-            let Some(block) = cache.lend() else { break };
+        self.lend_blocks(cache, (self.table.len + n_tokens).div_ceil(BLOCK_LEN));
+        n_tokens.min(self.table.blocks.len() * BLOCK_LEN - self.table.len)
+    }
+
+    /// Borrows until there are `n_blocks`; returns whether there are.
+    pub(super) fn lend_blocks(&mut self, cache: &mut KvCache, n_blocks: usize) -> bool {
+        let first_seen = cache.shape.first_seen(self.table.len);
+        while self.table.blocks.len() < n_blocks {
+            let Some(full) = cache.lend(Layers::Full) else { return false };
+            let mut block = KvBlock { full, sliding: None };
+            if self.table.blocks.len() >= first_seen {
+                block.sliding = cache.lend(Layers::Sliding);
+                if block.sliding.is_none() {
+                    give_back(cache, block);
+                    return false;
+                }
+            }
             self.table.blocks.push(block);
         }
-        n_tokens.min(self.table.blocks.len() * BLOCK_LEN - self.table.len)
+        true
     }
 
     /// Shares the blocks that have become full; `tokens` is the whole sequence. Where another
     /// sequence was first with the same tokens, its block takes the place of ours: the same bits.
     pub(crate) fn publish(&mut self, cache: &mut KvCache, tokens: &[u32]) {
-        while (self.n_shared + 1) * BLOCK_LEN <= self.table.len {
-            let block_tokens = &tokens[self.n_shared * BLOCK_LEN..(self.n_shared + 1) * BLOCK_LEN];
-            let own = &mut self.table.blocks[self.n_shared];
-            if let Some((node, block)) = cache.tree.child(self.node, block_tokens) {
-                let spare = std::mem::replace(own, Arc::clone(block));
-                cache.tree.hold(node);
-                self.node = node;
-                cache.give_back(spare);
-            } else {
-                self.node = cache.tree.insert(self.node, block_tokens, Arc::clone(own));
+        while (self.nodes.len() + 1) * BLOCK_LEN <= self.table.len {
+            let block_idx = self.nodes.len();
+            let block_tokens = &tokens[block_idx * BLOCK_LEN..][..BLOCK_LEN];
+            let node = self.publish_full(cache, block_idx, block_tokens);
+            self.publish_sliding(cache, block_idx, node);
+            self.nodes.push(node);
+        }
+    }
+
+    /// Ends the borrowing of what sliding layers see no more from the next position on.
+    pub(crate) fn slide(&mut self, cache: &mut KvCache) {
+        let n_passed = cache.shape.first_seen(self.table.len).min(self.table.blocks.len());
+        for block_idx in (0..n_passed).rev() {
+            let Some(cells) = self.table.blocks[block_idx].sliding.take() else { break };
+            if let Some(&node) = self.nodes.get(block_idx) {
+                cache.tree.let_go_sliding(node);
             }
-            self.n_shared += 1;
+            cache.give_back(cells);
+        }
+    }
+
+    /// Notes that others will continue the first `n_blocks` blocks, which are shared.
+    pub(crate) fn expect_others(&self, cache: &mut KvCache, n_blocks: usize) {
+        for &node in self.seen_from(&cache.shape, n_blocks) {
+            cache.tree.want_sliding(node);
         }
     }
 
     /// Gives everything back; the shared blocks stay cached until their memory is needed.
     pub(crate) fn release(&mut self, cache: &mut KvCache) {
-        cache.tree.let_go(self.node);
+        self.slide(cache);
         let view = std::mem::replace(self, View::new());
-        for block in view.table.blocks {
-            cache.give_back(block);
+        // Where this one stopped, another may go on.
+        view.expect_others(cache, view.nodes.len());
+        for (block_idx, block) in view.table.blocks.iter().enumerate() {
+            if let (Some(_), Some(&node)) = (&block.sliding, view.nodes.get(block_idx)) {
+                cache.tree.let_go_sliding(node);
+            }
         }
+        cache.tree.let_go(view.node());
+        view.table.blocks.into_iter().for_each(|block| give_back(cache, block));
+    }
+
+    /// What continuing the first `n_blocks` blocks needs, which are shared: the full parts of all, then the sliding
+    /// parts that are seen from there. `None` where not all of these are still cached.
+    pub(super) fn prefix(&self, cache: &KvCache, n_blocks: usize) -> Option<Vec<Arc<KvCells>>> {
+        let full = self.nodes[..n_blocks].iter().map(|&node| Some(cache.tree.full(node)));
+        let seen = self.seen_from(&cache.shape, n_blocks).iter();
+        full.chain(seen.map(|&node| cache.tree.sliding(node))).map(|cells| cells.cloned()).collect()
+    }
+
+    /// All cells that it has of its own: the full parts, then the sliding ones.
+    pub(super) fn own_cells(&mut self) -> impl Iterator<Item = &mut KvCells> {
+        let (full, sliding): (Vec<_>, Vec<_>) =
+            self.table.blocks.iter_mut().map(|block| (&mut block.full, &mut block.sliding)).unzip();
+        full.into_iter().chain(sliding.into_iter().flatten()).filter_map(Arc::get_mut)
     }
 
     /// The first blocks, all full and in the tree.
     pub(crate) fn n_shared(&self) -> usize {
-        self.n_shared
+        self.nodes.len()
     }
 
     /// Whether releasing would give anything back.
@@ -96,8 +144,67 @@ impl View {
         !self.table.blocks.is_empty()
     }
 
-    /// Blocks that `n_tokens` need beyond those held.
-    pub(crate) fn n_missing(&self, n_tokens: usize) -> usize {
-        n_tokens.div_ceil(BLOCK_LEN).saturating_sub(self.table.blocks.len())
+    /// What the sequence, of `n_tokens`, needs beyond what it holds.
+    pub(crate) fn need(&self, shape: &KvShape, n_tokens: usize) -> Need {
+        let blocks = &self.table.blocks;
+        let n_sliding = blocks.iter().rev().take_while(|block| block.sliding.is_some()).count();
+        Need::of(shape, self.table.len, n_tokens, Amount { n_full: blocks.len(), n_sliding })
+    }
+
+    /// The node of the last shared block.
+    fn node(&self) -> NodeId {
+        self.nodes.last().copied().unwrap_or(ROOT)
+    }
+
+    /// Those of the first `n_blocks` blocks that sliding layers see from behind them.
+    fn seen_from(&self, shape: &KvShape, n_blocks: usize) -> &[NodeId] {
+        &self.nodes[shape.first_seen(n_blocks * BLOCK_LEN).min(n_blocks)..n_blocks]
+    }
+
+    /// Continues with the block of a node, as far as it is seen from the end of what is adopted.
+    fn hold(&mut self, cache: &mut KvCache, node: NodeId) {
+        cache.tree.hold(node);
+        let is_seen = self.nodes.len() >= cache.shape.first_seen(self.table.len);
+        if is_seen {
+            cache.tree.want_sliding(node);
+            cache.tree.hold_sliding(node);
+        }
+        self.table.blocks.push(KvBlock {
+            full: Arc::clone(cache.tree.full(node)),
+            sliding: cache.tree.sliding(node).filter(|_| is_seen).cloned(),
+        });
+        self.nodes.push(node);
+    }
+
+    fn publish_full(&mut self, cache: &mut KvCache, block_idx: usize, tokens: &[u32]) -> NodeId {
+        let at = self.node();
+        let own = &mut self.table.blocks[block_idx].full;
+        let Some(node) = cache.tree.child(at, tokens) else {
+            return cache.tree.insert(at, tokens, Arc::clone(own));
+        };
+        cache.tree.hold(node);
+        // It was computed a second time, so it is worth keeping whole.
+        cache.tree.want_sliding(node);
+        let spare = std::mem::replace(own, Arc::clone(cache.tree.full(node)));
+        cache.give_back(spare);
+        node
+    }
+
+    fn publish_sliding(&mut self, cache: &mut KvCache, block_idx: usize, node: NodeId) {
+        let Some(own) = &mut self.table.blocks[block_idx].sliding else { return };
+        if let Some(cells) = cache.tree.sliding(node) {
+            let spare = std::mem::replace(own, Arc::clone(cells));
+            cache.give_back(spare);
+        } else {
+            cache.tree.put_sliding(node, Arc::clone(own));
+        }
+        cache.tree.hold_sliding(node);
+    }
+}
+
+fn give_back(cache: &mut KvCache, block: KvBlock) {
+    cache.give_back(block.full);
+    if let Some(cells) = block.sliding {
+        cache.give_back(cells);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn engine(settings: EngineSettings) -> Engine {
 
 /// Memory for `n` blocks of the model.
 pub(crate) fn blocks(model: &Model, n: usize) -> usize {
-    n * model::kv::KvBlock::bytes(model.config())
+    n * model::kv::KvShape::of(model.config()).block_bytes()
 }
 
 /// `n` ordinary tokens; the same for the same seed, and each a continuation of the shorter ones.

@@ -47,7 +47,7 @@ impl Bench<'_> {
         let request = Request::new(self.prompts.with_item(1 << 48, OWN_TOKENS), 1);
         let replies = self.run(vec![Request { n_prefix, ..request }])?;
         let (step, bound) = self.limits.step(self.work, OWN_TOKENS, 1, n_prefix);
-        let reading = (n_prefix * self.work.position_bytes) as f64 / self.limits.read;
+        let reading = self.work.prefix_bytes(n_prefix) as f64 / self.limits.read;
         let usage = replies[0].usage;
         Ok([
             Measure {

@@ -1,0 +1,78 @@
+//! How many cells of each kind, and how many a sequence needs.
+
+use std::iter::Sum;
+use std::ops::{Add, Sub};
+
+use model::kv::{BLOCK_LEN, KvShape, Layers};
+
+/// Cells of blocks, counted by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) n_full: usize,
+    pub(crate) n_sliding: usize,
+}
+
+impl Amount {
+    pub(crate) fn bytes(self, shape: &KvShape) -> usize {
+        let full = self.n_full.saturating_mul(shape.cells_bytes(Layers::Full));
+        full.saturating_add(self.n_sliding.saturating_mul(shape.cells_bytes(Layers::Sliding)))
+    }
+
+    /// What is left of it without `held`.
+    fn beyond(self, held: Amount) -> Amount {
+        Amount {
+            n_full: self.n_full.saturating_sub(held.n_full),
+            n_sliding: self.n_sliding.saturating_sub(held.n_sliding),
+        }
+    }
+}
+
+impl Add for Amount {
+    type Output = Amount;
+
+    fn add(self, other: Amount) -> Amount {
+        Amount { n_full: self.n_full + other.n_full, n_sliding: self.n_sliding + other.n_sliding }
+    }
+}
+
+impl Sub for Amount {
+    type Output = Amount;
+
+    fn sub(self, other: Amount) -> Amount {
+        Amount { n_full: self.n_full - other.n_full, n_sliding: self.n_sliding - other.n_sliding }
+    }
+}
+
+/// What sequences need to get to their last token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Held at most at once where every step is of one token.
+    pub(crate) least: Amount,
+    /// Sliding parts beyond these where one step computes everything.
+    pub(crate) n_passing: usize,
+}
+
+impl Need {
+    /// What a sequence of `n_tokens`, of which `len` are computed, needs beyond `held`.
+    pub(crate) fn of(shape: &KvShape, len: usize, n_tokens: usize, held: Amount) -> Need {
+        let n_full = n_tokens.div_ceil(BLOCK_LEN);
+        let n_ahead = n_full.saturating_sub(shape.first_seen(len));
+        let n_sliding = n_ahead.min(shape.most_seen());
+        Need { least: Amount { n_full, n_sliding }.beyond(held), n_passing: n_ahead - n_sliding }
+    }
+
+    /// Bytes where a step computes at most `max_batch_tokens`, of all sequences together.
+    pub(crate) fn bytes(self, shape: &KvShape, max_batch_tokens: usize) -> usize {
+        let n_passing = self.n_passing.min(max_batch_tokens.div_ceil(BLOCK_LEN));
+        (self.least + Amount { n_full: 0, n_sliding: n_passing }).bytes(shape)
+    }
+}
+
+impl Sum for Need {
+    fn sum<I: Iterator<Item = Need>>(needs: I) -> Need {
+        needs.fold(Need::default(), |sum, need| Need {
+            least: sum.least + need.least,
+            n_passing: sum.n_passing + need.n_passing,
+        })
+    }
+}

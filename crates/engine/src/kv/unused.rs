@@ -1,0 +1,72 @@
+//! What of the tree nobody holds, in the order in which its memory is taken.
+
+use std::collections::BTreeSet;
+
+use super::amount::Amount;
+use super::tree::NodeId;
+
+/// How dear a part is. What is cheapest goes first, and of that what was not used for longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// A sliding part in the midst of a chain: of use only to whoever leaves the chain right there.
+    Spare,
+    /// A block that no running sequence came through, and the sliding parts of places where sequences began or ended.
+    Old,
+    /// A sliding part of such a place that a running sequence came through: others may follow it at any time.
+    Current,
+}
+
+/// What goes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// A node's sliding part.
+    Sliding,
+    /// The node itself, which has no sliding part any more.
+    Full,
+}
+
+/// A place in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) rank: Rank,
+    pub(super) last_use: u64,
+    pub(super) part: Part,
+    pub(super) node: NodeId,
+}
+
+/// What one node has that nobody holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Share {
+    pub(super) amount: Amount,
+    pub(super) places: [Option<Place>; 2],
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Unused {
+    order: BTreeSet<Place>,
+    amount: Amount,
+}
+
+impl Unused {
+    pub(super) fn add(&mut self, share: Share) {
+        self.order.extend(share.places.into_iter().flatten());
+        self.amount = self.amount + share.amount;
+    }
+
+    pub(super) fn remove(&mut self, share: Share) {
+        for place in share.places.into_iter().flatten() {
+            self.order.remove(&place);
+        }
+        self.amount = self.amount - share.amount;
+    }
+
+    /// The cheapest first.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.order.iter().copied()
+    }
+
+    /// All of it, blocks that others build on included.
+    pub(super) fn amount(&self) -> Amount {
+        self.amount
+    }
+}
