@@ -224,7 +224,7 @@ fn keep_prefix(cache: &mut KvCache, disk: Option<&mut Disk>, sequence: &mut Sequ
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, mpsc};
 
     use kernels::{Arithmetic, Kernels, Pool};
     use model::forward::{Forward, Logits};
@@ -275,14 +275,19 @@ mod tests {
         }
     }
 
-    /// The steps of some requests, all of which end after `max_tokens`.
-    fn steps(requests: Vec<Request>, settings: &EngineSettings) -> Vec<Step> {
+    /// The steps of some requests, all of which end after `max_tokens`. Calls `submitted` when the engine has them all.
+    fn steps(
+        requests: Vec<Request>,
+        settings: &EngineSettings,
+        submitted: impl FnOnce(),
+    ) -> Vec<Step> {
         let forward = Forward::new(model(), Kernels::detect(), Pool::new(1), Arithmetic::Exact);
         let steps = Arc::default();
         let network = Watched { forward, steps: Arc::clone(&steps) };
         let engine = Engine::start_on(model(), settings, network).expect("the settings hold");
         let submit = |request| engine.submit(request).expect("sound");
         let replies: Vec<_> = requests.into_iter().map(submit).collect();
+        submitted();
         replies.into_iter().for_each(|reply| {
             assert!(matches!(reply.wait().finish, Finish::MaxTokens));
         });
@@ -304,17 +309,32 @@ mod tests {
         }
     }
 
+    /// Keeps the engine from its first step until all requests are there.
+    struct Gate(mpsc::Receiver<()>);
+
+    impl Guide for Gate {
+        fn next(&mut self) -> Next {
+            let _ = self.0.recv();
+            Next::Free
+        }
+
+        fn accept(&mut self, _token: u32) {}
+    }
+
     /// Sliding layers see eight positions back, so a sequence of sixteen blocks keeps their part of two.
     #[test]
     fn memory_of_four_whole_sequences_serves_seven() {
         let request = |first: u32| Request::new((0..480).map(|at| first + at % 97).collect(), 32);
+        let (all_are_there, gate) = mpsc::channel();
+        let mut requests: Vec<Request> = (0..14).map(|at| request(at * 20)).collect();
+        requests[0].guide = Some(Box::new(Gate(gate)));
         let settings = EngineSettings {
             kv_bytes: 4 * 16 * KvShape::of(model().config()).block_bytes(),
             max_batch_tokens: 200,
             guess_batch_tokens: 0,
             ..EngineSettings::default()
         };
-        let steps = steps((0..14).map(|at| request(at * 20)).collect(), &settings);
+        let steps = steps(requests, &settings, || drop(all_are_there));
         assert_eq!(steps.iter().map(|step| step.n_sequences).max(), Some(7));
         // Nobody was admitted who had to leave again: every prompt and reply was computed once.
         let n_tokens: usize = steps.iter().map(|step| step.n_tokens).sum();
@@ -328,7 +348,7 @@ mod tests {
             let settings =
                 EngineSettings { guess_batch_tokens, max_batch_tokens, ..settings.clone() };
             let requests = (0..n).map(|at| repeating(at * 20)).collect();
-            let steps = steps(requests, &settings);
+            let steps = steps(requests, &settings, || ());
             steps.iter().map(|step| step.n_tokens).collect::<Vec<_>>()
         };
         for n in [1, 3] {

@@ -219,26 +219,87 @@ fn a_long_sequence_holds_half() {
 #[test]
 fn only_a_place_with_its_window_can_be_continued() {
     let shape = shape((&[true, false], 40));
-    // Two blocks are seen from the end of each.
     let mut cache = KvCache::new(24 * shape.block_bytes(), shape);
-    let mut first = Sequence { tokens: vec![1; 10 * BLOCK_LEN + 1], view: View::new() };
-    while first.step(&mut cache, BLOCK_LEN, 0) > 0 {}
-    // Others go on behind six of its blocks.
-    first.view.expect_others(&mut cache, 6);
-    first.view.release(&mut cache);
-    // What is lent takes all that is free, and then the sliding parts in the midst.
+    // A short one, then a long one that is not like it: two blocks are seen from the end of either.
+    for (token, n_blocks, n_expected) in [(2, 3, 0), (1, 10, 6)] {
+        let tokens = vec![token; n_blocks * BLOCK_LEN + 1];
+        let mut sequence = Sequence { tokens, view: View::new() };
+        while sequence.step(&mut cache, BLOCK_LEN, 0) > 0 {}
+        // Others go on behind six blocks of the long one.
+        sequence.view.expect_others(&mut cache, n_expected);
+        sequence.view.release(&mut cache);
+    }
+    // 26 parts are cached. What is lent takes all that is free, and then six of the seven sliding parts in the midst.
     let mut other = View::new();
-    let n_blocks = (2 * 24 - 14) / 2;
-    assert_eq!(other.reserve(&mut cache, n_blocks * BLOCK_LEN), n_blocks * BLOCK_LEN);
-    let n_adopted = |cache: &mut KvCache, n_tokens: usize| {
+    assert_eq!(other.reserve(&mut cache, 14 * BLOCK_LEN), 14 * BLOCK_LEN);
+    let mut n_adopted = |token: u32, n_blocks: usize| {
         let mut view = View::new();
-        let n_adopted = view.adopt(cache, &vec![1; n_tokens]);
-        view.release(cache);
+        let n_adopted = view.adopt(&mut cache, &vec![token; n_blocks * BLOCK_LEN + 1]);
+        view.release(&mut cache);
         n_adopted / BLOCK_LEN
     };
-    let found: Vec<usize> =
-        (1..=11).map(|n_blocks| n_adopted(&mut cache, n_blocks * BLOCK_LEN + 1)).collect();
-    assert_eq!(found, [0, 0, 0, 0, 0, 6, 6, 6, 6, 10, 10]);
-    // What nobody came through goes before what somebody is behind.
-    other.release(&mut cache);
+    assert_eq!([1, 2, 3].map(|n_blocks| n_adopted(2, n_blocks)), [0, 0, 3]);
+    let found = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|n_blocks| n_adopted(1, n_blocks));
+    assert_eq!(found, [0, 0, 0, 0, 0, 6, 6, 6, 9, 10]);
+}
+
+#[test]
+fn where_somebody_went_on_others_can() {
+    let shape = shape((&[true, false], 40));
+    let mut cache = KvCache::new(24 * shape.block_bytes(), shape);
+    let alike = |n_blocks: usize| vec![1; n_blocks * BLOCK_LEN + 1];
+    let mut first = Sequence { tokens: alike(10), view: View::new() };
+    while first.step(&mut cache, BLOCK_LEN, 0) > 0 {}
+    first.view.release(&mut cache);
+    let mut second = Sequence { tokens: alike(8), view: View::new() };
+    second.tokens[4 * BLOCK_LEN..].fill(3);
+    while second.step(&mut cache, BLOCK_LEN, 0) > 0 {}
+    // Thirty parts are cached or held. What is lent takes the other eighteen and all eight sliding parts in the midst.
+    let mut other = View::new();
+    assert_eq!(other.reserve(&mut cache, 13 * BLOCK_LEN), 13 * BLOCK_LEN);
+    let mut third = View::new();
+    assert_eq!(third.adopt(&mut cache, &alike(5)), 4 * BLOCK_LEN);
+    third.release(&mut cache);
+    // A block more takes the end of the first, since nobody runs there.
+    assert_eq!(other.reserve(&mut cache, 14 * BLOCK_LEN), 14 * BLOCK_LEN);
+    assert_eq!(View::new().adopt(&mut cache, &alike(10)), 4 * BLOCK_LEN);
+}
+
+#[test]
+fn whoever_is_let_in_has_room_for_whole_steps() {
+    let mut n_checked = 0;
+    for (seed, about) in SHAPES.into_iter().enumerate() {
+        let shape = shape(about);
+        for round in 0..40 {
+            let mut random = Random((seed * 1000 + round) as u64);
+            let max_bytes = 30 * shape.block_bytes();
+            let mut cache = KvCache::new(max_bytes, shape);
+            // Some left prefixes, one is still behind one.
+            let mut others: Vec<Sequence> =
+                (0..4).map(|_| Sequence::new(&mut random, 250)).collect();
+            for other in &mut others {
+                while other.step(&mut cache, 1 + random.below(90), 0) > 0 {}
+            }
+            others[1..].iter_mut().for_each(|other| other.view.release(&mut cache));
+            let mut sequence = Sequence::new(&mut random, 250);
+            let mut filler = View::new();
+            let need = |cache: &KvCache| cache.need(&sequence.tokens).bytes(&shape, 64);
+            while need(&cache) + shape.block_bytes() <= cache.available_bytes() {
+                let n_blocks = filler.table.blocks.len() + 1;
+                assert!(filler.lend_blocks(&mut cache, n_blocks), "it was available");
+            }
+            if need(&cache) > cache.available_bytes() {
+                continue;
+            }
+            n_checked += 1;
+            while sequence.view.table.len < sequence.tokens.len() {
+                let n_left = sequence.tokens.len() - sequence.view.table.len;
+                let n_before = sequence.view.table.len;
+                let n_computed = sequence.step(&mut cache, 64, 0);
+                let n_adopted = sequence.view.table.len - n_before - n_computed;
+                assert_eq!(n_computed, 64.min(n_left - n_adopted), "{about:?}, round {round}");
+            }
+        }
+    }
+    assert!(n_checked > 100, "{n_checked}");
 }

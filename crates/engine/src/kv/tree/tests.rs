@@ -1,3 +1,5 @@
+//! The tree beside what a search of all its nodes says.
+
 use super::*;
 
 /// A node's cells: the last token that leads to them, negative in the sliding part.
