@@ -35,7 +35,7 @@ pub(super) struct Place {
 }
 
 /// What one node has that nobody holds.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     pub(super) amount: Amount,
     pub(super) places: [Option<Place>; 2],
