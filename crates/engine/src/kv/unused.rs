@@ -1,11 +1,13 @@
 //! What of the tree nobody holds, in the order in which its memory is taken.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::amount::Amount;
 use super::tree::NodeId;
 
-/// How dear a part is. What is cheapest goes first, and of that what was not used for longest.
+/// How dear a part is. What is cheapest goes first; of that, what was not used for longest; and of one chain its end,
+/// since more sequences have their beginning in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// A sliding part in the midst of a chain: of use only to whoever leaves the chain right there.
@@ -30,6 +32,7 @@ pub(super) enum Part {
 pub(super) struct Place {
     pub(super) rank: Rank,
     pub(super) last_use: u64,
+    pub(super) depth: Reverse<usize>,
     pub(super) part: Part,
     pub(super) node: NodeId,
 }

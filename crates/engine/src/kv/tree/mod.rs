@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub(crate) struct Tree<C> {
 
 struct Node<C> {
     parent: NodeId,
+    /// Nodes from the root to here.
+    depth: usize,
     tokens: Arc<[u32]>,
     /// `None` in the root alone.
     full: Option<Arc<C>>,
@@ -46,7 +49,7 @@ struct Node<C> {
 
 impl<C> Tree<C> {
     pub(crate) fn new() -> Tree<C> {
-        let root = Node::new(ROOT, Arc::new([]), None);
+        let root = Node::new(ROOT, 0, Arc::new([]), None);
         Tree { nodes: vec![Some(root)], vacant: Vec::new(), now: 0, unused: Unused::default() }
     }
 
@@ -69,7 +72,7 @@ impl<C> Tree<C> {
     /// from then on, as by [`Tree::hold`], and has no sliding part.
     pub(crate) fn insert(&mut self, at: NodeId, tokens: &[u32], full: Arc<C>) -> NodeId {
         let tokens: Arc<[u32]> = tokens.into();
-        let mut node = Node::new(at, Arc::clone(&tokens), Some(full));
+        let mut node = Node::new(at, self.node(at).depth + 1, Arc::clone(&tokens), Some(full));
         (node.n_holders, node.last_use) = (1, self.now);
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.nodes.push(None);
@@ -182,9 +185,10 @@ impl<C> Tree<C> {
 }
 
 impl<C> Node<C> {
-    fn new(parent: NodeId, tokens: Arc<[u32]>, full: Option<Arc<C>>) -> Node<C> {
+    fn new(parent: NodeId, depth: usize, tokens: Arc<[u32]>, full: Option<Arc<C>>) -> Node<C> {
         Node {
             parent,
+            depth,
             tokens,
             full,
             sliding: None,
@@ -212,7 +216,8 @@ impl<C> Node<C> {
             (true, true) => Rank::Old,
             (true, false) => Rank::Current,
         };
-        let place = |rank, part| Place { rank, last_use: self.last_use, part, node: id };
+        let (last_use, depth) = (self.last_use, Reverse(self.depth));
+        let place = |rank, part| Place { rank, last_use, depth, part, node: id };
         let is_alone = is_unused && self.children.is_empty() && self.sliding.is_none();
         let places = [
             self.is_sliding_unused().then(|| place(rank, Part::Sliding)),

@@ -116,7 +116,7 @@ fn sliding_parts_in_the_midst_go_first_and_those_that_others_follow_last() {
     // A sliding part that is held stays.
     tree.hold_sliding(ends[1]);
     assert_eq!(unused(&tree), (3, 5));
-    assert_eq!(evict_all(&mut tree), [-11, -1, -3, -2, 3, 2, 1, -12]);
+    assert_eq!(evict_all(&mut tree), [-11, -3, -1, 3, -2, 2, 1, -12]);
     assert_eq!(unused(&tree), (0, 0));
     tree.let_go_sliding(ends[1]);
     tree.let_go(ends[1]);
@@ -124,18 +124,25 @@ fn sliding_parts_in_the_midst_go_first_and_those_that_others_follow_last() {
     assert_eq!(evict_all(&mut tree), [-13, 13, 12, 11]);
 }
 
-/// What a search of all nodes says is cheapest to lose: rank, last use, whether it is the full part, slot.
-fn cheapest(tree: &Tree<Cells>) -> Option<(u8, u64, bool, usize)> {
+/// Nodes on the way from the root.
+fn n_before(tree: &Tree<Cells>, id: NodeId) -> usize {
+    std::iter::successors(Some(id), |&id| (id != ROOT).then(|| tree.node(id).parent)).count()
+}
+
+/// What a search of all nodes says is cheapest to lose: rank, last use, depth, whether it is the full part,
+/// slot.
+fn cheapest(tree: &Tree<Cells>) -> Option<(u8, u64, Reverse<usize>, bool, usize)> {
     let nodes = tree.nodes.iter().enumerate().skip(1);
     let nodes = nodes.filter_map(|(slot, node)| Some((slot, node.as_ref()?)));
     let full = nodes.clone().filter(|(_, node)| {
         node.n_holders == 0 && node.children.is_empty() && node.sliding.is_none()
     });
-    let full = full.map(|(slot, node)| (1, node.last_use, true, slot));
+    let depth = |slot| Reverse(n_before(tree, NodeId(slot)));
+    let full = full.map(|(slot, node)| (1, node.last_use, depth(slot), true, slot));
     let parts = nodes.filter(|(_, node)| node.sliding.is_some() && node.n_sliding_holders == 0);
     let parts = parts.map(|(slot, node)| {
         let rank = if node.is_sliding_wanted { 1 + u8::from(node.n_holders > 0) } else { 0 };
-        (rank, node.last_use, false, slot)
+        (rank, node.last_use, depth(slot), false, slot)
     });
     full.chain(parts).min()
 }
@@ -175,7 +182,7 @@ fn any_order_of_use_evicts_as_a_search_of_all_nodes_would() {
             }
             3 if !held.is_empty() => tree.want_sliding(held[random(held.len() as u32) as usize].0),
             _ => {
-                let expected = cheapest(&tree).and_then(|(_, _, is_full, slot)| {
+                let expected = cheapest(&tree).and_then(|(_, _, _, is_full, slot)| {
                     let node = tree.nodes[slot].as_ref().expect("found");
                     if is_full { node.full.clone() } else { node.sliding.clone() }
                 });
