@@ -137,7 +137,8 @@ impl<N: Network> Scheduler<N> {
             return true;
         }
         let Limits { shape, max_batch_tokens, .. } = &self.limits;
-        let promised = self.running.iter().map(|other| other.view.need(shape, other.tokens.len()));
+        let promised =
+            self.running.iter().map(|other| other.view.need(&self.cache, other.tokens.len()));
         let need: Need = promised.chain([self.cache.need(&sequence.tokens)]).sum();
         need.bytes(shape, *max_batch_tokens) <= self.cache.available_bytes()
     }
@@ -184,10 +185,10 @@ impl<N: Network> Scheduler<N> {
         self.preempted.make_contiguous().sort_by_key(|sequence| sequence.number);
     }
 
-    /// Nothing could be planned: the oldest has all memory to itself but for what is on its way to disk, and it is
-    /// not enough.
+    /// Nothing could be planned: the oldest has all memory to itself but for what is on its way to disk and what is
+    /// kept for others. If that changes nothing, it is not enough.
     fn fail_oldest(&mut self) {
-        if self.disk.as_mut().is_some_and(Disk::settle) {
+        if self.disk.as_mut().is_some_and(Disk::settle) || self.cache.give_up_current() {
             return;
         }
         if let Some(oldest) = self.running.first_mut() {

@@ -5,7 +5,7 @@ use model::Config;
 use model::kv::{BLOCK_LEN, KvShape};
 
 use crate::error::EngineError;
-use crate::kv::{Amount, Need, PrefixCache};
+use crate::kv::{Need, PrefixCache};
 
 /// How much of the machine an engine may use. Nothing but the arithmetic, and under bfloat16 the
 /// instruction set, changes a single token of a reply.
@@ -127,7 +127,7 @@ impl Limits {
     }
 
     fn needed_bytes(&self, n_tokens: usize) -> usize {
-        Need::of(&self.shape, 0, n_tokens, Amount::default()).least.bytes(&self.shape)
+        Need::alone(&self.shape, n_tokens).least.bytes(&self.shape)
     }
 }
 

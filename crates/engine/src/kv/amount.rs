@@ -53,12 +53,18 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// What a sequence of `n_tokens`, of which `len` are computed, needs beyond `held`.
-    pub(crate) fn of(shape: &KvShape, len: usize, n_tokens: usize, held: Amount) -> Need {
-        let n_full = n_tokens.div_ceil(BLOCK_LEN);
-        let n_ahead = n_full.saturating_sub(shape.first_seen(len));
+    /// What a sequence of `n_blocks` needs beyond `held`, if the last `n_ahead` of them give their sliding parts back
+    /// once they are out of sight.
+    pub(super) fn of(shape: &KvShape, n_blocks: usize, n_ahead: usize, held: Amount) -> Need {
         let n_sliding = n_ahead.min(shape.most_seen());
-        Need { least: Amount { n_full, n_sliding }.beyond(held), n_passing: n_ahead - n_sliding }
+        let least = Amount { n_full: n_blocks, n_sliding }.beyond(held);
+        Need { least, n_passing: n_ahead - n_sliding }
+    }
+
+    /// What a sequence of `n_tokens` needs where there is no other and nothing is cached.
+    pub(crate) fn alone(shape: &KvShape, n_tokens: usize) -> Need {
+        let n_blocks = n_tokens.div_ceil(BLOCK_LEN);
+        Need::of(shape, n_blocks, n_blocks, Amount::default())
     }
 
     /// Bytes where a step computes at most `max_batch_tokens`, of all sequences together.

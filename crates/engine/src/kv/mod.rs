@@ -16,7 +16,7 @@ mod tree;
 mod unused;
 mod view;
 
-pub(crate) use amount::{Amount, Need};
+pub(crate) use amount::Need;
 pub(crate) use disk::Disk;
 pub use disk::{PrefixCache, PrefixProblem, Warn};
 pub(crate) use pool::KvCache;

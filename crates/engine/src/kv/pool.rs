@@ -1,5 +1,6 @@
 //! Cells up to a limit: lent, given back, shared, evicted.
 
+use std::ops::Add;
 use std::sync::Arc;
 
 use model::kv::{BLOCK_LEN, KvCells, KvShape, Layers};
@@ -24,7 +25,8 @@ impl KvCache {
         KvCache { tree: Tree::new(), shape, free: Vec::new(), made_bytes: 0, max_bytes }
     }
 
-    /// Bytes that could be lent now, cached ones that nobody uses included.
+    /// Bytes that could be lent now, cached ones that nobody uses included, but for those that others may follow at any
+    /// time.
     pub(crate) fn available_bytes(&self) -> usize {
         let free: usize = self.free.iter().map(|cells| cells.n_bytes()).sum();
         self.max_bytes - self.made_bytes + free + self.tree.unused().bytes(&self.shape)
@@ -34,15 +36,19 @@ impl KvCache {
     /// nobody uses now.
     pub(crate) fn need(&self, tokens: &[u32]) -> Need {
         let chain = self.chain(ROOT, 0, before_last(tokens));
-        let len = chain.len() * BLOCK_LEN;
-        let seen = &chain[self.shape.first_seen(len).min(chain.len())..];
-        let held = Amount { n_full: chain.len(), n_sliding: seen.len() };
-        let unused = Amount {
-            n_full: chain.iter().filter(|&&node| self.tree.is_unused(node)).count(),
-            n_sliding: seen.iter().filter(|&&node| self.tree.is_sliding_unused(node)).count(),
-        };
-        let need = Need::of(&self.shape, len, tokens.len(), held);
-        Need { least: need.least + unused, ..need }
+        let (n_cached, n_blocks) = (chain.len(), tokens.len().div_ceil(BLOCK_LEN));
+        let first_seen = self.shape.first_seen(n_cached * BLOCK_LEN);
+        // The window of the place where it begins stays, in case others follow.
+        let held = Amount { n_full: n_cached, n_sliding: 0 };
+        let need = Need::of(&self.shape, n_blocks, n_blocks - n_cached, held);
+        let taken = chain.into_iter().enumerate();
+        let taken = taken.map(|(at, node)| self.tree.taken_by_holding(node, at >= first_seen));
+        Need { least: taken.fold(need.least, Amount::add), ..need }
+    }
+
+    /// Makes available what was kept in case others follow; returns whether there was any.
+    pub(crate) fn give_up_current(&mut self) -> bool {
+        self.tree.give_up_current()
     }
 
     /// Whether a sequence could continue the cached prefix `tokens`, a whole number of blocks.

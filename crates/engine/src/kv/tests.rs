@@ -7,7 +7,8 @@ use std::sync::Arc;
 use model::kv::{BLOCK_LEN, KvCells, KvShape, Layers};
 use model::{Config, Model};
 
-use super::{Amount, KvCache, Need, View};
+use super::amount::{Amount, Need};
+use super::{KvCache, View};
 
 /// Layers that slide, and their window.
 const SHAPES: [(&[bool], usize); 8] = [
@@ -106,7 +107,10 @@ impl Sequence {
     fn step(&mut self, cache: &mut KvCache, n_wanted: usize, n_guessed: usize) -> usize {
         self.view.adopt(cache, &self.tokens);
         let n_wanted = n_wanted.min(self.tokens.len() - self.view.table.len);
-        let n_room = self.view.reserve(cache, n_wanted);
+        let mut n_room = self.view.reserve(cache, n_wanted);
+        if n_room == 0 && n_wanted > 0 && cache.give_up_current() {
+            n_room = self.view.reserve(cache, n_wanted);
+        }
         if n_room < n_wanted {
             assert!(cache.available_bytes() < cache.shape.block_bytes(), "there was memory");
         }
@@ -132,7 +136,9 @@ fn check_bytes(cache: &KvCache, max_bytes: usize, running: &[Sequence]) {
     let blocks = running.iter().flat_map(|sequence| &sequence.view.table.blocks);
     let cells = blocks.flat_map(|block| block.sliding.iter().chain([&block.full]));
     let held: HashMap<_, _> = cells.map(|cells| (Arc::as_ptr(cells), cells.n_bytes())).collect();
-    assert_eq!(cache.available_bytes() + held.values().sum::<usize>(), max_bytes);
+    let current = Amount { n_full: 0, n_sliding: cache.tree.n_current() };
+    let n_bytes = held.values().sum::<usize>() + current.bytes(&cache.shape);
+    assert_eq!(cache.available_bytes() + n_bytes, max_bytes);
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn a_sequence_alone_needs_what_is_said_and_no_byte_less() {
         for n_blocks in 1..12 {
             let mut random = Random((seed * 100 + n_blocks) as u64);
             let n_tokens = n_blocks * BLOCK_LEN - random.below(BLOCK_LEN);
-            let need = Need::of(&shape, 0, n_tokens, Amount::default()).least.bytes(&shape);
+            let need = Need::alone(&shape, n_tokens).least.bytes(&shape);
             for max_bytes in [need, need - 1] {
                 let mut cache = KvCache::new(max_bytes, shape);
                 // Others were there before, and one of them left what this one may adopt.

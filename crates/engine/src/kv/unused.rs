@@ -14,7 +14,8 @@ pub(super) enum Rank {
     Spare,
     /// A block that no running sequence came through, and the sliding parts of places where sequences began or ended.
     Old,
-    /// A sliding part of such a place that a running sequence came through: others may follow it at any time.
+    /// A sliding part of such a place that a running sequence came through: others may follow it at any time, so it
+    /// goes only when there is no other way on.
     Current,
 }
 
@@ -41,6 +42,8 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     pub(super) amount: Amount,
+    /// Sliding parts of [`Rank::Current`], which are not in the amount.
+    pub(super) n_current: usize,
     pub(super) places: [Option<Place>; 2],
 }
 
@@ -48,12 +51,14 @@ pub(super) struct Share {
 pub(super) struct Unused {
     order: BTreeSet<Place>,
     amount: Amount,
+    n_current: usize,
 }
 
 impl Unused {
     pub(super) fn add(&mut self, share: Share) {
         self.order.extend(share.places.into_iter().flatten());
         self.amount = self.amount + share.amount;
+        self.n_current += share.n_current;
     }
 
     pub(super) fn remove(&mut self, share: Share) {
@@ -61,6 +66,7 @@ impl Unused {
             self.order.remove(&place);
         }
         self.amount = self.amount - share.amount;
+        self.n_current -= share.n_current;
     }
 
     /// The cheapest first.
@@ -68,8 +74,13 @@ impl Unused {
         self.order.iter().copied()
     }
 
-    /// All of it, blocks that others build on included.
+    /// All that may go, blocks that others build on included; sliding parts of [`Rank::Current`] may not.
     pub(super) fn amount(&self) -> Amount {
         self.amount
+    }
+
+    /// Sliding parts of [`Rank::Current`].
+    pub(super) fn n_current(&self) -> usize {
+        self.n_current
     }
 }

@@ -145,10 +145,15 @@ impl View {
     }
 
     /// What the sequence, of `n_tokens`, needs beyond what it holds.
-    pub(crate) fn need(&self, shape: &KvShape, n_tokens: usize) -> Need {
-        let blocks = &self.table.blocks;
-        let n_sliding = blocks.iter().rev().take_while(|block| block.sliding.is_some()).count();
-        Need::of(shape, self.table.len, n_tokens, Amount { n_full: blocks.len(), n_sliding })
+    pub(crate) fn need(&self, cache: &KvCache, n_tokens: usize) -> Need {
+        let (blocks, n_blocks) = (&self.table.blocks, n_tokens.div_ceil(BLOCK_LEN));
+        let n_sliding = blocks.iter().filter(|block| block.sliding.is_some()).count();
+        let shared = self.nodes.iter().zip(blocks).filter(|(_, block)| block.sliding.is_some());
+        // These stay when this one has passed.
+        let n_wanted = shared.filter(|&(&node, _)| cache.tree.is_sliding_wanted(node)).count();
+        let n_behind = cache.shape.first_seen(self.table.len).saturating_add(n_wanted);
+        let held = Amount { n_full: blocks.len(), n_sliding: n_sliding - n_wanted };
+        Need::of(&cache.shape, n_blocks, n_blocks.saturating_sub(n_behind), held)
     }
 
     /// The node of the last shared block.
@@ -183,8 +188,6 @@ impl View {
             return cache.tree.insert(at, tokens, Arc::clone(own));
         };
         cache.tree.hold(node);
-        // It was computed a second time, so it is worth keeping whole.
-        cache.tree.want_sliding(node);
         let spare = std::mem::replace(own, Arc::clone(cache.tree.full(node)));
         cache.give_back(spare);
         node

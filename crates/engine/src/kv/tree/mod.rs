@@ -98,7 +98,8 @@ impl<C> Tree<C> {
         self.change(id, |node| node.n_sliding_holders += 1);
     }
 
-    /// Notes that sequences begin or end where the sliding part of a node is seen, so that it is not the first to go.
+    /// Notes that sequences begin or end where the sliding part of a node is seen, so that it is not the first to go,
+    /// and stays while a running sequence is behind it.
     pub(crate) fn want_sliding(&mut self, id: NodeId) {
         self.change(id, |node| node.is_sliding_wanted = true);
     }
@@ -126,25 +127,45 @@ impl<C> Tree<C> {
     pub(crate) fn evict(&mut self) -> Option<Arc<C>> {
         // Cells on their way to the disk are held elsewhere for a while.
         let is_free = |place: &Place| self.cells(place).is_some_and(|c| Arc::strong_count(c) == 1);
-        let place = self.unused.places().find(is_free)?;
+        let cheap = self.unused.places().take_while(|place| place.rank < Rank::Current);
+        let place = { cheap }.find(is_free)?;
         match place.part {
             Part::Sliding => self.change(place.node, |node| node.sliding.take()),
             Part::Full => self.remove(place.node),
         }
     }
 
-    /// What nobody holds: all of it can be evicted, one after the other, but for what is on its way to disk.
+    /// Lets go of the sliding parts of places where running sequences began, in case others follow, so that these can
+    /// be evicted too; returns whether there are any.
+    pub(crate) fn give_up_current(&mut self) -> bool {
+        let current = self.unused.places().filter(|place| place.rank == Rank::Current);
+        let nodes: Vec<NodeId> = current.map(|place| place.node).collect();
+        for &id in &nodes {
+            self.change(id, |node| node.is_sliding_wanted = false);
+        }
+        !nodes.is_empty()
+    }
+
+    /// What can be evicted, one after the other, but for what is on its way to disk.
     pub(crate) fn unused(&self) -> Amount {
         self.unused.amount()
     }
 
-    pub(crate) fn is_unused(&self, id: NodeId) -> bool {
-        self.node(id).n_holders == 0
+    /// Sliding parts that nobody holds and that only [`Tree::give_up_current`] lets go.
+    pub(crate) fn n_current(&self) -> usize {
+        self.unused.n_current()
     }
 
-    /// Whether there is a sliding part that nobody holds.
-    pub(crate) fn is_sliding_unused(&self, id: NodeId) -> bool {
-        self.node(id).is_sliding_unused()
+    /// Whether a node's sliding part stays when nobody holds it.
+    pub(crate) fn is_sliding_wanted(&self, id: NodeId) -> bool {
+        self.node(id).is_sliding_wanted
+    }
+
+    /// What holding a node, and its sliding part if that `is_seen`, takes of [`Tree::unused`].
+    pub(crate) fn taken_by_holding(&self, id: NodeId, is_seen: bool) -> Amount {
+        let (node, unused) = (self.node(id), self.node(id).unused(id).amount);
+        let n_sliding = if is_seen || node.is_sliding_wanted { unused.n_sliding } else { 0 };
+        Amount { n_sliding, ..unused }
     }
 
     fn cells(&self, place: &Place) -> Option<&Arc<C>> {
@@ -207,10 +228,6 @@ impl<C> Node<C> {
     /// What it has that nobody holds.
     fn unused(&self, id: NodeId) -> Share {
         let is_unused = id != ROOT && self.n_holders == 0;
-        let amount = Amount {
-            n_full: usize::from(is_unused),
-            n_sliding: usize::from(self.is_sliding_unused()),
-        };
         let rank = match (self.is_sliding_wanted, is_unused) {
             (false, _) => Rank::Spare,
             (true, true) => Rank::Old,
@@ -223,6 +240,9 @@ impl<C> Node<C> {
             self.is_sliding_unused().then(|| place(rank, Part::Sliding)),
             is_alone.then(|| place(Rank::Old, Part::Full)),
         ];
-        Share { amount, places }
+        let n_sliding = usize::from(self.is_sliding_unused());
+        let n_current = if rank == Rank::Current { n_sliding } else { 0 };
+        let amount = Amount { n_full: usize::from(is_unused), n_sliding: n_sliding - n_current };
+        Share { amount, n_current, places }
     }
 }
