@@ -41,9 +41,8 @@ pub(super) struct Place {
 /// What one node has that nobody holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
+    /// Without what is [`Rank::Current`].
     pub(super) amount: Amount,
-    /// Sliding parts of [`Rank::Current`], which are not in the amount.
-    pub(super) n_current: usize,
     pub(super) places: [Option<Place>; 2],
 }
 
@@ -51,14 +50,12 @@ pub(super) struct Share {
 pub(super) struct Unused {
     order: BTreeSet<Place>,
     amount: Amount,
-    n_current: usize,
 }
 
 impl Unused {
     pub(super) fn add(&mut self, share: Share) {
         self.order.extend(share.places.into_iter().flatten());
         self.amount = self.amount + share.amount;
-        self.n_current += share.n_current;
     }
 
     pub(super) fn remove(&mut self, share: Share) {
@@ -66,7 +63,6 @@ impl Unused {
             self.order.remove(&place);
         }
         self.amount = self.amount - share.amount;
-        self.n_current -= share.n_current;
     }
 
     /// The cheapest first.
@@ -77,10 +73,5 @@ impl Unused {
     /// All that may go, blocks that others build on included; sliding parts of [`Rank::Current`] may not.
     pub(super) fn amount(&self) -> Amount {
         self.amount
-    }
-
-    /// Sliding parts of [`Rank::Current`].
-    pub(super) fn n_current(&self) -> usize {
-        self.n_current
     }
 }

@@ -152,8 +152,9 @@ impl<C> Tree<C> {
     }
 
     /// Sliding parts that nobody holds and that only [`Tree::give_up_current`] lets go.
+    #[cfg(test)]
     pub(crate) fn n_current(&self) -> usize {
-        self.unused.n_current()
+        self.unused.places().filter(|place| place.rank == Rank::Current).count()
     }
 
     /// Whether a node's sliding part stays when nobody holds it.
@@ -240,9 +241,11 @@ impl<C> Node<C> {
             self.is_sliding_unused().then(|| place(rank, Part::Sliding)),
             is_alone.then(|| place(Rank::Old, Part::Full)),
         ];
-        let n_sliding = usize::from(self.is_sliding_unused());
-        let n_current = if rank == Rank::Current { n_sliding } else { 0 };
-        let amount = Amount { n_full: usize::from(is_unused), n_sliding: n_sliding - n_current };
-        Share { amount, n_current, places }
+        let is_for_others = rank == Rank::Current;
+        let amount = Amount {
+            n_full: usize::from(is_unused),
+            n_sliding: usize::from(self.is_sliding_unused() && !is_for_others),
+        };
+        Share { amount, places }
     }
 }

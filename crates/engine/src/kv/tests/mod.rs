@@ -1,5 +1,7 @@
 //! Views beside a simple model of them: random sequences of all that views do, on caches of many shapes.
 
+mod places;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -222,54 +224,20 @@ fn a_long_sequence_holds_half() {
     assert!((least..=52 * shape.block_bytes() + shape.block_bytes()).contains(&most), "{most}");
 }
 
-#[test]
-fn only_a_place_with_its_window_can_be_continued() {
-    let shape = shape((&[true, false], 40));
-    let mut cache = KvCache::new(24 * shape.block_bytes(), shape);
-    // A short one, then a long one that is not like it: two blocks are seen from the end of either.
-    for (token, n_blocks, n_expected) in [(2, 3, 0), (1, 10, 6)] {
-        let tokens = vec![token; n_blocks * BLOCK_LEN + 1];
-        let mut sequence = Sequence { tokens, view: View::new() };
-        while sequence.step(&mut cache, BLOCK_LEN, 0) > 0 {}
-        // Others go on behind six blocks of the long one.
-        sequence.view.expect_others(&mut cache, n_expected);
-        sequence.view.release(&mut cache);
+/// Takes memory until what is available is hardly more than `need`; returns whether it is that.
+fn fill(cache: &mut KvCache, need: impl Fn(&KvCache) -> usize) -> bool {
+    let sizes =
+        [Layers::Full, Layers::Sliding].map(|layers| (cache.shape.cells_bytes(layers), layers));
+    let (n_bytes, layers) = sizes
+        .into_iter()
+        .filter(|(n_bytes, _)| *n_bytes > 0)
+        .min_by_key(|size| size.0)
+        .expect("cells");
+    while need(cache) + n_bytes <= cache.available_bytes() {
+        // Whoever took it never gives it back.
+        cache.lend(layers).expect("it was available");
     }
-    // 26 parts are cached. What is lent takes all that is free, and then six of the seven sliding parts in the midst,
-    // but for the first of the long one.
-    let mut other = View::new();
-    assert_eq!(other.reserve(&mut cache, 14 * BLOCK_LEN), 14 * BLOCK_LEN);
-    let mut n_adopted = |token: u32, n_blocks: usize| {
-        let mut view = View::new();
-        let n_adopted = view.adopt(&mut cache, &vec![token; n_blocks * BLOCK_LEN + 1]);
-        view.release(&mut cache);
-        n_adopted / BLOCK_LEN
-    };
-    assert_eq!([1, 2, 3].map(|n_blocks| n_adopted(2, n_blocks)), [0, 0, 3]);
-    let found = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|n_blocks| n_adopted(1, n_blocks));
-    assert_eq!(found, [1, 1, 1, 1, 1, 6, 6, 6, 6, 10]);
-}
-
-#[test]
-fn where_somebody_went_on_others_can() {
-    let shape = shape((&[true, false], 40));
-    let mut cache = KvCache::new(24 * shape.block_bytes(), shape);
-    let alike = |n_blocks: usize| vec![1; n_blocks * BLOCK_LEN + 1];
-    let mut first = Sequence { tokens: alike(10), view: View::new() };
-    while first.step(&mut cache, BLOCK_LEN, 0) > 0 {}
-    first.view.release(&mut cache);
-    let mut second = Sequence { tokens: alike(8), view: View::new() };
-    second.tokens[4 * BLOCK_LEN..].fill(3);
-    while second.step(&mut cache, BLOCK_LEN, 0) > 0 {}
-    // Thirty parts are cached or held. What is lent takes the other eighteen and all eight sliding parts in the midst.
-    let mut other = View::new();
-    assert_eq!(other.reserve(&mut cache, 13 * BLOCK_LEN), 13 * BLOCK_LEN);
-    let mut third = View::new();
-    assert_eq!(third.adopt(&mut cache, &alike(5)), 4 * BLOCK_LEN);
-    third.release(&mut cache);
-    // A block more takes the end of the first, since nobody runs there.
-    assert_eq!(other.reserve(&mut cache, 14 * BLOCK_LEN), 14 * BLOCK_LEN);
-    assert_eq!(View::new().adopt(&mut cache, &alike(10)), 4 * BLOCK_LEN);
+    need(cache) <= cache.available_bytes()
 }
 
 #[test]
@@ -277,35 +245,44 @@ fn whoever_is_let_in_has_room_for_whole_steps() {
     let mut n_checked = 0;
     for (seed, about) in SHAPES.into_iter().enumerate() {
         let shape = shape(about);
-        for round in 0..40 {
+        for round in 0..60 {
             let mut random = Random((seed * 1000 + round) as u64);
-            let max_bytes = 30 * shape.block_bytes();
-            let mut cache = KvCache::new(max_bytes, shape);
-            // Some left prefixes, one is still behind one.
+            let mut cache = KvCache::new(30 * shape.block_bytes(), shape);
+            // Four left prefixes; one, of other tokens or behind one of these, is on its way.
             let mut others: Vec<Sequence> =
-                (0..4).map(|_| Sequence::new(&mut random, 250)).collect();
-            for other in &mut others {
+                (0..5).map(|_| Sequence::new(&mut random, 250)).collect();
+            for other in &mut others[..4] {
                 while other.step(&mut cache, 1 + random.below(90), 0) > 0 {}
+                other.view.release(&mut cache);
             }
-            others[1..].iter_mut().for_each(|other| other.view.release(&mut cache));
-            let mut sequence = Sequence::new(&mut random, 250);
-            let mut filler = View::new();
-            let need = |cache: &KvCache| cache.need(&sequence.tokens).bytes(&shape, 64);
-            while need(&cache) + shape.block_bytes() <= cache.available_bytes() {
-                let n_blocks = filler.table.blocks.len() + 1;
-                assert!(filler.lend_blocks(&mut cache, n_blocks), "it was available");
+            let (older, newer) = (others.swap_remove(4), Sequence::new(&mut random, 250));
+            let mut running = [older, newer];
+            let n_steps = random.below(4);
+            for _ in 0..n_steps {
+                running[0].step(&mut cache, 40, 0);
             }
-            if need(&cache) > cache.available_bytes() {
+            let need = |cache: &KvCache| {
+                let promised = running[0].view.need(cache, running[0].tokens.len());
+                let needs: Need = [promised, cache.need(&running[1].tokens)].into_iter().sum();
+                needs.bytes(&shape, 64)
+            };
+            if n_steps == 0 || !fill(&mut cache, need) {
                 continue;
             }
             n_checked += 1;
-            while sequence.view.table.len < sequence.tokens.len() {
-                let n_left = sequence.tokens.len() - sequence.view.table.len;
-                let n_before = sequence.view.table.len;
-                let n_computed = sequence.step(&mut cache, 64, 0);
-                let n_adopted = sequence.view.table.len - n_before - n_computed;
-                assert_eq!(n_computed, 64.min(n_left - n_adopted), "{about:?}, round {round}");
+            for sequence in [0, 1].repeat(8) {
+                let sequence = &mut running[sequence];
+                let n_left = |sequence: &Sequence| sequence.tokens.len() - sequence.view.table.len;
+                let n_before = n_left(sequence);
+                let n_computed = sequence.step(&mut cache, 32, 0);
+                assert!(
+                    n_computed == 32 || n_left(sequence) == 0,
+                    "{about:?}, round {round}, {n_before} left"
+                );
             }
+            assert!(
+                running.iter().all(|sequence| sequence.view.table.len == sequence.tokens.len())
+            );
         }
     }
     assert!(n_checked > 100, "{n_checked}");
