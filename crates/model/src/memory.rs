@@ -13,14 +13,19 @@ const GROUPS: &str = "/sys/fs/cgroup";
 /// # Errors
 /// What the system says where it does not tell.
 pub fn available() -> io::Result<u64> {
-    let machine = kib(&fs::read_to_string("/proc/meminfo")?, "MemAvailable:");
-    let machine = machine.ok_or_else(|| io::Error::other("/proc/meminfo has no MemAvailable"))?;
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let Some(limit) = limit(Path::new(GROUPS), &groups) else { return Ok(machine) };
-    // Pages of files count too, but those can be given up.
-    let status = fs::read_to_string("/proc/self/status")?;
-    let taken = kib(&status, "RssAnon:").unwrap_or_default();
-    Ok(machine.min(limit.saturating_sub(taken)))
+    let in_groups = room(Path::new(GROUPS), &groups);
+    match (machine(), in_groups) {
+        (Ok(machine), Some(in_groups)) => Ok(machine.min(in_groups)),
+        // A service may not be shown the machine.
+        (Err(_), Some(in_groups)) => Ok(in_groups),
+        (machine, None) => machine,
+    }
+}
+
+fn machine() -> io::Result<u64> {
+    let available = kib(&fs::read_to_string("/proc/meminfo")?, "MemAvailable:");
+    available.ok_or_else(|| io::Error::other("/proc/meminfo has no MemAvailable"))
 }
 
 /// The value of a line in KiB, in bytes.
@@ -29,28 +34,52 @@ pub fn kib(text: &str, key: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The lowest limit of the groups that `/proc/self/cgroup` names, and of those around them.
-fn limit(root: &Path, groups: &str) -> Option<u64> {
-    let limits = groups.lines().flat_map(|line| {
+/// What files tell of a group: its limit, what all in it hold, and what of that are pages of files.
+struct Files {
+    limit: &'static str,
+    held: &'static str,
+    pages: [&'static str; 2],
+}
+
+/// One tree for everything.
+const ONE: Files = Files {
+    limit: "memory.max",
+    held: "memory.current",
+    pages: ["active_file ", "inactive_file "],
+};
+/// The older one for memory alone.
+const OLDER: Files = Files {
+    limit: "memory.limit_in_bytes",
+    held: "memory.usage_in_bytes",
+    pages: ["total_active_file ", "total_inactive_file "],
+};
+
+/// The least room in the groups that `/proc/self/cgroup` names, and in those around them; nothing where none has a limit.
+fn room(root: &Path, groups: &str) -> Option<u64> {
+    let rooms = groups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (kinds, group) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        // One tree for everything, or the older one for memory alone.
-        let (root, file) = match kinds {
-            "" => (root.to_owned(), "memory.max"),
-            _ if kinds.split(',').any(|kind| kind == "memory") => {
-                (root.join("memory"), "memory.limit_in_bytes")
-            }
+        let (root, files) = match kinds {
+            "" => (root.to_owned(), &ONE),
+            _ if kinds.split(',').any(|kind| kind == "memory") => (root.join("memory"), &OLDER),
             _ => return Vec::new(),
         };
         let groups = Path::new(group.trim_start_matches('/')).ancestors();
-        groups.filter_map(|group| read_limit(&root.join(group).join(file))).collect()
+        groups.filter_map(|group| room_in(&root.join(group), files)).collect()
     });
-    limits.min()
+    rooms.min()
 }
 
-/// A limit in bytes; nothing for `max`, and where a container does not see the file.
-fn read_limit(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+/// Bytes that a group's limit leaves; nothing for `max`, and where a container does not see the file.
+fn room_in(group: &Path, files: &Files) -> Option<u64> {
+    let number = |file| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
+    let limit = number(files.limit)?;
+    let held = number(files.held).unwrap_or_default();
+    let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    // Pages of files can be given up.
+    let value = |key| stat.lines().find_map(|line| line.strip_prefix(key))?.parse::<u64>().ok();
+    let pages: u64 = files.pages.into_iter().filter_map(value).sum();
+    Some(limit.saturating_sub(held.saturating_sub(pages)))
 }
 
 #[cfg(test)]
@@ -64,11 +93,11 @@ mod tests {
             fs::create_dir_all(path.parent().expect("below the root")).expect("a folder");
             fs::write(path, text).expect("writable");
         }
-        assert_eq!(limit(root.path(), groups), expected, "{groups:?}");
+        assert_eq!(room(root.path(), groups), expected, "{groups:?}");
     }
 
     #[test]
-    fn the_lowest_limit_around_counts() {
+    fn the_least_room_around_counts() {
         let files = [
             ("system.slice/memory.max", "7000\n"),
             ("system.slice/safeguard.service/memory.max", "max\n"),
@@ -79,6 +108,20 @@ mod tests {
         check(&files, "0::/\n", Some(9000));
         check(&files, "0::/gone\n", Some(9000));
         check(&files, "", None);
+    }
+
+    #[test]
+    fn what_others_of_the_group_hold_is_no_room_but_pages_of_files_are() {
+        let files = [
+            ("two/memory.max", "7000\n"),
+            ("two/memory.current", "5000\n"),
+            ("two/memory.stat", "anon 3500\nactive_file 400\ninactive_file 600\n"),
+            ("memory/two/memory.limit_in_bytes", "9000\n"),
+            ("memory/two/memory.usage_in_bytes", "9500\n"),
+            ("memory/two/memory.stat", "active_file 1\ntotal_active_file 800\n"),
+        ];
+        check(&files, "0::/two/one\n", Some(3000));
+        check(&files, "1:memory:/two\n", Some(300));
     }
 
     #[test]

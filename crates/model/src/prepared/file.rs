@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::load::{Held, hold};
+use super::load::Mapped;
 use super::pages::LARGE_PAGE;
 use super::{KeepProblem, Plan, Preparation, Prepared, Preparing, starts};
 use crate::error::ModelError;
@@ -65,21 +65,36 @@ pub(super) fn find_or_make(
     preparation: &Preparation<'_>,
 ) -> Result<Prepared, Failure> {
     let path = dir.join(file_name(plan.name, stamp));
-    if let Some(prepared) = open(&path, stamp, plan, preparation) {
+    // One that becomes shorter while it is loaded is made anew too.
+    if let Some(prepared) =
+        open(&path, stamp, plan).and_then(|found| found.hold(plan, preparation).ok())
+    {
         return Ok(prepared);
     }
-    let _lock = lock(dir, &path, preparation)?;
-    // Another process may have made it meanwhile.
-    if let Some(prepared) = open(&path, stamp, plan, preparation) {
-        return Ok(prepared);
+    let found = {
+        let _lock = lock(dir, &path, preparation)?;
+        // Another process may have made it meanwhile.
+        match open(&path, stamp, plan) {
+            Some(found) => found,
+            None => make(&path, stamp, plan, preparation)?,
+        }
+    };
+    Ok(found.hold(plan, preparation).map_err(at(&path))?)
+}
+
+/// A file that is what it should be.
+struct Found {
+    mapped: Mapped,
+    starts: Vec<usize>,
+    fingerprint: String,
+}
+
+impl Found {
+    fn hold(self, plan: &Plan<'_>, preparation: &Preparation<'_>) -> io::Result<Prepared> {
+        let Found { mapped, starts, fingerprint } = self;
+        let (all, residence) = mapped.hold(plan.n_beside, preparation)?;
+        Ok(Prepared { all, starts, residence, fingerprint: Some(fingerprint) })
     }
-    let unfinished = path.with_extension("unfinished");
-    let made = make(&path, &unfinished, stamp, plan, preparation);
-    if made.is_err() {
-        // Nothing is lost with it, and it may be large.
-        let _ = fs::remove_file(&unfinished);
-    }
-    made
 }
 
 /// The beginning of the stamp tells the files of different weights apart; the head has all of it.
@@ -88,19 +103,13 @@ fn file_name(name: &str, stamp: &str) -> String {
     format!("{name}-v{LAYOUT}-{stamp}.tiles")
 }
 
-fn open(
-    path: &Path,
-    stamp: &str,
-    plan: &Plan<'_>,
-    preparation: &Preparation<'_>,
-) -> Option<Prepared> {
-    let file = File::open(path).ok()?;
+fn open(path: &Path, stamp: &str, plan: &Plan<'_>) -> Option<Found> {
+    let mapped = Mapped::new(File::open(path).ok()?).ok()?;
     let starts = starts(HEAD, &plan.lengths);
-    let has_its_length = || Some(file.metadata().ok()?.len() == starts[plan.lengths.len()] as u64);
-    if !has_its_length()? {
+    let all = &mapped.map;
+    if all.len() != starts[plan.lengths.len()] {
         return None;
     }
-    let Held { map: all, residence } = hold(&file, plan.n_beside, preparation).ok()?;
     let mut ends = Sha256::new();
     for range in starts.array_windows() {
         let &[start, end] = range;
@@ -108,10 +117,11 @@ fn open(
     }
     let fingerprint = std::str::from_utf8(&all[FINGERPRINT]).ok()?.to_owned();
     let is_as_written = all[..HEAD] == head(stamp, &fingerprint, plan, ends)[..];
-    is_as_written.then_some(Prepared { all, starts, residence, fingerprint: Some(fingerprint) })
+    is_as_written.then_some(Found { mapped, starts, fingerprint })
 }
 
-/// Waits until no other process makes the file, and keeps others waiting while the result lives.
+/// Waits until no other process makes the file, and keeps others waiting while the result lives. Whoever waited may then
+/// load at the same time as others.
 fn lock(dir: &Path, path: &Path, preparation: &Preparation<'_>) -> Result<File, KeepProblem> {
     let path = path.with_extension("lock");
     fs::create_dir_all(dir).map_err(at(dir))?;
@@ -129,11 +139,28 @@ fn lock(dir: &Path, path: &Path, preparation: &Preparation<'_>) -> Result<File, 
 
 fn make(
     path: &Path,
+    stamp: &str,
+    plan: &mut Plan<'_>,
+    preparation: &Preparation<'_>,
+) -> Result<Found, Failure> {
+    let unfinished = path.with_extension("unfinished");
+    let made = write(path, &unfinished, stamp, plan, preparation);
+    if made.is_err() {
+        // Nothing is lost with it, and it may be large.
+        let _ = fs::remove_file(&unfinished);
+    }
+    made?;
+    let damaged = || at(path)(io::Error::other("it is not what was written"));
+    Ok(open(path, stamp, plan).ok_or_else(damaged)?)
+}
+
+fn write(
+    path: &Path,
     unfinished: &Path,
     stamp: &str,
     plan: &mut Plan<'_>,
     preparation: &Preparation<'_>,
-) -> Result<Prepared, Failure> {
+) -> Result<(), Failure> {
     let n_all: usize = plan.lengths.iter().sum();
     let mut file = begin(unfinished, n_all as u64)?;
     let (mut ends, mut n_made) = (Sha256::new(), 0);
@@ -155,9 +182,7 @@ fn make(
     let head = head(stamp, &(plan.fingerprint)(), plan, ends);
     let begun = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&head));
     begun.and_then(|()| file.sync_all()).map_err(at(unfinished))?;
-    fs::rename(unfinished, path).map_err(at(path))?;
-    let damaged = || at(path)(io::Error::other("it is not what was written"));
-    Ok(open(path, stamp, plan, preparation).ok_or_else(damaged)?)
+    Ok(fs::rename(unfinished, path).map_err(at(path))?)
 }
 
 /// An empty file on a disk with room for so many bytes.

@@ -76,41 +76,61 @@ pub enum LoadProblem {
         /// Bytes that were free.
         n_free: u64,
     },
-    /// The system does not give the memory, or does not tell how much there is.
+    /// The system does not tell how much memory there is.
+    #[error("nobody tells how much memory is free for loading weights: {0}")]
+    Untold(io::Error),
+    /// The system does not give the memory.
     #[error("the system gives no memory to load weights: {0}")]
     System(io::Error),
 }
 
-/// A file's bytes.
-pub(super) struct Held {
+/// A file that is mapped, and may be loaded.
+pub(super) struct Mapped {
+    file: File,
     pub(super) map: Mmap,
-    pub(super) residence: Residence,
+    large_pages: bool,
 }
 
-/// The bytes of a file, loaded if `preparation` says so and there is room; `n_beside` bytes are read on elsewhere.
-///
-/// # Errors
-/// What the system says of the file.
-pub(super) fn hold(file: &File, n_beside: u64, preparation: &Preparation<'_>) -> io::Result<Held> {
-    let mapped = map(file)?;
-    // What is not in memory yet comes in large pages where the file system has them; it works without.
-    let _ = mapped.advise(Advice::HugePage);
-    let large_pages = pages::are_large(&mapped);
-    let spare = match preparation.loading {
-        Loading::InLargePages { spare } if !large_pages && pages::can_be_large() => Some(spare),
-        Loading::Always { spare } => Some(spare),
-        _ => None,
-    };
-    if let Some(spare) = spare {
-        match load(file, mapped.len(), spare.saturating_add(n_beside), preparation) {
-            Ok(loaded) => return Ok(Held { map: loaded, residence: Residence::Memory }),
-            Err(Failure::Unreadable(error)) => return Err(error),
-            Err(Failure::NotLoaded(problem)) => {
-                (preparation.listener)(&Preparing::NotLoaded(problem));
+impl Mapped {
+    /// Maps a file, in large pages where they can be had.
+    ///
+    /// # Errors
+    /// What the system says of the file.
+    pub(super) fn new(file: File) -> io::Result<Mapped> {
+        let map = map(&file)?;
+        // What is not in memory yet comes in large pages where the file system has them; it works without.
+        let _ = map.advise(Advice::HugePage);
+        let large_pages = pages::are_large(&map);
+        Ok(Mapped { file, map, large_pages })
+    }
+
+    /// The file's bytes and where they are: loaded if `preparation` says so and there is room; `n_beside` bytes are read on
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// What the system says of the file, where it has become shorter since it was mapped too.
+    pub(super) fn hold(
+        self,
+        n_beside: u64,
+        preparation: &Preparation<'_>,
+    ) -> io::Result<(Mmap, Residence)> {
+        let Mapped { file, map, large_pages } = self;
+        let spare = match preparation.loading {
+            Loading::InLargePages { spare } if !large_pages && pages::can_be_large() => Some(spare),
+            Loading::Always { spare } => Some(spare),
+            _ => None,
+        };
+        if let Some(spare) = spare {
+            match load(&file, map.len(), spare.saturating_add(n_beside), preparation) {
+                Ok(loaded) => return Ok((loaded, Residence::Memory)),
+                Err(Failure::Unreadable(error)) => return Err(error),
+                Err(Failure::NotLoaded(problem)) => {
+                    (preparation.listener)(&Preparing::NotLoaded(problem));
+                }
             }
         }
+        Ok((map, Residence::Mapped { large_pages }))
     }
-    Ok(Held { map: mapped, residence: Residence::Mapped { large_pages } })
 }
 
 enum Failure {
@@ -131,7 +151,7 @@ fn load(
     spare: u64,
     preparation: &Preparation<'_>,
 ) -> Result<Mmap, Failure> {
-    check_room(n_bytes, spare)?;
+    // Memory is taken when it is first written to, step by step.
     let mut copy = MmapMut::map_anon(n_bytes).map_err(LoadProblem::System)?;
     let _ = copy.advise(Advice::HugePage);
     for (idx, step) in copy.chunks_mut(STEP).enumerate() {
@@ -146,7 +166,7 @@ fn load(
 
 fn check_room(n_bytes: usize, spare: u64) -> Result<(), LoadProblem> {
     let (n_needed, n_free) =
-        (spare.saturating_add(n_bytes as u64), memory::available().map_err(LoadProblem::System)?);
+        (spare.saturating_add(n_bytes as u64), memory::available().map_err(LoadProblem::Untold)?);
     if n_free < n_needed { Err(LoadProblem::NoRoom { n_needed, n_free }) } else { Ok(()) }
 }
 

@@ -145,11 +145,15 @@ impl Told {
                     "--weights-cache DIR names another folder, --weights-cache off does without",
                 );
             }
-            Preparing::NotLoaded(problem) if !self.not_loaded.replace(true) => {
-                report_note(&format!("{problem}; they are mapped, which may be slower"));
-                report_hint("a smaller --kv-mb leaves more room, --weights map does without");
+            Preparing::NotLoaded(problem) => {
+                // What was begun is not gone on with.
+                self.bar.take().inspect(ProgressBar::finish_and_clear);
+                if !self.not_loaded.replace(true) {
+                    report_note(&format!("{problem}; they are mapped, which may be slower"));
+                    report_hint("--weights map maps them without asking for memory");
+                }
             }
-            Preparing::NotKept(_) | Preparing::NotLoaded(_) => {}
+            Preparing::NotKept(_) => {}
         }
     }
 
