@@ -44,8 +44,8 @@ pub(crate) trait Recipe {
         1.0
     }
 
-    /// Sums all inputs of one group of rows straight from a tile's codes, into `totals` that are zero before; `false` where this table or
-    /// arithmetic has to unpack them first.
+    /// Sums all inputs of one group of rows straight from a tile's codes, into `totals` that are zero before; `false` where
+    /// this table or arithmetic has to unpack them first.
     fn accumulate_codes(
         _kernels: &Kernels,
         _packed: &Self::Packed<'_>,

@@ -26,7 +26,7 @@ pub(crate) struct WeightsArgs {
     /// Keep weights that were made ready for this program's products in this folder; off makes them in memory at every
     /// start
     ///
-    /// By default beside the checkpoint if it has 1 GB or more: the first start takes longer, later ones map the file.
+    /// By default beside the checkpoint if it has 1 GB or more: the first start takes longer, later ones map or load the file.
     #[arg(long, value_name = "DIR|off", env = "SAFEGUARD_WEIGHTS_CACHE")]
     weights_cache: Option<CachePlace>,
     /// How weights that are kept come into memory; where there is no room to load them, they are mapped
