@@ -188,7 +188,7 @@ impl<N: Network> Scheduler<N> {
     /// Nothing could be planned: the oldest has all memory to itself but for what is on its way to disk and what is
     /// kept for others. If that changes nothing, it is not enough.
     fn fail_oldest(&mut self) {
-        if self.disk.as_mut().is_some_and(Disk::settle) || self.cache.give_up_current() {
+        if self.disk.as_mut().is_some_and(Disk::wait_for_write) || self.cache.give_up_current() {
             return;
         }
         if let Some(oldest) = self.running.first_mut() {
