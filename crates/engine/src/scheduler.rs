@@ -185,9 +185,9 @@ impl<N: Network> Scheduler<N> {
     }
 
     /// Nothing could be planned: the oldest has all memory to itself but for what is on its way to disk and what is
-    /// kept for others. If that changes nothing, it is not enough.
+    /// wanted. If that changes nothing, it is not enough.
     fn fail_oldest(&mut self) {
-        if self.disk.as_mut().is_some_and(Disk::wait_for_write) || self.cache.give_up_current() {
+        if self.disk.as_mut().is_some_and(Disk::wait_for_write) || self.cache.give_up_wanted() {
             return;
         }
         if let Some(oldest) = self.running.first_mut() {
@@ -214,7 +214,7 @@ fn keep_prefix(cache: &mut KvCache, disk: Option<&mut Disk>, sequence: &mut Sequ
     if sequence.n_prefix == 0 || view.n_shared() < n_blocks {
         return;
     }
-    view.expect_others(cache, n_blocks);
+    view.want_window(cache, n_blocks);
     if let Some(disk) = disk {
         disk.keep(cache, view, &sequence.tokens[..sequence.n_prefix]);
     }

@@ -25,8 +25,8 @@ impl KvCache {
         KvCache { tree: Tree::new(), shape, free: Vec::new(), made_bytes: 0, max_bytes }
     }
 
-    /// Bytes that could be lent now, cached ones that nobody uses included, but for those that others may follow at any
-    /// time.
+    /// Bytes that could be lent now, cached ones that nobody uses included, but for wanted ones that a running sequence
+    /// came through.
     pub(crate) fn available_bytes(&self) -> usize {
         let free: usize = self.free.iter().map(|cells| cells.n_bytes()).sum();
         self.max_bytes - self.made_bytes + free + self.tree.unused().bytes(&self.shape)
@@ -38,7 +38,7 @@ impl KvCache {
         let chain = self.chain(ROOT, 0, before_last(tokens));
         let (n_cached, n_blocks) = (chain.len(), tokens.len().div_ceil(BLOCK_LEN));
         let first_seen = self.shape.first_seen(n_cached * BLOCK_LEN);
-        // The window of the place where it begins stays, in case others follow.
+        // The window of the place where it begins is wanted from then on, so it stays.
         let held = Amount { n_full: n_cached, n_sliding: 0 };
         let need = Need::of(&self.shape, n_blocks, n_blocks - n_cached, held);
         let taken = chain.into_iter().enumerate();
@@ -46,9 +46,9 @@ impl KvCache {
         Need { least: taken.fold(need.least, Amount::add), ..need }
     }
 
-    /// Makes available what was kept in case others follow; returns whether there was any.
-    pub(crate) fn give_up_current(&mut self) -> bool {
-        self.tree.give_up_current()
+    /// Makes available what is kept because it is wanted; returns whether there was any.
+    pub(crate) fn give_up_wanted(&mut self) -> bool {
+        self.tree.give_up_wanted()
     }
 
     /// Whether a sequence could continue the cached prefix `tokens`, a whole number of blocks.

@@ -97,8 +97,8 @@ impl View {
         }
     }
 
-    /// Notes that others will continue the first `n_blocks` blocks, which are shared.
-    pub(crate) fn expect_others(&self, cache: &mut KvCache, n_blocks: usize) {
+    /// Notes that what is seen from behind the first `n_blocks` blocks, which are shared, is wanted.
+    pub(crate) fn want_window(&self, cache: &mut KvCache, n_blocks: usize) {
         for &node in self.seen_from(&cache.shape, n_blocks) {
             cache.tree.want_sliding(node);
         }
@@ -109,7 +109,7 @@ impl View {
         self.slide(cache);
         let view = std::mem::replace(self, View::new());
         // Where this one stopped, another may go on.
-        view.expect_others(cache, view.nodes.len());
+        view.want_window(cache, view.nodes.len());
         for (block_idx, block) in view.table.blocks.iter().enumerate() {
             if let (Some(_), Some(&node)) = (&block.sliding, view.nodes.get(block_idx)) {
                 cache.tree.let_go_sliding(node);
@@ -149,7 +149,7 @@ impl View {
         let (blocks, n_blocks) = (&self.table.blocks, n_tokens.div_ceil(BLOCK_LEN));
         let n_sliding = blocks.iter().filter(|block| block.sliding.is_some()).count();
         let shared = self.nodes.iter().zip(blocks).filter(|(_, block)| block.sliding.is_some());
-        // These stay when this one has passed.
+        // What is wanted stays when this one has passed.
         let n_wanted = shared.filter(|&(&node, _)| cache.tree.is_sliding_wanted(node)).count();
         let n_behind = cache.shape.first_seen(self.table.len).saturating_add(n_wanted);
         let held = Amount { n_full: blocks.len(), n_sliding: n_sliding - n_wanted };

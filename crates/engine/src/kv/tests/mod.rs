@@ -106,14 +106,14 @@ impl Sequence {
     }
 
     /// One step as the scheduler takes it; returns how many positions were computed.
-    fn step(&mut self, cache: &mut KvCache, n_wanted: usize, n_guessed: usize) -> usize {
+    fn step(&mut self, cache: &mut KvCache, n_asked: usize, n_guessed: usize) -> usize {
         self.view.adopt(cache, &self.tokens);
-        let n_wanted = n_wanted.min(self.tokens.len() - self.view.table.len);
-        let mut n_room = self.view.reserve(cache, n_wanted);
-        if n_room == 0 && n_wanted > 0 && cache.give_up_current() {
-            n_room = self.view.reserve(cache, n_wanted);
+        let n_asked = n_asked.min(self.tokens.len() - self.view.table.len);
+        let mut n_room = self.view.reserve(cache, n_asked);
+        if n_room == 0 && n_asked > 0 && cache.give_up_wanted() {
+            n_room = self.view.reserve(cache, n_asked);
         }
-        if n_room < n_wanted {
+        if n_room < n_asked {
             assert!(cache.available_bytes() < cache.shape.block_bytes(), "there was memory");
         }
         let n_wrong = self.view.reserve(cache, n_room + n_guessed) - n_room;
@@ -138,8 +138,8 @@ fn check_bytes(cache: &KvCache, max_bytes: usize, running: &[Sequence]) {
     let blocks = running.iter().flat_map(|sequence| &sequence.view.table.blocks);
     let cells = blocks.flat_map(|block| block.sliding.iter().chain([&block.full]));
     let held: HashMap<_, _> = cells.map(|cells| (Arc::as_ptr(cells), cells.n_bytes())).collect();
-    let current = Amount { n_full: 0, n_sliding: cache.tree.n_current() };
-    let n_bytes = held.values().sum::<usize>() + current.bytes(&cache.shape);
+    let wanted = Amount { n_full: 0, n_sliding: cache.tree.n_wanted() };
+    let n_bytes = held.values().sum::<usize>() + wanted.bytes(&cache.shape);
     assert_eq!(cache.available_bytes() + n_bytes, max_bytes);
 }
 
@@ -161,12 +161,12 @@ fn any_order_of_steps_keeps_what_is_seen_and_loses_nothing() {
                 }
                 2 if !running.is_empty() => {
                     let view = &running[random.below(running.len())].view;
-                    view.expect_others(&mut cache, random.below(view.n_shared() + 1));
+                    view.want_window(&mut cache, random.below(view.n_shared() + 1));
                 }
                 _ if !running.is_empty() => {
-                    let (n_wanted, n_guessed) = (1 + random.below(100), random.below(5));
+                    let (n_asked, n_guessed) = (1 + random.below(100), random.below(5));
                     let sequence_idx = random.below(running.len());
-                    running[sequence_idx].step(&mut cache, n_wanted, n_guessed);
+                    running[sequence_idx].step(&mut cache, n_asked, n_guessed);
                 }
                 _ => {}
             }
