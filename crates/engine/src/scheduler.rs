@@ -136,9 +136,12 @@ impl<N: Network> Scheduler<N> {
             return true;
         }
         let Limits { shape, max_batch_tokens, .. } = &self.limits;
-        let promised =
-            self.running.iter().map(|other| other.view.need(&self.cache, other.tokens.len()));
-        let need: Need = promised.chain([self.cache.need(&sequence.tokens)]).sum();
+        let promised = self
+            .running
+            .iter()
+            .map(|other| other.view.need(&self.cache, other.tokens.len(), other.n_prefix));
+        let need: Need =
+            promised.chain([self.cache.need(&sequence.tokens, sequence.n_prefix)]).sum();
         need.bytes(shape, *max_batch_tokens) <= self.cache.available_bytes()
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::kv::{BLOCK_LEN, KvCells, KvShape, Layers};
 
-use super::amount::{Amount, Need};
+use super::amount::{Amount, Need, window_behind};
 use super::tree::{NodeId, ROOT, Tree};
 
 /// All keys and values of one engine.
@@ -33,16 +33,20 @@ impl KvCache {
     }
 
     /// What a sequence that begins needs of what is available: what it would compute, and what it would adopt that
-    /// nobody uses now.
-    pub(crate) fn need(&self, tokens: &[u32]) -> Need {
+    /// nobody uses now. The window behind its first `n_prefix` tokens is yet to be wanted.
+    pub(crate) fn need(&self, tokens: &[u32], n_prefix: usize) -> Need {
         let chain = self.chain(ROOT, 0, before_last(tokens));
         let (n_cached, n_blocks) = (chain.len(), tokens.len().div_ceil(BLOCK_LEN));
         let first_seen = self.shape.first_seen(n_cached * BLOCK_LEN);
-        // The window of the place where it begins is wanted from then on, so it stays.
+        let window = window_behind(&self.shape, n_prefix / BLOCK_LEN);
+        let n_staying = window.end.saturating_sub(window.start.max(n_cached));
+        // The window of the place where it begins is wanted from then on, so it stays too.
         let held = Amount { n_full: n_cached, n_sliding: 0 };
-        let need = Need::of(&self.shape, n_blocks, n_blocks - n_cached, held);
-        let taken = chain.into_iter().enumerate();
-        let taken = taken.map(|(at, node)| self.tree.taken_by_holding(node, at >= first_seen));
+        let need = Need::of(&self.shape, n_blocks, n_blocks - n_cached - n_staying, held)
+            .and_staying(n_staying);
+        let taken = chain.into_iter().enumerate().map(|(at, node)| {
+            self.tree.taken_by_holding(node, at >= first_seen || window.contains(&at))
+        });
         Need { least: taken.fold(need.least, Amount::add), ..need }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::kv::{BLOCK_LEN, KvBlock, KvCells, KvShape, KvTable, Layers};
 
-use super::amount::{Amount, Need};
+use super::amount::{Amount, Need, window_behind};
 use super::pool::{KvCache, before_last};
 use super::tree::{NodeId, ROOT};
 
@@ -144,16 +144,23 @@ impl View {
         !self.table.blocks.is_empty()
     }
 
-    /// What the sequence, of `n_tokens`, needs beyond what it holds.
-    pub(crate) fn need(&self, cache: &KvCache, n_tokens: usize) -> Need {
-        let (blocks, n_blocks) = (&self.table.blocks, n_tokens.div_ceil(BLOCK_LEN));
-        let n_sliding = blocks.iter().filter(|block| block.sliding.is_some()).count();
-        let shared = self.nodes.iter().zip(blocks).filter(|(_, block)| block.sliding.is_some());
+    /// What the sequence, of `n_tokens`, needs beyond what it holds. The window behind its first `n_prefix` tokens is
+    /// yet to be wanted.
+    pub(crate) fn need(&self, cache: &KvCache, n_tokens: usize, n_prefix: usize) -> Need {
+        let (n_held, n_blocks) = (self.table.blocks.len(), n_tokens.div_ceil(BLOCK_LEN));
+        let window = window_behind(&cache.shape, n_prefix / BLOCK_LEN);
+        let is_wanted = |block_idx: &usize| {
+            let node = self.nodes.get(*block_idx);
+            window.contains(block_idx)
+                || node.is_some_and(|&node| cache.tree.is_sliding_wanted(node))
+        };
         // What is wanted stays when this one has passed.
-        let n_wanted = shared.filter(|&(&node, _)| cache.tree.is_sliding_wanted(node)).count();
-        let n_behind = cache.shape.first_seen(self.table.len).saturating_add(n_wanted);
-        let held = Amount { n_full: blocks.len(), n_sliding: n_sliding - n_wanted };
-        Need::of(&cache.shape, n_blocks, n_blocks.saturating_sub(n_behind), held)
+        let ahead = cache.shape.first_seen(self.table.len)..n_blocks;
+        let (staying, passing): (Vec<usize>, Vec<usize>) = ahead.partition(is_wanted);
+        let n_sliding = passing.partition_point(|&block_idx| block_idx < n_held);
+        let held = Amount { n_full: n_held, n_sliding };
+        let n_staying = staying.iter().filter(|&&block_idx| block_idx >= n_held).count();
+        Need::of(&cache.shape, n_blocks, passing.len(), held).and_staying(n_staying)
     }
 
     /// The node of the last shared block.
@@ -163,7 +170,7 @@ impl View {
 
     /// Those of the first `n_blocks` blocks that sliding layers see from behind them.
     fn seen_from(&self, shape: &KvShape, n_blocks: usize) -> &[NodeId] {
-        &self.nodes[shape.first_seen(n_blocks * BLOCK_LEN).min(n_blocks)..n_blocks]
+        &self.nodes[window_behind(shape, n_blocks)]
     }
 
     /// Continues with the block of a node, as far as it is seen from the end of what is adopted.

@@ -162,10 +162,14 @@ impl<C> Tree<C> {
         self.node(id).is_sliding_wanted
     }
 
-    /// What holding a node, and its sliding part if that `is_seen`, takes of [`Tree::unused`].
+    /// What holding a node, and wanting its sliding part if that `is_seen`, takes of [`Tree::unused`], now or when those
+    /// who hold the part have passed.
     pub(crate) fn taken_by_holding(&self, id: NodeId, is_seen: bool) -> Amount {
         let (node, unused) = (self.node(id), self.node(id).unused(id).amount);
-        let n_sliding = if is_seen || node.is_sliding_wanted { unused.n_sliding } else { 0 };
+        let n_sliding = match node.is_sliding_wanted {
+            true => unused.n_sliding,
+            false => usize::from(is_seen && node.sliding.is_some()),
+        };
         Amount { n_sliding, ..unused }
     }
 
