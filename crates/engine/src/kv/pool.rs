@@ -39,7 +39,10 @@ impl KvCache {
         let (n_cached, n_blocks) = (chain.len(), tokens.len().div_ceil(BLOCK_LEN));
         let first_seen = self.shape.first_seen(n_cached * BLOCK_LEN);
         let window = window_behind(&self.shape, n_prefix / BLOCK_LEN);
-        let n_staying = window.end.saturating_sub(window.start.max(n_cached));
+        let mut are_wanted =
+            self.are_wanted(chain.last().copied().unwrap_or(ROOT), &tokens[n_cached * BLOCK_LEN..]);
+        let stays = |at: &usize| are_wanted.next() == Some(true) || window.contains(at);
+        let n_staying = (n_cached..n_blocks).filter(stays).count();
         // The window of the place where it begins is wanted from then on, so it stays too.
         let held = Amount { n_full: n_cached, n_sliding: 0 };
         let need = Need::of(&self.shape, n_blocks, n_blocks - n_cached - n_staying, held)
@@ -48,6 +51,16 @@ impl KvCache {
             self.tree.taken_by_holding(node, at >= first_seen || window.contains(&at))
         });
         Need { least: taken.fold(need.least, Amount::add), ..need }
+    }
+
+    /// Of the blocks of `tokens` behind `at`, as far as the tree has them, whether their sliding parts are wanted: even
+    /// where these are gone, they stay once they are computed anew.
+    fn are_wanted(&self, mut at: NodeId, tokens: &[u32]) -> impl Iterator<Item = bool> {
+        let is_wanted = move |block_tokens: &[u32]| {
+            at = self.tree.child(at, block_tokens)?;
+            Some(self.tree.is_sliding_wanted(at))
+        };
+        tokens.chunks_exact(BLOCK_LEN).map_while(is_wanted).fuse()
     }
 
     /// Makes available what is kept because it is wanted; returns whether there was any.

@@ -75,7 +75,7 @@ fn whoever_is_let_in_has_room_for_whole_steps() {
                 let promised = older.sequence.view.need(cache, n_tokens, older.n_prefix);
                 let newer = cache.need(&newer.sequence.tokens, newer.n_prefix);
                 let needs: Need = [promised, newer].into_iter().sum();
-                needs.bytes(&shape, 64)
+                needs.bytes(&shape, 32)
             };
             if n_steps == 0 || !fill(&mut cache, need) {
                 continue;
