@@ -75,7 +75,7 @@ fn whoever_is_let_in_has_room_for_whole_steps() {
                 let promised = older.sequence.view.need(cache, n_tokens, older.n_prefix);
                 let newer = cache.need(&newer.sequence.tokens, newer.n_prefix);
                 let needs: Need = [promised, newer].into_iter().sum();
-                needs.bytes(&shape, 32)
+                needs.bytes(&shape, BLOCK_LEN)
             };
             if n_steps == 0 || !fill(&mut cache, need) {
                 continue;
@@ -84,11 +84,32 @@ fn whoever_is_let_in_has_room_for_whole_steps() {
             for sequence in [0, 1].repeat(8) {
                 let sequence = &mut running[sequence];
                 let n_before = sequence.n_left();
-                let has_room = sequence.step(&mut cache, 32);
+                let has_room = sequence.step(&mut cache, BLOCK_LEN);
                 assert!(has_room, "{about:?}, round {round}, {n_before} left");
             }
             assert!(running.iter().all(|sequence| sequence.n_left() == 0));
         }
     }
     assert!(n_checked > 100, "{n_checked}");
+}
+
+#[test]
+fn what_is_wanted_of_blocks_computed_anew_is_counted() {
+    let shape = shape((&[true, false], 70));
+    let mut cache = KvCache::new(16 * shape.block_bytes(), shape);
+    let alike = |n_blocks: usize| vec![1; n_blocks * BLOCK_LEN + 1];
+    let mut first = Sequence { tokens: alike(10), view: View::new() };
+    while first.step(&mut cache, BLOCK_LEN, 0) > 0 {}
+    first.view.release(&mut cache);
+    // Takes the seven sliding parts in the midst and one of the three that are wanted, so that nobody can go on there.
+    let mut other = View::new();
+    assert_eq!(other.reserve(&mut cache, 10 * BLOCK_LEN), 10 * BLOCK_LEN);
+    other.release(&mut cache);
+    assert_eq!(View::new().adopt(&mut cache, &alike(16)), 0);
+    let mut second =
+        Keeping { sequence: Sequence { tokens: alike(16), view: View::new() }, n_prefix: 0 };
+    assert!(fill(&mut cache, |cache| cache.need(&alike(16), 0).bytes(&shape, BLOCK_LEN)));
+    while second.n_left() > 0 {
+        assert!(second.step(&mut cache, BLOCK_LEN), "{} left", second.n_left());
+    }
 }
