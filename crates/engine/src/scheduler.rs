@@ -139,7 +139,7 @@ impl<N: Network> Scheduler<N> {
         let promised = self
             .running
             .iter()
-            .map(|other| other.view.need(&self.cache, other.tokens.len(), other.n_prefix));
+            .map(|other| other.view.need(&self.cache, &other.tokens, other.n_prefix));
         let need: Need =
             promised.chain([self.cache.need(&sequence.tokens, sequence.n_prefix)]).sum();
         need.bytes(shape, *max_batch_tokens) <= self.cache.available_bytes()

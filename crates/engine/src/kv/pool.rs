@@ -55,7 +55,7 @@ impl KvCache {
 
     /// Of the blocks of `tokens` behind `at`, as far as the tree has them, whether their sliding parts are wanted: even
     /// where these are gone, they stay once they are computed anew.
-    fn are_wanted(&self, mut at: NodeId, tokens: &[u32]) -> impl Iterator<Item = bool> {
+    pub(super) fn are_wanted(&self, mut at: NodeId, tokens: &[u32]) -> impl Iterator<Item = bool> {
         let is_wanted = move |block_tokens: &[u32]| {
             at = self.tree.child(at, block_tokens)?;
             Some(self.tree.is_sliding_wanted(at))

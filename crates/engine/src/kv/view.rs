@@ -1,5 +1,6 @@
 //! What one sequence holds of the cache: the blocks it reads, and which of them are shared.
 
+use std::iter::repeat;
 use std::sync::Arc;
 
 use model::kv::{BLOCK_LEN, KvBlock, KvCells, KvShape, KvTable, Layers};
@@ -144,22 +145,24 @@ impl View {
         !self.table.blocks.is_empty()
     }
 
-    /// What the sequence, of `n_tokens`, needs beyond what it holds. The window behind its first `n_prefix` tokens is
-    /// yet to be wanted.
-    pub(crate) fn need(&self, cache: &KvCache, n_tokens: usize, n_prefix: usize) -> Need {
-        let (n_held, n_blocks) = (self.table.blocks.len(), n_tokens.div_ceil(BLOCK_LEN));
+    /// What the sequence of `tokens` needs beyond what it holds. The window behind its first `n_prefix` tokens is yet to
+    /// be wanted.
+    pub(crate) fn need(&self, cache: &KvCache, tokens: &[u32], n_prefix: usize) -> Need {
+        let (n_held, n_blocks) = (self.table.blocks.len(), tokens.len().div_ceil(BLOCK_LEN));
         let window = window_behind(&cache.shape, n_prefix / BLOCK_LEN);
-        let is_wanted = |block_idx: &usize| {
-            let node = self.nodes.get(*block_idx);
-            window.contains(block_idx)
-                || node.is_some_and(|&node| cache.tree.is_sliding_wanted(node))
-        };
+        let are_wanted = self.nodes.iter().map(|&node| cache.tree.is_sliding_wanted(node));
+        let are_wanted = are_wanted
+            .chain(cache.are_wanted(self.node(), &tokens[self.nodes.len() * BLOCK_LEN..]))
+            .chain(repeat(false));
         // What is wanted stays when this one has passed.
-        let ahead = cache.shape.first_seen(self.table.len)..n_blocks;
-        let (staying, passing): (Vec<usize>, Vec<usize>) = ahead.partition(is_wanted);
-        let n_sliding = passing.partition_point(|&block_idx| block_idx < n_held);
+        let (staying, passing): (Vec<_>, Vec<_>) = (0..n_blocks)
+            .zip(are_wanted)
+            .skip(cache.shape.first_seen(self.table.len))
+            .partition(|(block_idx, is_wanted)| *is_wanted || window.contains(block_idx));
+        let n_sliding = passing.partition_point(|&(block_idx, _)| block_idx < n_held);
         let held = Amount { n_full: n_held, n_sliding };
-        let n_staying = staying.iter().filter(|&&block_idx| block_idx >= n_held).count();
+        let n_staying =
+            staying.len() - staying.partition_point(|&(block_idx, _)| block_idx < n_held);
         Need::of(&cache.shape, n_blocks, passing.len(), held).and_staying(n_staying)
     }
 

@@ -71,8 +71,8 @@ fn whoever_is_let_in_has_room_for_whole_steps() {
             }
             let need = |cache: &KvCache| {
                 let [older, newer] = &running;
-                let n_tokens = older.sequence.tokens.len();
-                let promised = older.sequence.view.need(cache, n_tokens, older.n_prefix);
+                let Sequence { tokens, view } = &older.sequence;
+                let promised = view.need(cache, tokens, older.n_prefix);
                 let newer = cache.need(&newer.sequence.tokens, newer.n_prefix);
                 let needs: Need = [promised, newer].into_iter().sum();
                 needs.bytes(&shape, BLOCK_LEN)
@@ -96,20 +96,32 @@ fn whoever_is_let_in_has_room_for_whole_steps() {
 #[test]
 fn what_is_wanted_of_blocks_computed_anew_is_counted() {
     let shape = shape((&[true, false], 70));
-    let mut cache = KvCache::new(16 * shape.block_bytes(), shape);
     let alike = |n_blocks: usize| vec![1; n_blocks * BLOCK_LEN + 1];
-    let mut first = Sequence { tokens: alike(10), view: View::new() };
-    while first.step(&mut cache, BLOCK_LEN, 0) > 0 {}
-    first.view.release(&mut cache);
-    // Takes the seven sliding parts in the midst and one of the three that are wanted, so that nobody can go on there.
-    let mut other = View::new();
-    assert_eq!(other.reserve(&mut cache, 10 * BLOCK_LEN), 10 * BLOCK_LEN);
-    other.release(&mut cache);
-    assert_eq!(View::new().adopt(&mut cache, &alike(16)), 0);
-    let mut second =
-        Keeping { sequence: Sequence { tokens: alike(16), view: View::new() }, n_prefix: 0 };
-    assert!(fill(&mut cache, |cache| cache.need(&alike(16), 0).bytes(&shape, BLOCK_LEN)));
-    while second.n_left() > 0 {
-        assert!(second.step(&mut cache, BLOCK_LEN), "{} left", second.n_left());
+    for n_steps in [0, 1, 4] {
+        let mut cache = KvCache::new(16 * shape.block_bytes(), shape);
+        let mut first = Sequence { tokens: alike(10), view: View::new() };
+        while first.step(&mut cache, BLOCK_LEN, 0) > 0 {}
+        first.view.release(&mut cache);
+        // Takes the seven sliding parts in the midst and one of the three that are wanted, so that nobody can go on
+        // there.
+        let mut other = View::new();
+        assert_eq!(other.reserve(&mut cache, 10 * BLOCK_LEN), 10 * BLOCK_LEN);
+        other.release(&mut cache);
+        assert_eq!(View::new().adopt(&mut cache, &alike(16)), 0);
+        let second = Sequence { tokens: alike(16), view: View::new() };
+        let mut second = Keeping { sequence: second, n_prefix: 0 };
+        for _ in 0..n_steps {
+            second.step(&mut cache, BLOCK_LEN);
+        }
+        let Sequence { tokens, view } = &second.sequence;
+        let need = |cache: &KvCache| match n_steps {
+            0 => cache.need(tokens, 0),
+            _ => view.need(cache, tokens, 0),
+        };
+        assert!(fill(&mut cache, |cache| need(cache).bytes(&shape, BLOCK_LEN)));
+        while second.n_left() > 0 {
+            let n_left = second.n_left();
+            assert!(second.step(&mut cache, BLOCK_LEN), "after {n_steps} steps, {n_left} left");
+        }
     }
 }
