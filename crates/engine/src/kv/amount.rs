@@ -1,7 +1,7 @@
 //! How many cells of each kind, and how many a sequence needs.
 
 use std::iter::Sum;
-use std::ops::{Add, Sub};
+use std::ops::{Add, Range, Sub};
 
 use model::kv::{BLOCK_LEN, KvShape, Layers};
 
@@ -61,6 +61,11 @@ impl Need {
         Need { least, n_passing: n_ahead - n_sliding }
     }
 
+    /// With `n_staying` sliding parts more, which it does not give back.
+    pub(super) fn and_staying(self, n_staying: usize) -> Need {
+        Need { least: self.least + Amount { n_full: 0, n_sliding: n_staying }, ..self }
+    }
+
     /// What a sequence of `n_tokens` needs where there is no other and nothing is cached.
     pub(crate) fn alone(shape: &KvShape, n_tokens: usize) -> Need {
         let n_blocks = n_tokens.div_ceil(BLOCK_LEN);
@@ -72,6 +77,11 @@ impl Need {
         let n_passing = self.n_passing.min(max_batch_tokens.div_ceil(BLOCK_LEN));
         (self.least + Amount { n_full: 0, n_sliding: n_passing }).bytes(shape)
     }
+}
+
+/// The blocks whose sliding parts are seen from behind the first `n_blocks`.
+pub(super) fn window_behind(shape: &KvShape, n_blocks: usize) -> Range<usize> {
+    shape.first_seen(n_blocks * BLOCK_LEN).min(n_blocks)..n_blocks
 }
 
 impl Sum for Need {

@@ -62,10 +62,10 @@ pub(super) fn read<'a>(
     tokens: &[u32],
     parts: impl Iterator<Item = &'a mut KvCells>,
 ) -> io::Result<bool> {
-    let wanted = head(identity, tokens);
-    let mut found = vec![0; wanted.len()];
+    let expected = head(identity, tokens);
+    let mut found = vec![0; expected.len()];
     input.read_exact(&mut found)?;
-    if found != wanted {
+    if found != expected {
         return Ok(false);
     }
     let mut hash = Sha256::new();

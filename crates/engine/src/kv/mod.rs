@@ -4,7 +4,8 @@
 //! read the same block. [`KvCache`] lends empty cells up to a limit (`pool.rs`), keeps full blocks in
 //! a tree by the tokens they hold (`tree/`), and takes back what is cheapest to lose when it runs out (`unused.rs`).
 //! A [`View`] is what one sequence holds of it: all blocks, and of these the sliding parts that its next positions see.
-//! `amount.rs` counts what sequences need. `disk.rs` keeps prefixes for the next process, in the form of `file.rs`.
+//! `amount.rs` counts what sequences need. `disk.rs` keeps prefixes for the next process, in the form of `file.rs`;
+//! `writer.rs` is the thread that does.
 
 mod amount;
 mod disk;
@@ -15,6 +16,7 @@ mod tests;
 mod tree;
 mod unused;
 mod view;
+mod writer;
 
 pub(crate) use amount::Need;
 pub(crate) use disk::Disk;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::kv::{BLOCK_LEN, KvCells, KvShape, Layers};
 
-use super::amount::{Amount, Need};
+use super::amount::{Amount, Need, window_behind};
 use super::tree::{NodeId, ROOT, Tree};
 
 /// All keys and values of one engine.
@@ -25,30 +25,47 @@ impl KvCache {
         KvCache { tree: Tree::new(), shape, free: Vec::new(), made_bytes: 0, max_bytes }
     }
 
-    /// Bytes that could be lent now, cached ones that nobody uses included, but for those that others may follow at any
-    /// time.
+    /// Bytes that could be lent now, cached ones that nobody uses included, but for wanted ones that a running sequence
+    /// came through.
     pub(crate) fn available_bytes(&self) -> usize {
         let free: usize = self.free.iter().map(|cells| cells.n_bytes()).sum();
         self.max_bytes - self.made_bytes + free + self.tree.unused().bytes(&self.shape)
     }
 
     /// What a sequence that begins needs of what is available: what it would compute, and what it would adopt that
-    /// nobody uses now.
-    pub(crate) fn need(&self, tokens: &[u32]) -> Need {
+    /// nobody uses now. The window behind its first `n_prefix` tokens is yet to be wanted.
+    pub(crate) fn need(&self, tokens: &[u32], n_prefix: usize) -> Need {
         let chain = self.chain(ROOT, 0, before_last(tokens));
         let (n_cached, n_blocks) = (chain.len(), tokens.len().div_ceil(BLOCK_LEN));
         let first_seen = self.shape.first_seen(n_cached * BLOCK_LEN);
-        // The window of the place where it begins stays, in case others follow.
+        let window = window_behind(&self.shape, n_prefix / BLOCK_LEN);
+        let mut are_wanted =
+            self.are_wanted(chain.last().copied().unwrap_or(ROOT), &tokens[n_cached * BLOCK_LEN..]);
+        let stays = |at: &usize| are_wanted.next() == Some(true) || window.contains(at);
+        let n_staying = (n_cached..n_blocks).filter(stays).count();
+        // The window of the place where it begins is wanted from then on, so it stays too.
         let held = Amount { n_full: n_cached, n_sliding: 0 };
-        let need = Need::of(&self.shape, n_blocks, n_blocks - n_cached, held);
-        let taken = chain.into_iter().enumerate();
-        let taken = taken.map(|(at, node)| self.tree.taken_by_holding(node, at >= first_seen));
+        let need = Need::of(&self.shape, n_blocks, n_blocks - n_cached - n_staying, held)
+            .and_staying(n_staying);
+        let taken = chain.into_iter().enumerate().map(|(at, node)| {
+            self.tree.taken_by_holding(node, at >= first_seen || window.contains(&at))
+        });
         Need { least: taken.fold(need.least, Amount::add), ..need }
     }
 
-    /// Makes available what was kept in case others follow; returns whether there was any.
-    pub(crate) fn give_up_current(&mut self) -> bool {
-        self.tree.give_up_current()
+    /// Of the blocks of `tokens` behind `at`, as far as the tree has them, whether their sliding parts are wanted: even
+    /// where these are gone, they stay once they are computed anew.
+    pub(super) fn are_wanted(&self, mut at: NodeId, tokens: &[u32]) -> impl Iterator<Item = bool> {
+        let is_wanted = move |block_tokens: &[u32]| {
+            at = self.tree.child(at, block_tokens)?;
+            Some(self.tree.is_sliding_wanted(at))
+        };
+        tokens.chunks_exact(BLOCK_LEN).map_while(is_wanted).fuse()
+    }
+
+    /// Makes available what is kept because it is wanted; returns whether there was any.
+    pub(crate) fn give_up_wanted(&mut self) -> bool {
+        self.tree.give_up_wanted()
     }
 
     /// Whether a sequence could continue the cached prefix `tokens`, a whole number of blocks.

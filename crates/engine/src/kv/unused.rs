@@ -10,13 +10,13 @@ use super::tree::NodeId;
 /// since more sequences have their beginning in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// A sliding part in the midst of a chain: of use only to whoever leaves the chain right there.
+    /// A sliding part that is not wanted: of use only to whoever leaves the chain right there.
     Spare,
-    /// A block that no running sequence came through, and the sliding parts of places where sequences began or ended.
+    /// A block that no running sequence came through, and its sliding part if that is wanted.
     Old,
-    /// A sliding part of such a place that a running sequence came through: others may follow it at any time, so it
-    /// goes only when there is no other way on.
-    Current,
+    /// A wanted sliding part that a running sequence came through: others may follow it at any time, so it goes only
+    /// when there is no other way on.
+    Wanted,
 }
 
 /// What goes at once.
@@ -41,7 +41,7 @@ pub(super) struct Place {
 /// What one node has that nobody holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
-    /// Without what is [`Rank::Current`].
+    /// Without what is [`Rank::Wanted`].
     pub(super) amount: Amount,
     pub(super) places: [Option<Place>; 2],
 }
@@ -70,7 +70,7 @@ impl Unused {
         self.order.iter().copied()
     }
 
-    /// All that may go, blocks that others build on included; sliding parts of [`Rank::Current`] may not.
+    /// All that may go, blocks that others build on included; sliding parts of [`Rank::Wanted`] may not.
     pub(super) fn amount(&self) -> Amount {
         self.amount
     }

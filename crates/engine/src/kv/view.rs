@@ -1,10 +1,11 @@
 //! What one sequence holds of the cache: the blocks it reads, and which of them are shared.
 
+use std::iter::repeat;
 use std::sync::Arc;
 
 use model::kv::{BLOCK_LEN, KvBlock, KvCells, KvShape, KvTable, Layers};
 
-use super::amount::{Amount, Need};
+use super::amount::{Amount, Need, window_behind};
 use super::pool::{KvCache, before_last};
 use super::tree::{NodeId, ROOT};
 
@@ -97,8 +98,8 @@ impl View {
         }
     }
 
-    /// Notes that others will continue the first `n_blocks` blocks, which are shared.
-    pub(crate) fn expect_others(&self, cache: &mut KvCache, n_blocks: usize) {
+    /// Notes that what is seen from behind the first `n_blocks` blocks, which are shared, is wanted.
+    pub(crate) fn want_window(&self, cache: &mut KvCache, n_blocks: usize) {
         for &node in self.seen_from(&cache.shape, n_blocks) {
             cache.tree.want_sliding(node);
         }
@@ -109,7 +110,7 @@ impl View {
         self.slide(cache);
         let view = std::mem::replace(self, View::new());
         // Where this one stopped, another may go on.
-        view.expect_others(cache, view.nodes.len());
+        view.want_window(cache, view.nodes.len());
         for (block_idx, block) in view.table.blocks.iter().enumerate() {
             if let (Some(_), Some(&node)) = (&block.sliding, view.nodes.get(block_idx)) {
                 cache.tree.let_go_sliding(node);
@@ -144,16 +145,25 @@ impl View {
         !self.table.blocks.is_empty()
     }
 
-    /// What the sequence, of `n_tokens`, needs beyond what it holds.
-    pub(crate) fn need(&self, cache: &KvCache, n_tokens: usize) -> Need {
-        let (blocks, n_blocks) = (&self.table.blocks, n_tokens.div_ceil(BLOCK_LEN));
-        let n_sliding = blocks.iter().filter(|block| block.sliding.is_some()).count();
-        let shared = self.nodes.iter().zip(blocks).filter(|(_, block)| block.sliding.is_some());
-        // These stay when this one has passed.
-        let n_wanted = shared.filter(|&(&node, _)| cache.tree.is_sliding_wanted(node)).count();
-        let n_behind = cache.shape.first_seen(self.table.len).saturating_add(n_wanted);
-        let held = Amount { n_full: blocks.len(), n_sliding: n_sliding - n_wanted };
-        Need::of(&cache.shape, n_blocks, n_blocks.saturating_sub(n_behind), held)
+    /// What the sequence of `tokens` needs beyond what it holds. The window behind its first `n_prefix` tokens is yet to
+    /// be wanted.
+    pub(crate) fn need(&self, cache: &KvCache, tokens: &[u32], n_prefix: usize) -> Need {
+        let (n_held, n_blocks) = (self.table.blocks.len(), tokens.len().div_ceil(BLOCK_LEN));
+        let window = window_behind(&cache.shape, n_prefix / BLOCK_LEN);
+        let are_wanted = self.nodes.iter().map(|&node| cache.tree.is_sliding_wanted(node));
+        let are_wanted = are_wanted
+            .chain(cache.are_wanted(self.node(), &tokens[self.nodes.len() * BLOCK_LEN..]))
+            .chain(repeat(false));
+        // What is wanted stays when this one has passed.
+        let (staying, passing): (Vec<_>, Vec<_>) = (0..n_blocks)
+            .zip(are_wanted)
+            .skip(cache.shape.first_seen(self.table.len))
+            .partition(|(block_idx, is_wanted)| *is_wanted || window.contains(block_idx));
+        let n_sliding = passing.partition_point(|&(block_idx, _)| block_idx < n_held);
+        let held = Amount { n_full: n_held, n_sliding };
+        let n_staying =
+            staying.len() - staying.partition_point(|&(block_idx, _)| block_idx < n_held);
+        Need::of(&cache.shape, n_blocks, passing.len(), held).and_staying(n_staying)
     }
 
     /// The node of the last shared block.
@@ -163,7 +173,7 @@ impl View {
 
     /// Those of the first `n_blocks` blocks that sliding layers see from behind them.
     fn seen_from(&self, shape: &KvShape, n_blocks: usize) -> &[NodeId] {
-        &self.nodes[shape.first_seen(n_blocks * BLOCK_LEN).min(n_blocks)..n_blocks]
+        &self.nodes[window_behind(shape, n_blocks)]
     }
 
     /// Continues with the block of a node, as far as it is seen from the end of what is adopted.

@@ -1,6 +1,7 @@
 //! Views beside a simple model of them: random sequences of all that views do, on caches of many shapes.
 
 mod places;
+mod room;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -106,14 +107,14 @@ impl Sequence {
     }
 
     /// One step as the scheduler takes it; returns how many positions were computed.
-    fn step(&mut self, cache: &mut KvCache, n_wanted: usize, n_guessed: usize) -> usize {
+    fn step(&mut self, cache: &mut KvCache, n_asked: usize, n_guessed: usize) -> usize {
         self.view.adopt(cache, &self.tokens);
-        let n_wanted = n_wanted.min(self.tokens.len() - self.view.table.len);
-        let mut n_room = self.view.reserve(cache, n_wanted);
-        if n_room == 0 && n_wanted > 0 && cache.give_up_current() {
-            n_room = self.view.reserve(cache, n_wanted);
+        let n_asked = n_asked.min(self.tokens.len() - self.view.table.len);
+        let mut n_room = self.view.reserve(cache, n_asked);
+        if n_room == 0 && n_asked > 0 && cache.give_up_wanted() {
+            n_room = self.view.reserve(cache, n_asked);
         }
-        if n_room < n_wanted {
+        if n_room < n_asked {
             assert!(cache.available_bytes() < cache.shape.block_bytes(), "there was memory");
         }
         let n_wrong = self.view.reserve(cache, n_room + n_guessed) - n_room;
@@ -138,8 +139,8 @@ fn check_bytes(cache: &KvCache, max_bytes: usize, running: &[Sequence]) {
     let blocks = running.iter().flat_map(|sequence| &sequence.view.table.blocks);
     let cells = blocks.flat_map(|block| block.sliding.iter().chain([&block.full]));
     let held: HashMap<_, _> = cells.map(|cells| (Arc::as_ptr(cells), cells.n_bytes())).collect();
-    let current = Amount { n_full: 0, n_sliding: cache.tree.n_current() };
-    let n_bytes = held.values().sum::<usize>() + current.bytes(&cache.shape);
+    let wanted = Amount { n_full: 0, n_sliding: cache.tree.n_wanted() };
+    let n_bytes = held.values().sum::<usize>() + wanted.bytes(&cache.shape);
     assert_eq!(cache.available_bytes() + n_bytes, max_bytes);
 }
 
@@ -161,12 +162,12 @@ fn any_order_of_steps_keeps_what_is_seen_and_loses_nothing() {
                 }
                 2 if !running.is_empty() => {
                     let view = &running[random.below(running.len())].view;
-                    view.expect_others(&mut cache, random.below(view.n_shared() + 1));
+                    view.want_window(&mut cache, random.below(view.n_shared() + 1));
                 }
                 _ if !running.is_empty() => {
-                    let (n_wanted, n_guessed) = (1 + random.below(100), random.below(5));
+                    let (n_asked, n_guessed) = (1 + random.below(100), random.below(5));
                     let sequence_idx = random.below(running.len());
-                    running[sequence_idx].step(&mut cache, n_wanted, n_guessed);
+                    running[sequence_idx].step(&mut cache, n_asked, n_guessed);
                 }
                 _ => {}
             }
@@ -222,68 +223,4 @@ fn a_long_sequence_holds_half() {
     // All full parts; sliding parts of the window and, at most, of one block that a guess reached.
     let least = 100 * shape.cells_bytes(Layers::Full) + 4 * shape.cells_bytes(Layers::Sliding);
     assert!((least..=52 * shape.block_bytes() + shape.block_bytes()).contains(&most), "{most}");
-}
-
-/// Takes memory until what is available is hardly more than `need`; returns whether it is that.
-fn fill(cache: &mut KvCache, need: impl Fn(&KvCache) -> usize) -> bool {
-    let sizes =
-        [Layers::Full, Layers::Sliding].map(|layers| (cache.shape.cells_bytes(layers), layers));
-    let (n_bytes, layers) = sizes
-        .into_iter()
-        .filter(|(n_bytes, _)| *n_bytes > 0)
-        .min_by_key(|size| size.0)
-        .expect("cells");
-    while need(cache) + n_bytes <= cache.available_bytes() {
-        // Whoever took it never gives it back.
-        cache.lend(layers).expect("it was available");
-    }
-    need(cache) <= cache.available_bytes()
-}
-
-#[test]
-fn whoever_is_let_in_has_room_for_whole_steps() {
-    let mut n_checked = 0;
-    for (seed, about) in SHAPES.into_iter().enumerate() {
-        let shape = shape(about);
-        for round in 0..60 {
-            let mut random = Random((seed * 1000 + round) as u64);
-            let mut cache = KvCache::new(30 * shape.block_bytes(), shape);
-            // Four left prefixes; one, of other tokens or behind one of these, is on its way.
-            let mut others: Vec<Sequence> =
-                (0..5).map(|_| Sequence::new(&mut random, 250)).collect();
-            for other in &mut others[..4] {
-                while other.step(&mut cache, 1 + random.below(90), 0) > 0 {}
-                other.view.release(&mut cache);
-            }
-            let (older, newer) = (others.swap_remove(4), Sequence::new(&mut random, 250));
-            let mut running = [older, newer];
-            let n_steps = random.below(4);
-            for _ in 0..n_steps {
-                running[0].step(&mut cache, 40, 0);
-            }
-            let need = |cache: &KvCache| {
-                let promised = running[0].view.need(cache, running[0].tokens.len());
-                let needs: Need = [promised, cache.need(&running[1].tokens)].into_iter().sum();
-                needs.bytes(&shape, 64)
-            };
-            if n_steps == 0 || !fill(&mut cache, need) {
-                continue;
-            }
-            n_checked += 1;
-            for sequence in [0, 1].repeat(8) {
-                let sequence = &mut running[sequence];
-                let n_left = |sequence: &Sequence| sequence.tokens.len() - sequence.view.table.len;
-                let n_before = n_left(sequence);
-                let n_computed = sequence.step(&mut cache, 32, 0);
-                assert!(
-                    n_computed == 32 || n_left(sequence) == 0,
-                    "{about:?}, round {round}, {n_before} left"
-                );
-            }
-            assert!(
-                running.iter().all(|sequence| sequence.view.table.len == sequence.tokens.len())
-            );
-        }
-    }
-    assert!(n_checked > 100, "{n_checked}");
 }

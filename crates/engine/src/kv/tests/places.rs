@@ -7,12 +7,12 @@ fn only_a_place_with_its_window_can_be_continued() {
     let shape = shape((&[true, false], 40));
     let mut cache = KvCache::new(24 * shape.block_bytes(), shape);
     // A short one, then a long one that is not like it: two blocks are seen from the end of either.
-    for (token, n_blocks, n_expected) in [(2, 3, 0), (1, 10, 6)] {
+    for (token, n_blocks, n_wanted) in [(2, 3, 0), (1, 10, 6)] {
         let tokens = vec![token; n_blocks * BLOCK_LEN + 1];
         let mut sequence = Sequence { tokens, view: View::new() };
         while sequence.step(&mut cache, BLOCK_LEN, 0) > 0 {}
-        // Others go on behind six blocks of the long one.
-        sequence.view.expect_others(&mut cache, n_expected);
+        // What is seen from behind six blocks of the long one is wanted.
+        sequence.view.want_window(&mut cache, n_wanted);
         sequence.view.release(&mut cache);
     }
     // 26 parts are cached. What is lent takes all that is free, and then six of the seven sliding parts in the midst,

@@ -98,8 +98,8 @@ impl<C> Tree<C> {
         self.change(id, |node| node.n_sliding_holders += 1);
     }
 
-    /// Notes that sequences begin or end where the sliding part of a node is seen, so that it is not the first to go,
-    /// and stays while a running sequence is behind it.
+    /// Notes that the sliding part of a node is wanted: sequences begin or end where it is seen. So it is not the first
+    /// to go, and stays while a running sequence is behind it.
     pub(crate) fn want_sliding(&mut self, id: NodeId) {
         self.change(id, |node| node.is_sliding_wanted = true);
     }
@@ -127,7 +127,7 @@ impl<C> Tree<C> {
     pub(crate) fn evict(&mut self) -> Option<Arc<C>> {
         // Cells on their way to the disk are held elsewhere for a while.
         let is_free = |place: &Place| self.cells(place).is_some_and(|c| Arc::strong_count(c) == 1);
-        let cheap = self.unused.places().take_while(|place| place.rank < Rank::Current);
+        let cheap = self.unused.places().take_while(|place| place.rank < Rank::Wanted);
         let place = { cheap }.find(is_free)?;
         match place.part {
             Part::Sliding => self.change(place.node, |node| node.sliding.take()),
@@ -135,11 +135,11 @@ impl<C> Tree<C> {
         }
     }
 
-    /// Lets go of the sliding parts of places where running sequences began, in case others follow, so that these can
-    /// be evicted too; returns whether there are any.
-    pub(crate) fn give_up_current(&mut self) -> bool {
-        let current = self.unused.places().filter(|place| place.rank == Rank::Current);
-        let nodes: Vec<NodeId> = current.map(|place| place.node).collect();
+    /// Makes all of [`Rank::Wanted`] parts that nobody wants, so that these can be evicted too; returns whether there
+    /// are any.
+    pub(crate) fn give_up_wanted(&mut self) -> bool {
+        let wanted = self.unused.places().filter(|place| place.rank == Rank::Wanted);
+        let nodes: Vec<NodeId> = wanted.map(|place| place.node).collect();
         for &id in &nodes {
             self.change(id, |node| node.is_sliding_wanted = false);
         }
@@ -151,10 +151,10 @@ impl<C> Tree<C> {
         self.unused.amount()
     }
 
-    /// Sliding parts that nobody holds and that only [`Tree::give_up_current`] lets go.
+    /// Parts of [`Rank::Wanted`], which only [`Tree::give_up_wanted`] lets go.
     #[cfg(test)]
-    pub(crate) fn n_current(&self) -> usize {
-        self.unused.places().filter(|place| place.rank == Rank::Current).count()
+    pub(crate) fn n_wanted(&self) -> usize {
+        self.unused.places().filter(|place| place.rank == Rank::Wanted).count()
     }
 
     /// Whether a node's sliding part stays when nobody holds it.
@@ -162,10 +162,14 @@ impl<C> Tree<C> {
         self.node(id).is_sliding_wanted
     }
 
-    /// What holding a node, and its sliding part if that `is_seen`, takes of [`Tree::unused`].
+    /// What holding a node, and wanting its sliding part if that `is_seen`, takes of [`Tree::unused`], now or when those
+    /// who hold the part have passed.
     pub(crate) fn taken_by_holding(&self, id: NodeId, is_seen: bool) -> Amount {
         let (node, unused) = (self.node(id), self.node(id).unused(id).amount);
-        let n_sliding = if is_seen || node.is_sliding_wanted { unused.n_sliding } else { 0 };
+        let n_sliding = match node.is_sliding_wanted {
+            true => unused.n_sliding,
+            false => usize::from(is_seen && node.sliding.is_some()),
+        };
         Amount { n_sliding, ..unused }
     }
 
@@ -232,7 +236,7 @@ impl<C> Node<C> {
         let rank = match (self.is_sliding_wanted, is_unused) {
             (false, _) => Rank::Spare,
             (true, true) => Rank::Old,
-            (true, false) => Rank::Current,
+            (true, false) => Rank::Wanted,
         };
         let (last_use, depth) = (self.last_use, Reverse(self.depth));
         let place = |rank, part| Place { rank, last_use, depth, part, node: id };
@@ -241,10 +245,9 @@ impl<C> Node<C> {
             self.is_sliding_unused().then(|| place(rank, Part::Sliding)),
             is_alone.then(|| place(Rank::Old, Part::Full)),
         ];
-        let is_for_others = rank == Rank::Current;
         let amount = Amount {
             n_full: usize::from(is_unused),
-            n_sliding: usize::from(self.is_sliding_unused() && !is_for_others),
+            n_sliding: usize::from(self.is_sliding_unused() && rank < Rank::Wanted),
         };
         Share { amount, places }
     }

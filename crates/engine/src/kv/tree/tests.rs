@@ -97,9 +97,9 @@ fn what_is_held_outside_the_tree_waits() {
 }
 
 #[test]
-fn sliding_parts_in_the_midst_go_first_and_those_that_others_follow_last() {
+fn sliding_parts_in_the_midst_go_first_and_wanted_ones_last() {
     let mut tree = Tree::new();
-    // An old chain, and one that is held; the second block of either is where others go on.
+    // An old chain, and one that is held; of either, the second block is wanted.
     let ends = [[1, 2, 3], [11, 12, 13]].map(|chain| {
         let ids = chain.map(|token| [token]);
         let mut at = ROOT;
@@ -112,13 +112,13 @@ fn sliding_parts_in_the_midst_go_first_and_those_that_others_follow_last() {
         at
     });
     tree.let_go(ends[0]);
-    assert_eq!((unused(&tree), tree.n_current()), ((3, 5), 1));
+    assert_eq!((unused(&tree), tree.n_wanted()), ((3, 5), 1));
     // A sliding part that is held stays.
     tree.hold_sliding(ends[1]);
-    assert_eq!((unused(&tree), tree.n_current()), ((3, 4), 1));
+    assert_eq!((unused(&tree), tree.n_wanted()), ((3, 4), 1));
     assert_eq!(evict_all(&mut tree), [-11, -3, -1, 3, -2, 2, 1]);
-    assert_eq!((unused(&tree), tree.n_current()), ((0, 0), 1));
-    assert!(tree.give_up_current() && !tree.give_up_current());
+    assert_eq!((unused(&tree), tree.n_wanted()), ((0, 0), 1));
+    assert!(tree.give_up_wanted() && !tree.give_up_wanted());
     assert_eq!(evict_all(&mut tree), [-12]);
     tree.let_go_sliding(ends[1]);
     tree.let_go(ends[1]);
@@ -182,7 +182,7 @@ fn any_order_of_use_evicts_as_a_search_of_all_nodes_would() {
                 }
                 tree.let_go(end);
             }
-            3 if random(9) == 0 => assert_eq!(tree.n_current() > 0, tree.give_up_current()),
+            3 if random(9) == 0 => assert_eq!(tree.n_wanted() > 0, tree.give_up_wanted()),
             4 if !held.is_empty() => tree.want_sliding(held[random(held.len() as u32) as usize].0),
             _ => {
                 let expected = cheapest(&tree).and_then(|(_, _, _, is_full, slot)| {
@@ -197,10 +197,10 @@ fn any_order_of_use_evicts_as_a_search_of_all_nodes_would() {
         let n_full = nodes().filter(|node| node.n_holders == 0).count();
         let n_sliding =
             nodes().filter(|node| node.sliding.is_some() && node.n_sliding_holders == 0).count();
-        assert_eq!(unused(&tree), (n_full, n_sliding - tree.n_current()));
-        let is_current = |node: &&Node<Cells>| {
+        assert_eq!(unused(&tree), (n_full, n_sliding - tree.n_wanted()));
+        let is_kept = |node: &&Node<Cells>| {
             node.is_sliding_unused() && node.is_sliding_wanted && node.n_holders > 0
         };
-        assert_eq!(nodes().filter(is_current).count(), tree.n_current());
+        assert_eq!(nodes().filter(is_kept).count(), tree.n_wanted());
     }
 }
