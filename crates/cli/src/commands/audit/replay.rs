@@ -5,7 +5,7 @@ use policy::{Judge, Policy, Silent, Stage, Verdict};
 use serde_json::{Value, json};
 use store::{Decision, DecisionId, Kept};
 
-use crate::commands::judging::{Items, ModelArgs};
+use crate::commands::judging::{Lifetime, ModelArgs};
 use crate::commands::storing::StoreArgs;
 use crate::exit::Exit;
 use crate::output::{Format, hinted, print_result, report_note};
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         policy.id,
         decision.policy.id,
     );
-    let judge = args.model.open(Items::One)?.judge;
+    let judge = args.model.open(Lifetime::Run)?.judge;
     let is_exact = is_exact(&decision, judge.as_ref());
     let settings = decision.sampling.settings();
     let verdict = judge.judge(&policy, &content, &settings, &mut Silent);

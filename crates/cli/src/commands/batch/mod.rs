@@ -19,8 +19,8 @@ use reasoner::{Job, judge_many};
 
 use super::files::read_policy;
 use super::judging::{
-    Calibrations, CascadeArgs, Cascaded, Items, JudgeArgs, Metrics, MetricsArgs, Progress, Traffic,
-    VotesArgs,
+    Calibrations, CascadeArgs, Cascaded, JudgeArgs, Lifetime, Metrics, MetricsArgs, Progress,
+    Traffic, VotesArgs,
 };
 use crate::exit::Exit;
 use crate::output::{hinted, report_note};
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let errors = args.errors.clone().unwrap_or_else(|| args.out.with_extension("errors.jsonl"));
     check_paths(args, &errors)?;
     let input = Input::open(&args.input, Errors::new(errors)?)?;
-    let open = calibrations.over(args.judge.open(Items::Many)?, args.judge.settings().direct);
+    let open = calibrations.over(args.judge.open(Lifetime::Run)?, args.judge.settings().direct);
     let (open, cascaded) = args.cascade.over(open, policies.iter(), Traffic::Queue)?;
     let judges = Judges::of_models(cascaded.as_ref().map_or(1, Cascaded::n_models));
     let (output, earlier) =

@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kernels::{Kernels, Pool};
 use model::{Model, Work};
 
-use crate::commands::judging::{Exactness, Items, Purpose};
+use crate::commands::judging::{Exactness, Lifetime, Purpose};
 use crate::exit::Exit;
 use limits::Limits;
 use machine::{Memory, Peaks};
@@ -199,7 +199,7 @@ impl Sizes {
 impl Args {
     fn purpose(&self, n_threads: usize) -> Purpose {
         let (exactness, kv_bytes) = (self.exactness, self.kv_bytes());
-        Purpose { items: Items::Many, exactness, n_threads, kv_bytes }
+        Purpose { lifetime: Lifetime::Run, exactness, n_threads, kv_bytes }
     }
 
     fn kv_bytes(&self) -> usize {

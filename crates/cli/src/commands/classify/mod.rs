@@ -12,7 +12,7 @@ use policy::{Content, Judge, Outcome, Verdict};
 
 use self::record::RecordingArgs;
 use super::files::read_policy;
-use super::judging::{Calibrations, CascadeArgs, Items, JudgeArgs, Traffic, VotesArgs};
+use super::judging::{Calibrations, CascadeArgs, JudgeArgs, Lifetime, Traffic, VotesArgs};
 use crate::exit::Exit;
 use crate::output::{Format, hinted};
 
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let beside = policies.iter().map(|(path, policy)| (path.as_path(), policy));
     let calibrations = Calibrations::beside(beside)?;
     let recording = args.recording.open()?;
-    let open = args.judge.open(Items::One)?;
+    let open = args.judge.open(Lifetime::Run)?;
     let identity = open.judge.identity();
     let open = calibrations.over(open, settings.direct);
     let (open, cascaded) =

@@ -19,7 +19,7 @@ use super::show::band;
 use super::source::{VIOLATION, read_verdicts};
 use super::{counted, read_filter, share};
 use crate::commands::files::{read_policy, write};
-use crate::commands::judging::{Items, JudgeArgs, Progress, Suite};
+use crate::commands::judging::{JudgeArgs, Lifetime, Progress, Suite};
 use crate::commands::labelled;
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, hinted, print_result, report_hint, report_note};
@@ -198,7 +198,7 @@ fn reasoner(args: &Args, policy: &Policy, cases: &[GoldenCase]) -> Result<Said> 
             verdicts.said.into_iter().map(|(id, said)| (id, Some(said.is_violation))).collect();
         return Ok((verdicts.model, said));
     }
-    let judge = args.judge.open(Items::Many)?.judge;
+    let judge = args.judge.open(Lifetime::Run)?.judge;
     let settings = args.judge.settings();
     let progress = Progress::new(cases.len(), 0);
     let jobs = cases.iter().enumerate().map(|(number, case)| Job {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::counted;
 use crate::commands::batch::{Item, Written, items, next_line};
-use crate::commands::judging::{BadLines, Items, ModelArgs, Progress, ReasoningArgs};
+use crate::commands::judging::{BadLines, Lifetime, ModelArgs, Progress, ReasoningArgs};
 use crate::commands::labelled::{self, Ids, all_lines};
 use crate::output::{hinted, report_note};
 
@@ -96,7 +96,7 @@ impl SourceArgs {
     /// Lets the model judge what nobody labelled.
     fn judge(&self, sources: &[Source], policy: &Policy) -> Result<HashMap<String, Said>> {
         let open: Vec<&Source> = sources.iter().filter(|source| source.human.is_none()).collect();
-        let judge = self.reasoning.open(Items::Many)?.judge;
+        let judge = self.reasoning.open(Lifetime::Run)?.judge;
         let settings = self.reasoning.settings();
         let progress = Progress::new(open.len(), 0);
         let jobs = open.iter().enumerate().map(|(number, source)| Job {

@@ -13,7 +13,7 @@ use policy::{
 use reasoner::{CachedJudge, Job, judge_many};
 
 use super::OpenJudge;
-use super::{Calibrations, CascadeArgs, Cascaded, Items, JudgeArgs, Progress, Traffic};
+use super::{Calibrations, CascadeArgs, Cascaded, JudgeArgs, Lifetime, Progress, Traffic};
 use crate::commands::files::{GOLDEN, read_policy, user_cache};
 use crate::output::{hinted, report_note};
 
@@ -120,7 +120,7 @@ impl CaseJudge {
     /// Opens the model, and the folder of remembered verdicts if there is to be one. Remembered are scores alone:
     /// calibrations come and go.
     pub(crate) fn open(args: &CasesArgs, calibrations: Calibrations) -> Result<CaseJudge> {
-        let OpenJudge { judge, local, room } = args.judge.open(Items::Many)?;
+        let OpenJudge { judge, local, room } = args.judge.open(Lifetime::Run)?;
         let judge: Box<dyn Judge> = match cache_dir(args) {
             Some(dir) => match CachedJudge::new(judge, &dir) {
                 Ok(cached) => Box::new(cached),

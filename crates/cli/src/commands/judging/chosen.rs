@@ -17,7 +17,7 @@ use super::exactness::Exactness;
 use super::place::CachePlace;
 use super::prefixes::prefix_cache;
 use super::served::ServerArgs;
-use super::weights::{Items, Purpose, WeightsArgs};
+use super::weights::{Lifetime, Purpose, WeightsArgs};
 use crate::hub;
 use crate::output::{hinted, report_hint, report_note};
 
@@ -62,8 +62,8 @@ impl OpenJudge {
 /// What a model in this process may take.
 #[derive(Clone, Debug)]
 pub(super) struct Room {
-    /// How many items it is opened for.
-    pub(super) items: Items,
+    /// How long it is there.
+    pub(super) lifetime: Lifetime,
     /// `None`: as many as there are cores.
     pub(super) n_threads: Option<usize>,
     pub(super) exactness: Exactness,
@@ -117,7 +117,7 @@ impl ChosenModel {
         settings.kv_bytes = room.kv_bytes;
         settings.arithmetic = room.exactness.arithmetic();
         let purpose = Purpose {
-            items: room.items,
+            lifetime: room.lifetime,
             exactness: room.exactness,
             n_threads: settings.n_threads,
             kv_bytes: room.kv_bytes,

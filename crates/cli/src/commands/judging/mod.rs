@@ -30,7 +30,7 @@ pub(crate) use place::CachePlace;
 pub(crate) use progress::Progress;
 use reasoner::LocalJudge;
 use served::ServerArgs;
-pub(crate) use weights::{Items, Purpose, WeightsArgs};
+pub(crate) use weights::{Lifetime, Purpose, WeightsArgs};
 
 use crate::output::hinted;
 
@@ -132,7 +132,7 @@ impl From<EffortName> for Effort {
 
 impl ModelArgs {
     /// Opens the model and starts its judge.
-    pub(crate) fn open(&self, items: Items) -> Result<OpenJudge> {
+    pub(crate) fn open(&self, lifetime: Lifetime) -> Result<OpenJudge> {
         if matches!(self.model, ChosenModel::Url(_)) && self.exactness.is_given() {
             return Err(hinted(
                 anyhow!("--arithmetic and --dense are for a model in this process"),
@@ -140,7 +140,7 @@ impl ModelArgs {
             ));
         }
         let room = Room {
-            items,
+            lifetime,
             n_threads: self.n_threads(),
             exactness: self.exactness,
             kv_bytes: (self.kv_mb as usize) << 20,
@@ -152,7 +152,7 @@ impl ModelArgs {
 
     /// The model in this process, for what looks inside it.
     pub(crate) fn open_local(&self) -> Result<Arc<LocalJudge>> {
-        local(self.open(Items::Many)?.local)
+        local(self.open(Lifetime::Run)?.local)
     }
 
     /// Threads asked for.
@@ -176,14 +176,14 @@ impl ReasoningArgs {
     }
 
     /// Opens the model and starts its judge.
-    pub(crate) fn open(&self, items: Items) -> Result<OpenJudge> {
+    pub(crate) fn open(&self, lifetime: Lifetime) -> Result<OpenJudge> {
         if self.direct && matches!(self.model.model, ChosenModel::Url(_)) {
             return Err(hinted(
                 anyhow!("--direct is for a model in this process"),
                 "a chat server reasons before its verdict; --effort low makes that short",
             ));
         }
-        self.model.open(items)
+        self.model.open(lifetime)
     }
 
     /// How each content is judged.
@@ -205,8 +205,8 @@ impl JudgeArgs {
     }
 
     /// Opens the model and starts its judge.
-    pub(crate) fn open(&self, items: Items) -> Result<OpenJudge> {
-        self.reasoning.open(items)
+    pub(crate) fn open(&self, lifetime: Lifetime) -> Result<OpenJudge> {
+        self.reasoning.open(lifetime)
     }
 
     /// The model, by the name that people know.

@@ -37,7 +37,7 @@ pub(crate) struct WeightsArgs {
 /// How kept weights come into memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum WeightsMode {
-    /// Loaded if many items are judged and the map would come in small pages, which are slower; otherwise mapped
+    /// Loaded by `serve` if the map would come in small pages, which are slower; otherwise mapped
     #[default]
     Auto,
     /// The file is mapped: processes share it
@@ -46,19 +46,19 @@ enum WeightsMode {
     Load,
 }
 
-/// How many items a model is opened for.
+/// How long a model is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Items {
-    /// One: the start is a good part of the time.
-    One,
-    /// Many, or all that come.
-    Many,
+pub(crate) enum Lifetime {
+    /// For one run, of which the start is a part.
+    Run,
+    /// As long as requests may come.
+    Service,
 }
 
 /// What a checkpoint is opened for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purpose {
-    pub(crate) items: Items,
+    pub(crate) lifetime: Lifetime,
     pub(crate) exactness: Exactness,
     pub(crate) n_threads: usize,
     /// Most bytes of keys and values.
@@ -85,10 +85,10 @@ impl WeightsArgs {
 
     fn loading(&self, purpose: Purpose) -> Loading {
         let spare = (purpose.kv_bytes as u64).saturating_add(BESIDE);
-        match (self.weights, purpose.items) {
+        match (self.weights, purpose.lifetime) {
             (WeightsMode::Load, _) => Loading::Always { spare },
-            (WeightsMode::Auto, Items::Many) => Loading::InLargePages { spare },
-            (WeightsMode::Auto, Items::One) | (WeightsMode::Map, _) => Loading::Never,
+            (WeightsMode::Auto, Lifetime::Service) => Loading::InLargePages { spare },
+            (WeightsMode::Auto, Lifetime::Run) | (WeightsMode::Map, _) => Loading::Never,
         }
     }
 

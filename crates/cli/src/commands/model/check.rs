@@ -10,7 +10,7 @@ use model::Model;
 use model::golden::{Agreement, Golden, PromptReport, Report, TOLERANCE};
 use serde_json::json;
 
-use crate::commands::judging::{Exactness, Items, Purpose, WeightsArgs};
+use crate::commands::judging::{Exactness, Lifetime, Purpose, WeightsArgs};
 use crate::exit::Exit;
 use crate::output::{Format, align_numbers, hinted};
 
@@ -41,8 +41,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let n_threads = usize::from(args.threads);
-    let (items, exactness) = (Items::One, args.exactness);
-    let purpose = Purpose { items, exactness, n_threads, kv_bytes: 0 };
+    let (lifetime, exactness) = (Lifetime::Run, args.exactness);
+    let purpose = Purpose { lifetime, exactness, n_threads, kv_bytes: 0 };
     let model = Arc::new(args.weights.open(&args.dir, purpose)?);
     let golden = Golden::open(&args.golden).map_err(|error| {
         hinted(error, "crates/model/tests/fixtures/make_checkpoint.py writes such folders")

@@ -15,7 +15,7 @@ use server::{
 
 use super::files::read_if_there;
 use super::judging::{
-    Calibrations, CascadeArgs, Cascaded, Items, JudgeArgs, OpenJudge, Traffic, VotesArgs,
+    Calibrations, CascadeArgs, Cascaded, JudgeArgs, Lifetime, OpenJudge, Traffic, VotesArgs,
     cascade_page,
 };
 use super::secret::secret;
@@ -191,7 +191,7 @@ fn judge(
     let beside =
         read.iter().filter_map(|(file, policy)| file.as_deref().map(|file| (file, policy)));
     let calibrations = Calibrations::beside(beside)?;
-    let open = calibrations.over(args.judge.open(Items::Many)?, args.judge.settings().direct);
+    let open = calibrations.over(args.judge.open(Lifetime::Service)?, args.judge.settings().direct);
     let cascade = args.cascade.clone().or(settings.cascade.clone());
     cascade.over(open, read.iter().map(|(_, policy)| policy), Traffic::Live)
 }
