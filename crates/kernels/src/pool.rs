@@ -122,11 +122,11 @@ impl Pool {
     ///
     /// # Panics
     /// As [`Pool::run`], and when `chunk_len` is 0.
-    pub fn for_chunks(
+    pub fn for_chunks<T: Send>(
         &self,
-        out: &mut [f32],
+        out: &mut [T],
         chunk_len: usize,
-        task: &(dyn Fn(usize, &mut [f32]) + Sync),
+        task: &(dyn Fn(usize, &mut [T]) + Sync),
     ) {
         let len = out.len();
         let shared = SharedOut::new(out);

@@ -39,26 +39,23 @@ pub(crate) fn listen(
     let header_len = opening(tokenizer, "final").len();
     // Tokens of the final header still to come; `None` while the model thinks.
     let mut header_left = None;
-    let mut heard =
-        hear(
-            generation,
-            deadline,
-            observer,
-            &mut |heard, event, observer| match &mut header_left {
-                None if tokenizer.control_of(event.token) == Some(Control::End) => {
-                    hear_thought(heard, &stream.finish(), observer);
-                    header_left = Some(header_len);
-                }
-                None => hear_thought(heard, &stream.push(event.token), observer),
-                Some(0) => {
-                    heard.score = heard.score.or_else(|| violation_score(tokenizer, event));
-                    let text = stream.push(event.token);
-                    heard.answer += &text;
-                    observer.answer(&answer_token(tokenizer, text, event));
-                }
-                Some(left) => *left -= 1,
-            },
-        );
+    let mut take =
+        |heard: &mut Heard, event: &TokenEvent, observer: &mut dyn Observer| match &mut header_left
+        {
+            None if tokenizer.control_of(event.token) == Some(Control::End) => {
+                hear_thought(heard, &stream.finish(), observer);
+                header_left = Some(header_len);
+            }
+            None => hear_thought(heard, &stream.push(event.token), observer),
+            Some(0) => {
+                heard.score = heard.score.or_else(|| violation_score(tokenizer, event));
+                let text = stream.push(event.token);
+                heard.answer += &text;
+                observer.answer(&answer_token(tokenizer, text, event));
+            }
+            Some(left) => *left -= 1,
+        };
+    let mut heard = hear(generation, deadline, observer, &mut take);
     heard.answer += &stream.finish();
     heard
 }

@@ -172,14 +172,10 @@ fn check_room(n_bytes: usize, spare: u64) -> Result<(), LoadProblem> {
 
 /// Fills `out` with the file's bytes from `start` on, many threads at once: one alone does not reach what a disk gives.
 fn read(file: &File, start: usize, out: &mut [u8], pool: &Pool) -> io::Result<()> {
-    let (chunks, result) = (Mutex::new(out.chunks_mut(CHUNK).enumerate()), Mutex::new(Ok(())));
-    pool.run(pool.n_threads(), &|_| {
-        let next = || chunks.lock().expect(NO_PANIC).next();
-        while let Some((idx, chunk)) = next() {
-            if let Err(error) = file.read_exact_at(chunk, (start + idx * CHUNK) as u64) {
-                *result.lock().expect(NO_PANIC) = Err(error);
-                return;
-            }
+    let result = Mutex::new(Ok(()));
+    pool.for_chunks(out, CHUNK, &|idx, chunk| {
+        if let Err(error) = file.read_exact_at(chunk, (start + idx * CHUNK) as u64) {
+            *result.lock().expect(NO_PANIC) = Err(error);
         }
     });
     result.into_inner().expect(NO_PANIC)

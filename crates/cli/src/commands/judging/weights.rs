@@ -139,11 +139,13 @@ impl Told {
                 report_note("another process makes these weights ready; this one waits for it");
             }
             // What one file cannot, the next one cannot either.
-            Preparing::NotKept(problem) if !self.not_kept.replace(true) => {
-                report_note(&format!("{problem}; they are made in memory"));
-                report_hint(
-                    "--weights-cache DIR names another folder, --weights-cache off does without",
-                );
+            Preparing::NotKept(problem) => {
+                if !self.not_kept.replace(true) {
+                    report_note(&format!("{problem}; they are made in memory"));
+                    report_hint(
+                        "--weights-cache DIR names another folder, --weights-cache off does without",
+                    );
+                }
             }
             Preparing::NotLoaded(problem) => {
                 // What was begun is not gone on with.
@@ -153,7 +155,6 @@ impl Told {
                     report_hint("--weights map maps them without asking for memory");
                 }
             }
-            Preparing::NotKept(_) => {}
         }
     }
 
